@@ -1,0 +1,29 @@
+//! Compiles `proto/` with a compiler written in Rust, so that no protoc is needed on the machine.
+
+use std::path::PathBuf;
+
+/// Every file of the API, by its path below `proto/`.
+const FILES: [&str; 8] = [
+    "portcullis/v1/admin.proto",
+    "portcullis/v1/evaluation.proto",
+    "portcullis/v1/events.proto",
+    "portcullis/v1/experiment.proto",
+    "portcullis/v1/gate.proto",
+    "portcullis/v1/guard.proto",
+    "portcullis/v1/holdout.proto",
+    "portcullis/v1/metric.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-changed=migrations");
+    let descriptors = protox::compile(FILES, ["proto"])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
+    tonic_prost_build::configure()
+        .build_transport(true)
+        .codec_path("crate::transport::grpc::codec::Codec")
+        .btree_map(".portcullis.v1")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

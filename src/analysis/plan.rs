@@ -1,0 +1,250 @@
+//! From a judgement to what is said and done: protect, then hold for data, then progress.
+
+use super::decision::{DecisionKind, Judgement, MetricVerdict, Reason, ReasonCode, Verdict};
+use super::judge::contribution;
+use crate::domain::latch::Latch;
+use crate::domain::launch::{Launch, Needs, Target};
+use crate::domain::time::Timestamp;
+
+/// What is said of a launch, and what is to be done about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Whether exposure may be raised.
+    pub kind: DecisionKind,
+    /// Why, the weightiest first.
+    pub reasons: Vec<Reason>,
+    /// What is to be done.
+    pub action: Action,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    None,
+    /// Turn the whole treatment off.
+    RollBack,
+    /// Stop these arms; the others go on.
+    StopArms(Vec<String>),
+    /// Take the next step.
+    Advance,
+    /// End the launch as planned.
+    Complete,
+}
+
+/// What a live launch needs now.
+#[must_use]
+pub fn plan(launch: &Launch, judgement: &Judgement, latch: Option<&Latch>, now: Timestamp) -> Plan {
+    if let Some(action) = protection(launch, judgement) {
+        return Plan { kind: DecisionKind::RollBack, reasons: harm_reasons(launch, judgement), action };
+    }
+    let needs = launch.step().map_or(Needs::Time, |step| step.needs);
+    let (kind, mut reasons) = answer_raise(launch, Some(judgement), latch, needs);
+    let unfinished = unfinished_step(launch, judgement, now);
+    let action = match (kind, &unfinished) {
+        (DecisionKind::Allow, None) if launch.next_step().is_some() => Action::Advance,
+        (DecisionKind::Allow, None) if is_whole(launch) => Action::Complete,
+        _ => Action::None,
+    };
+    reasons.extend(unfinished);
+    Plan { kind, reasons, action }
+}
+
+/// Whether more units may get the treatment now, and why.
+#[must_use]
+pub fn answer_raise(
+    launch: &Launch,
+    judgement: Option<&Judgement>,
+    latch: Option<&Latch>,
+    needs: Needs,
+) -> (DecisionKind, Vec<Reason>) {
+    if let Some(latch) = latch {
+        return (DecisionKind::Block, vec![latch_reason(latch)]);
+    }
+    let Some(judgement) = judgement else {
+        let reason = Reason::of_launch(ReasonCode::NotJudged, "the guard has not looked at this launch yet");
+        return (DecisionKind::Hold, vec![reason]);
+    };
+    if protection(launch, judgement).is_some() {
+        return (DecisionKind::RollBack, harm_reasons(launch, judgement));
+    }
+    let mut reasons = Vec::new();
+    if judgement.warned {
+        let message = format!(
+            "evidence of harm is past the hold level: e-value {:.4}, hold level {}, released below half of it",
+            judgement.ln_e.exp(),
+            1.0 / launch.alpha_hold
+        );
+        reasons.push(Reason::of_launch(ReasonCode::Warning, message));
+    }
+    let guardrails = || judgement.verdicts.iter().filter(|verdict| verdict.guardrail);
+    reasons.extend(guardrails().filter(|verdict| verdict.verdict == Verdict::Blind).map(|verdict| {
+        let code = verdict.reason.unwrap_or(ReasonCode::NoData);
+        of_metric(code, verdict, blind_message(launch, verdict, judgement, code))
+    }));
+    if needs == Needs::Evidence {
+        let undecided = guardrails().filter(|verdict| verdict.verdict == Verdict::Undecided);
+        reasons.extend(undecided.map(|verdict| {
+            let code = verdict.reason.unwrap_or(ReasonCode::Undecided);
+            of_metric(code, verdict, undecided_message(verdict))
+        }));
+    }
+    if !reasons.is_empty() {
+        return (DecisionKind::Hold, reasons);
+    }
+    let reason = if guardrails().next().is_none() {
+        Reason::of_launch(ReasonCode::NoHarmShown, "no guardrail is attached to this launch")
+    } else if guardrails().all(|verdict| verdict.verdict == Verdict::Safe) {
+        Reason::of_launch(ReasonCode::Safe, "every guardrail is shown safe")
+    } else {
+        let message = format!("no harm shown: e-value {:.4}", judgement.ln_e.exp());
+        Reason::of_launch(ReasonCode::NoHarmShown, message)
+    };
+    (DecisionKind::Allow, vec![reason])
+}
+
+/// Why a closed latch refuses.
+#[must_use]
+pub fn latch_reason(latch: &Latch) -> Reason {
+    Reason {
+        code: ReasonCode::LatchClosed,
+        message: format!("the latch on {} is closed: {}", latch.target, latch.cause),
+        metric: None,
+        arm: latch.arm.clone(),
+    }
+}
+
+/// The protective action that a judgement calls for. It looks at nothing but the evidence.
+fn protection(launch: &Launch, judgement: &Judgement) -> Option<Action> {
+    let level = -launch.alpha.ln();
+    if judgement.ln_e < level {
+        return None;
+    }
+    let harmed = |name: &str| {
+        contribution(&judgement.verdicts, |verdict| verdict.arm == name).is_some_and(|ln_e| ln_e >= level)
+    };
+    let (stop, keep): (Vec<_>, Vec<_>) =
+        launch.treatments().map(|arm| arm.name.clone()).partition(|name| harmed(name));
+    let whole = matches!(launch.target, Target::GateRule { .. }) || stop.is_empty() || keep.is_empty();
+    Some(if whole { Action::RollBack } else { Action::StopArms(stop) })
+}
+
+fn harm_reasons(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
+    let total = format!(
+        "launch-level e-value {:.4} reaches {} over {} guardrail(s)",
+        judgement.ln_e.exp(),
+        1.0 / launch.alpha,
+        launch.guardrails().count()
+    );
+    let culprits = judgement.verdicts.iter().filter(|verdict| verdict.verdict == Verdict::Harm);
+    let mut reasons: Vec<Reason> = culprits
+        .map(|verdict| {
+            let message = format!("{}: e-value {:.4}", change_message(verdict), verdict.ln_e.exp());
+            of_metric(ReasonCode::Harm, verdict, message)
+        })
+        .collect();
+    reasons.push(Reason::of_launch(ReasonCode::Harm, total));
+    reasons
+}
+
+/// Why the step in force is not done; none when it is.
+///
+/// A step's time is event time that the numbers cover, so that no step is taken on numbers from before it.
+fn unfinished_step(launch: &Launch, judgement: &Judgement, now: Timestamp) -> Option<Reason> {
+    let (step, epoch) = (launch.step()?, launch.epoch()?);
+    if launch.next_step().is_none() && !is_whole(launch) {
+        return None;
+    }
+    let covered =
+        if launch.guardrails().next().is_some() { judgement.as_of.unwrap_or(epoch.started_at) } else { now };
+    let elapsed = covered.ms_since(epoch.started_at);
+    if elapsed < step.min_duration_ms {
+        let message = format!("the step has seen {elapsed} ms of its {} ms", step.min_duration_ms);
+        return Some(Reason::of_launch(ReasonCode::StepNotDone, message));
+    }
+    let units = |arm: &str| {
+        let row = judgement.units.iter().find(|row| row.epoch == epoch.number && row.arm == arm);
+        row.map_or(0, |row| row.units)
+    };
+    // At 0 and at 100 percent one arm gets no units by design, so the other one counts.
+    let fewest =
+        launch
+            .arms
+            .iter()
+            .filter(|arm| arm.stopped_at.is_none())
+            .filter(|arm| {
+                if arm.name == launch.control() { epoch.percentage < 100.0 } else { epoch.percentage > 0.0 }
+            })
+            .map(|arm| units(&arm.name))
+            .min()
+            .unwrap_or(0);
+    (fewest < step.min_units).then(|| {
+        let message = format!("the step has {fewest} of its {} units in the smaller arm", step.min_units);
+        Reason::of_launch(ReasonCode::StepNotDone, message)
+    })
+}
+
+/// Whether everyone gets the treatment, so that nothing is left to compare it with.
+fn is_whole(launch: &Launch) -> bool {
+    matches!(launch.target, Target::GateRule { .. }) && launch.percentage() >= 100.0
+}
+
+fn of_metric(code: ReasonCode, verdict: &MetricVerdict, message: String) -> Reason {
+    Reason { code, message, metric: Some(verdict.metric.clone()), arm: Some(verdict.arm.clone()) }
+}
+
+fn blind_message(
+    launch: &Launch,
+    verdict: &MetricVerdict,
+    judgement: &Judgement,
+    code: ReasonCode,
+) -> String {
+    let (control, treatment) = units_of(verdict);
+    let pinned = launch.metrics.iter().find(|pinned| pinned.metric.key == verdict.metric);
+    match (code, pinned, judgement.as_of) {
+        (ReasonCode::Stale, Some(pinned), Some(as_of)) => format!(
+            "{} is {} ms old, and stale after {} ms",
+            verdict.metric,
+            judgement.at.ms_since(as_of),
+            pinned.metric.freshness_ms
+        ),
+        (ReasonCode::BurnIn, Some(pinned), _) => format!(
+            "{} has {control} units in control and {treatment} in {}; evidence counts from {} units and 10 expected \
+             events in the smaller arm",
+            verdict.metric, verdict.arm, pinned.metric.min_units
+        ),
+        _ => format!(
+            "{} has no data: {control} units in control, {treatment} in {}",
+            verdict.metric, verdict.arm
+        ),
+    }
+}
+
+fn undecided_message(verdict: &MetricVerdict) -> String {
+    format!(
+        "no harm shown, and not shown safe: {}, e-value {:.4} for harm and {:.4} for safety",
+        change_message(verdict),
+        verdict.ln_e.exp(),
+        verdict.ln_e_safe.exp()
+    )
+}
+
+/// Both plain means in words, over all epochs.
+fn change_message(verdict: &MetricVerdict) -> String {
+    let (control, treatment) = units_of(verdict);
+    let mean = |pick: fn(&super::decision::EpochMoments) -> crate::stats::moments::Moments, n: u64| {
+        verdict.epochs.iter().map(|epoch| pick(epoch).sum).sum::<f64>() / n.max(1) as f64
+    };
+    format!(
+        "{} is {:.5} on {treatment} units of {} against {:.5} on {control} of control",
+        verdict.metric,
+        mean(|epoch| epoch.treatment, treatment),
+        verdict.arm,
+        mean(|epoch| epoch.control, control),
+    )
+}
+
+fn units_of(verdict: &MetricVerdict) -> (u64, u64) {
+    let sum = |pick: fn(&super::decision::EpochMoments) -> u64| verdict.epochs.iter().map(pick).sum();
+    (sum(|epoch| epoch.control.n), sum(|epoch| epoch.treatment.n))
+}

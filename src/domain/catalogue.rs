@@ -1,0 +1,79 @@
+//! Everything that is configured, as one value.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::experiment::Experiment;
+use super::gate::Gate;
+use super::holdout::Holdout;
+use super::latch::{Latch, LatchId};
+use super::launch::{Launch, LaunchId, PinnedMetric, Target};
+use super::metric::Metric;
+use super::stored::Stored;
+use super::time::Timestamp;
+
+/// Stored documents of one kind, by key.
+pub type Shelf<T> = BTreeMap<String, Arc<Stored<T>>>;
+
+/// All documents, the launches that matter for serving, and all latches. Cloning shares the documents.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    /// Grows with every change of anything in it.
+    pub revision: i64,
+    /// Gates.
+    pub gates: Shelf<Gate>,
+    /// Experiments.
+    pub experiments: Shelf<Experiment>,
+    /// Holdouts.
+    pub holdouts: Shelf<Holdout>,
+    /// Metrics.
+    pub metrics: Shelf<Metric>,
+    /// Live launches, and the latest ended one of each target.
+    pub launches: BTreeMap<LaunchId, Arc<Launch>>,
+    /// All latches.
+    pub latches: BTreeMap<LatchId, Arc<Latch>>,
+}
+
+impl Catalogue {
+    /// The live launch of a target.
+    #[must_use]
+    pub fn live_launch(&self, target: &Target) -> Option<&Arc<Launch>> {
+        self.launches.values().find(|launch| launch.is_live() && launch.target == *target)
+    }
+
+    /// The live launch of a target, else its latest.
+    #[must_use]
+    pub fn latest_launch(&self, target: &Target) -> Option<&Arc<Launch>> {
+        self.launches.values().filter(|launch| launch.target == *target).max_by_key(|launch| launch.id)
+    }
+
+    /// Puts a launch in, in place of earlier ended ones of its target.
+    pub fn put_launch(&mut self, launch: Launch) {
+        let (id, target) = (launch.id, &launch.target);
+        self.launches.retain(|other_id, other| *other_id == id || other.target != *target || other.is_live());
+        self.launches.insert(id, Arc::new(launch));
+    }
+
+    /// All latches of a target.
+    pub fn latches_of(&self, target: &Target) -> impl Iterator<Item = &Arc<Latch>> {
+        self.latches.values().filter(move |latch| latch.target == *target)
+    }
+
+    /// The latch of a target that refuses increases at `now`.
+    #[must_use]
+    pub fn closed_latch(&self, target: &Target, now: Timestamp) -> Option<&Arc<Latch>> {
+        self.latches.values().find(|latch| latch.target == *target && latch.is_closed(now))
+    }
+
+    /// Every metric in use, as a launch that begins now pins it.
+    #[must_use]
+    pub fn pin_metrics(&self) -> Vec<PinnedMetric> {
+        let in_use = self.metrics.values().filter(|stored| !stored.archived);
+        let pin = |stored: &Arc<Stored<Metric>>| PinnedMetric {
+            metric: stored.document.clone(),
+            revision: stored.revision,
+            scale: None,
+        };
+        in_use.map(pin).collect()
+    }
+}

@@ -1,0 +1,347 @@
+//! A launch: any change that lets more units get a treatment, from its beginning to its end.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::key::check_percentage;
+use super::metric::Metric;
+use super::time::{DAY_MS, Timestamp};
+use super::violation::{Checks, Invalid};
+
+/// Most steps of one ramp.
+pub const MAX_STEPS: usize = 100;
+/// Arm of the units that reached a gate's rule and did not pass.
+pub const CONTROL: &str = "control";
+/// Arm of the units that passed a gate's rule.
+pub const TREATMENT: &str = "treatment";
+/// Chance of a false rollback over a whole launch.
+pub const ALPHA: f64 = 0.05;
+/// Evidence of 1 over this holds a launch.
+pub const ALPHA_HOLD: f64 = 0.20;
+
+/// Id of a launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LaunchId(pub Uuid);
+
+impl fmt::Display for LaunchId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+/// What a launch changes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Target {
+    /// One rule of a gate.
+    GateRule {
+        /// Key of the gate.
+        gate: String,
+        /// Id of the rule.
+        rule: String,
+    },
+    /// An experiment.
+    Experiment {
+        /// Key of the experiment.
+        experiment: String,
+    },
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GateRule { gate, rule } => write!(out, "gate {gate}, rule {rule}"),
+            Self::Experiment { experiment } => write!(out, "experiment {experiment}"),
+        }
+    }
+}
+
+/// One step of a ramp.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Share that gets the treatment, 0 to 100; for an experiment its allocation.
+    pub percentage: f64,
+    /// The least time it lasts, in milliseconds.
+    pub min_duration_ms: i64,
+    /// The least number of units in each arm, first exposed in this step.
+    pub min_units: u64,
+    /// What else it needs before the next one.
+    pub needs: Needs,
+}
+
+/// What a step needs besides its duration and units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Needs {
+    /// Nothing, as long as no guardrail holds the launch.
+    Time,
+    /// Every guardrail shown safe.
+    Evidence,
+}
+
+impl Step {
+    /// A percentage from now on.
+    #[must_use]
+    pub fn at_once(percentage: f64) -> Self {
+        Self { percentage, min_duration_ms: 0, min_units: 0, needs: Needs::Time }
+    }
+}
+
+/// Checks the steps of a ramp; `field` is the path of the list.
+pub fn check_steps(field: &str, steps: &[Step]) -> Result<(), Invalid> {
+    let mut checks = Checks::default();
+    let count = steps.len();
+    checks.require(
+        (1..=MAX_STEPS).contains(&count),
+        field,
+        format!("must have 1 to {MAX_STEPS}, has {count}"),
+    );
+    let mut floor = -1.0;
+    for (index, step) in steps.iter().take(MAX_STEPS).enumerate() {
+        let path = format!("{field}[{index}]");
+        check_percentage(&mut checks, &format!("{path}.percentage"), step.percentage);
+        let grows = step.percentage > floor || step.percentage.is_nan();
+        checks.require(grows, format!("{path}.percentage"), "must be above that of the step before");
+        floor = step.percentage;
+        let duration = (0..=365 * DAY_MS).contains(&step.min_duration_ms);
+        checks.require(duration, format!("{path}.min_duration"), "must be from 0 to 365 days");
+    }
+    checks.finish()
+}
+
+/// Where a launch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaunchState {
+    /// More steps are to come.
+    Ramping,
+    /// At its last step, and still compared with a control.
+    Steady,
+    /// Ended as planned.
+    Completed,
+    /// Ended by the guard.
+    RolledBack,
+    /// Ended by a person.
+    Cancelled,
+}
+
+/// A stretch of constant allocation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// From 1.
+    pub number: u32,
+    /// Share served.
+    pub percentage: f64,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended; none for the one in force.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// One side of a comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Arm {
+    /// `control` and `treatment` for a gate; the group's name for an experiment.
+    pub name: String,
+    /// When the guard stopped it.
+    pub stopped_at: Option<Timestamp>,
+}
+
+/// A metric as it was when the launch began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PinnedMetric {
+    /// The metric.
+    pub metric: Metric,
+    /// Its revision.
+    pub revision: i64,
+    /// Its scale, frozen at the first look after burn-in.
+    pub scale: Option<f64>,
+}
+
+/// A launch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Launch {
+    /// Unique id.
+    pub id: LaunchId,
+    /// 1 when made, and one more with each change.
+    pub revision: i64,
+    /// What it changes.
+    pub target: Target,
+    /// Unit type of its units.
+    pub unit_type: String,
+    /// Where it stands.
+    pub state: LaunchState,
+    /// The planned steps.
+    pub steps: Vec<Step>,
+    /// Index of the step in force.
+    pub current_step: usize,
+    /// Stretches of constant allocation, oldest first; never empty.
+    pub epochs: Vec<Epoch>,
+    /// What is compared; the first is the control.
+    pub arms: Vec<Arm>,
+    /// Every metric in use when it began.
+    pub metrics: Vec<PinnedMetric>,
+    /// Chance of a false rollback.
+    pub alpha: f64,
+    /// Evidence of 1 over this holds the launch.
+    pub alpha_hold: f64,
+    /// Whether the hold level was reached and not yet left again.
+    pub warned: bool,
+    /// Where the guard falls back to.
+    pub rollback_percentage: f64,
+    /// Who began it.
+    pub principal: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What it takes to begin a launch.
+#[derive(Clone, Debug)]
+pub struct LaunchPlan {
+    /// Id to give it.
+    pub id: LaunchId,
+    /// What it changes.
+    pub target: Target,
+    /// Unit type of its units.
+    pub unit_type: String,
+    /// The steps, checked.
+    pub steps: Vec<Step>,
+    /// Names of the arms, the control first.
+    pub arms: Vec<String>,
+    /// Every metric in use.
+    pub metrics: Vec<PinnedMetric>,
+    /// Where the guard falls back to.
+    pub rollback_percentage: f64,
+    /// Who begins it.
+    pub principal: String,
+}
+
+impl Launch {
+    /// Begins a launch at its first step.
+    #[must_use]
+    pub fn begin(plan: LaunchPlan, now: Timestamp) -> Self {
+        let percentage = plan.steps.first().map_or(0.0, |step| step.percentage);
+        let arms = plan.arms.into_iter().map(|name| Arm { name, stopped_at: None }).collect();
+        let mut launch = Self {
+            id: plan.id,
+            revision: 1,
+            target: plan.target,
+            unit_type: plan.unit_type,
+            state: LaunchState::Steady,
+            steps: plan.steps,
+            current_step: 0,
+            epochs: vec![Epoch { number: 1, percentage, started_at: now, ended_at: None }],
+            arms,
+            metrics: plan.metrics,
+            alpha: ALPHA,
+            alpha_hold: ALPHA_HOLD,
+            warned: false,
+            rollback_percentage: plan.rollback_percentage,
+            principal: plan.principal,
+            started_at: now,
+            ended_at: None,
+        };
+        launch.state = launch.state_of_step();
+        launch
+    }
+
+    /// Whether it has not ended.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, LaunchState::Ramping | LaunchState::Steady)
+    }
+
+    /// The step in force.
+    #[must_use]
+    pub fn step(&self) -> Option<&Step> {
+        self.steps.get(self.current_step)
+    }
+
+    /// The step after the one in force.
+    #[must_use]
+    pub fn next_step(&self) -> Option<&Step> {
+        self.steps.get(self.current_step + 1)
+    }
+
+    /// The latest epoch.
+    #[must_use]
+    pub fn epoch(&self) -> Option<&Epoch> {
+        self.epochs.last()
+    }
+
+    /// Share in force.
+    #[must_use]
+    pub fn percentage(&self) -> f64 {
+        self.epoch().map_or(0.0, |epoch| epoch.percentage)
+    }
+
+    /// Name of the control arm.
+    #[must_use]
+    pub fn control(&self) -> &str {
+        self.arms.first().map_or(CONTROL, |arm| arm.name.as_str())
+    }
+
+    /// The arms compared with the control that are still served.
+    pub fn treatments(&self) -> impl Iterator<Item = &Arm> {
+        self.arms.iter().skip(1).filter(|arm| arm.stopped_at.is_none())
+    }
+
+    /// Its guardrails.
+    pub fn guardrails(&self) -> impl Iterator<Item = &PinnedMetric> {
+        self.metrics.iter().filter(|pinned| pinned.metric.is_guardrail())
+    }
+
+    /// Takes the next step, if there is one.
+    pub fn advance(&mut self, now: Timestamp) {
+        if let Some(percentage) = self.next_step().map(|step| step.percentage) {
+            self.current_step += 1;
+            self.state = self.state_of_step();
+            self.begin_epoch(percentage, now);
+        }
+    }
+
+    /// Replaces the ramp by other steps, the first of them from now on.
+    pub fn replan(&mut self, steps: Vec<Step>, now: Timestamp) {
+        let percentage = steps.first().map_or(0.0, |step| step.percentage);
+        self.steps = steps;
+        self.current_step = 0;
+        self.state = self.state_of_step();
+        self.begin_epoch(percentage, now);
+    }
+
+    /// Ends the epoch in force and begins another.
+    pub fn begin_epoch(&mut self, percentage: f64, now: Timestamp) {
+        let number = self.epoch().map_or(1, |epoch| epoch.number + 1);
+        self.end_epoch(now);
+        self.epochs.push(Epoch { number, percentage, started_at: now, ended_at: None });
+    }
+
+    /// Stops one arm; the others go on.
+    pub fn stop_arm(&mut self, name: &str, now: Timestamp) {
+        for arm in self.arms.iter_mut().filter(|arm| arm.name == name && arm.stopped_at.is_none()) {
+            arm.stopped_at = Some(now);
+        }
+    }
+
+    /// Ends the launch.
+    pub fn end(&mut self, state: LaunchState, now: Timestamp) {
+        self.state = state;
+        self.ended_at = Some(now);
+        self.end_epoch(now);
+    }
+
+    fn end_epoch(&mut self, now: Timestamp) {
+        if let Some(epoch) = self.epochs.last_mut() {
+            epoch.ended_at.get_or_insert(now);
+        }
+    }
+
+    fn state_of_step(&self) -> LaunchState {
+        if self.next_step().is_some() { LaunchState::Ramping } else { LaunchState::Steady }
+    }
+}

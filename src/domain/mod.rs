@@ -1,0 +1,16 @@
+//! The words of the trade, checked when they are made.
+
+pub mod catalogue;
+pub mod condition;
+pub mod event;
+pub mod experiment;
+pub mod gate;
+pub mod holdout;
+pub mod key;
+pub mod latch;
+pub mod launch;
+pub mod metric;
+pub mod stored;
+pub mod time;
+pub mod user;
+pub mod violation;

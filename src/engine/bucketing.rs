@@ -1,0 +1,37 @@
+//! Where a unit falls: the hash that Statsig's SDKs use, so that a user keeps their group after a move.
+
+use sha2::{Digest, Sha256};
+
+/// Percentages are dealt in this many parts.
+const PERCENT_PARTS: u64 = 10_000;
+
+/// The first 8 bytes of SHA-256 over the parts joined by dots, as a big-endian number.
+#[must_use]
+pub fn hash(parts: &[&str]) -> u64 {
+    let mut digest = Sha256::new();
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            digest.update(b".");
+        }
+        digest.update(part.as_bytes());
+    }
+    let [a, b, c, d, e, f, g, h, ..] = digest.finalize().0;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Whether a unit is within a percentage from 0 to 100 of a rule.
+///
+/// The comparison is of doubles on purpose: 1.1 · 100 is above 110, and the unit in that place passes everywhere else.
+#[must_use]
+pub fn passes(spec_salt: &str, rule_salt: &str, unit: &str, percentage: f64) -> bool {
+    if percentage >= 100.0 {
+        return true;
+    }
+    percentage > 0.0 && ((hash(&[spec_salt, rule_salt, unit]) % PERCENT_PARTS) as f64) < percentage * 100.0
+}
+
+/// The bucket of a unit, below `buckets`, which is above 0.
+#[must_use]
+pub fn bucket(salt: &str, unit: &str, buckets: u64) -> u64 {
+    hash(&[salt, unit]) % buckets.max(1)
+}

@@ -1,0 +1,7 @@
+//! A snapshot and a user in, a decision with its reason out.
+
+pub mod bucketing;
+pub mod compile;
+pub mod condition;
+pub mod evaluate;
+pub mod snapshot;

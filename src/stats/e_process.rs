@@ -1,0 +1,131 @@
+//! The mixture e-process on score and information: evidence that holds at every look.
+//!
+//! Each epoch gives a score S = U·L/se² and an information I = U²/se², where L is how much worse the treatment is than
+//! the margin allows and U is the metric's scale. Epochs add. Under the hypothesis of no harm, exp(δS − δ²I/2) is
+//! asymptotically a supermartingale for every δ > 0 (Robbins 1970; Howard, Ramdas, McAuliffe, Sekhon 2021;
+//! Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas 2024), and so is any mixture over δ fixed in advance.
+
+use std::f64::consts::LN_2;
+use std::ops::Add;
+
+use serde::{Deserialize, Serialize};
+
+use super::combination::ln_sum_exp;
+use super::moments::Moments;
+use super::normal;
+use crate::domain::metric::Direction;
+
+/// An epoch counts once its smaller arm has this many units.
+pub const MIN_EPOCH_UNITS: u64 = 30;
+/// Expected units with a value other than zero in the smaller arm before evidence counts.
+pub const MIN_EXPECTED_NONZERO: f64 = 10.0;
+/// Effect sizes of the mixture, as shares of the scale, each with [`POINT_WEIGHT`].
+const POINTS: [f64; 7] = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64];
+const POINT_WEIGHT: f64 = 0.12;
+/// Standard deviation of the half-normal part of the mixture, as a share of the scale.
+const HALF_NORMAL_SCALE: f64 = 0.01;
+const HALF_NORMAL_WEIGHT: f64 = 0.16;
+
+/// Score and information of one or more epochs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// S = Σ U·L/se²; positive when it points to what is tested for.
+    pub score: f64,
+    /// I = Σ U²/se², at least 0.
+    pub information: f64,
+}
+
+impl Add for Evidence {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { score: self.score + other.score, information: self.information + other.information }
+    }
+}
+
+/// What is tested for: a difference beyond a relative margin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Test {
+    /// The treatment is worse than the control by more than this share.
+    Harm(f64),
+    /// The treatment is not worse than the control by as much as this share.
+    Safety(f64),
+}
+
+/// Evidence from one epoch; none while an arm is too small, or when no unit of either arm differs from the others.
+///
+/// L = k·θ_C − θ_T with k = 1 − m where higher is better, L = θ_T − k·θ_C with k = 1 + m where lower is better, and the
+/// opposite sign for safety. se² is the larger of the unpooled v_T/n_T + k²v_C/n_C and the pooled v(1/n_T + k²/n_C), so
+/// that a small arm without a single event is judged by the spread of both.
+#[must_use]
+pub fn epoch_evidence(
+    control: &Moments,
+    treatment: &Moments,
+    direction: Direction,
+    test: Test,
+    scale: f64,
+) -> Option<Evidence> {
+    if control.n.min(treatment.n) < MIN_EPOCH_UNITS {
+        return None;
+    }
+    let (control_n, treatment_n) = (control.n as f64, treatment.n as f64);
+    let (control_variance, treatment_variance) = (control.variance()?, treatment.variance()?);
+    let (sign, margin) = match test {
+        Test::Harm(margin) => (1.0, margin),
+        Test::Safety(margin) => (-1.0, margin),
+    };
+    let (k, worse) = match direction {
+        Direction::HigherIsBetter => (1.0 - margin, -1.0),
+        Direction::LowerIsBetter => (1.0 + margin, 1.0),
+    };
+    let loss = sign * worse * (treatment.mean()? - k * control.mean()?);
+    let unpooled = treatment_variance / treatment_n + k * k * control_variance / control_n;
+    let pooled_variance = ((treatment_n - 1.0) * treatment_variance + (control_n - 1.0) * control_variance)
+        / (treatment_n + control_n - 2.0);
+    let pooled = pooled_variance * (1.0 / treatment_n + k * k / control_n);
+    let squared_error = unpooled.max(pooled);
+    let evidence =
+        Evidence { score: scale * loss / squared_error, information: scale * scale / squared_error };
+    (squared_error > 0.0 && evidence.score.is_finite() && evidence.information.is_finite())
+        .then_some(evidence)
+}
+
+/// Whether enough was seen for evidence to count: the smaller arm has `min_units` units, and by the share of both arms
+/// together it is expected to have ten with a value other than zero. Expected, not observed, so that a metric which
+/// breaks down altogether in one arm is not passed over.
+#[must_use]
+pub fn burn_in_done(control: &Moments, treatment: &Moments, min_units: u64) -> bool {
+    let both = control.merged(*treatment);
+    let smaller = control.n.min(treatment.n);
+    smaller >= min_units.max(1)
+        && smaller as f64 * both.nonzero as f64 / both.n as f64 >= MIN_EXPECTED_NONZERO
+}
+
+/// The scale of a metric without history: the control's mean, or a twentieth of the spread of both arms where that
+/// mean is zero; none where neither gives a scale.
+#[must_use]
+pub fn first_scale(control: &Moments, treatment: &Moments) -> Option<f64> {
+    let mean = control.mean()?.abs();
+    let spread = control.merged(*treatment).variance()?.sqrt() / 20.0;
+    let scale = if mean > 0.0 { mean } else { spread };
+    (scale > 0.0 && scale.is_finite()).then_some(scale)
+}
+
+/// ln of the e-value of the mixture of seven effect sizes and one half-normal; finite for every finite evidence.
+///
+/// E = Σ_j 0.12·exp(δ_j S − δ_j² I/2) + 0.16·2(1+r)^−½·exp(z²r/(2(1+r)))·Φ(z√(r/(1+r))), r = 0.01²·I, z = S/√I.
+#[must_use]
+pub fn ln_e(evidence: Evidence) -> f64 {
+    let Evidence { score, information } = evidence;
+    if information <= 0.0 {
+        return 0.0;
+    }
+    let points = POINTS.map(|delta| POINT_WEIGHT.ln() + delta * score - delta * delta * information / 2.0);
+    let r = HALF_NORMAL_SCALE * HALF_NORMAL_SCALE * information;
+    let z = score / information.sqrt();
+    let shrunk = r / (1.0 + r);
+    let half_normal = HALF_NORMAL_WEIGHT.ln() + LN_2 - 0.5 * libm::log1p(r)
+        + z * z * shrunk / 2.0
+        + normal::ln_cdf(z * shrunk.sqrt());
+    ln_sum_exp(points.into_iter().chain([half_normal]))
+}
