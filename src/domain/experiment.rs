@@ -124,8 +124,8 @@ impl Experiment {
         let shape = self.groups.first().map(|group| parameter_shape(&group.parameters)).unwrap_or_default();
         for (index, group) in self.groups.iter().take(MAX_GROUPS).enumerate() {
             let field = format!("experiment.groups[{index}]");
-            let named = !group.name.is_empty() && group.name.len() <= MAX_KEY_BYTES;
-            checks.require(named, format!("{field}.name"), format!("must be 1 to {MAX_KEY_BYTES} bytes"));
+            let fits = !group.name.is_empty() && group.name.len() <= MAX_KEY_BYTES;
+            checks.require(fits, format!("{field}.name"), format!("must be 1 to {MAX_KEY_BYTES} bytes"));
             checks.require(names.insert(&group.name), format!("{field}.name"), "must be unique");
             check_percentage(checks, &format!("{field}.weight"), group.weight);
             checks.require(

@@ -101,7 +101,7 @@ impl User {
             checks.require(name.len() <= MAX_ATTRIBUTE_BYTES, path(), "has too long a name");
             match value {
                 Attribute::Text(text) => {
-                    checks.require(text.len() <= MAX_ATTRIBUTE_BYTES, path(), attribute_message(text.len()))
+                    checks.require(text.len() <= MAX_ATTRIBUTE_BYTES, path(), attribute_message(text.len()));
                 }
                 Attribute::Number(number) => {
                     checks.require(number.is_finite(), path(), "must be a finite number");

@@ -15,8 +15,7 @@ pub fn hash(parts: &[&str]) -> u64 {
         }
         digest.update(part.as_bytes());
     }
-    let [a, b, c, d, e, f, g, h, ..] = digest.finalize().0;
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    digest.finalize().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 /// Whether a unit is within a percentage from 0 to 100 of a rule.
