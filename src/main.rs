@@ -1,3 +1,9 @@
 //! The program; everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    portcullis::cli::Cli::parse().run()
+}

@@ -1,0 +1,149 @@
+//! What is the same for every kind of document.
+
+use std::sync::Arc;
+
+use super::edit::Edit;
+use super::{Admin, Principal};
+use crate::domain::gate::Gate;
+use crate::domain::holdout::Holdout;
+use crate::domain::metric::Metric;
+use crate::domain::stored::Stored;
+use crate::domain::violation::{Checks, Invalid};
+use crate::error::{Error, Result};
+use crate::live::InForce;
+use crate::store::change::Kept;
+
+impl Admin {
+    /// Makes a metric.
+    pub async fn create_metric(&self, actor: &Principal, metric: Metric) -> Result<Arc<Stored<Metric>>> {
+        metric.check()?;
+        self.create(actor, "create_metric", metric, |_, _| Ok(())).await
+    }
+
+    /// Changes a metric. Live launches keep the revision they began with.
+    pub async fn update_metric(
+        &self,
+        actor: &Principal,
+        metric: Metric,
+        revision: i64,
+    ) -> Result<Arc<Stored<Metric>>> {
+        metric.check()?;
+        let edit = self.edit(actor, "update_metric").await;
+        edit.current::<Metric>(&metric.key, revision)?;
+        replace(edit, metric).await
+    }
+
+    /// Takes a metric out of use for launches that begin afterwards.
+    pub async fn archive_metric(
+        &self,
+        actor: &Principal,
+        key: &str,
+        revision: i64,
+    ) -> Result<Arc<Stored<Metric>>> {
+        archive(self.edit(actor, "archive_metric").await, key, revision).await
+    }
+
+    /// Makes a holdout.
+    pub async fn create_holdout(&self, actor: &Principal, holdout: Holdout) -> Result<Arc<Stored<Holdout>>> {
+        holdout.check()?;
+        self.create(actor, "create_holdout", holdout, |edit, holdout| check_members(edit, holdout)).await
+    }
+
+    /// Changes a holdout.
+    pub async fn update_holdout(
+        &self,
+        actor: &Principal,
+        holdout: Holdout,
+        revision: i64,
+    ) -> Result<Arc<Stored<Holdout>>> {
+        holdout.check()?;
+        let edit = self.edit(actor, "update_holdout").await;
+        let stored = edit.current::<Holdout>(&holdout.key, revision)?;
+        let mut checks = Checks::default();
+        check_fixed(&mut checks, "holdout.unit_type", &stored.document.unit_type, &holdout.unit_type);
+        check_fixed(&mut checks, "holdout.salt", &stored.document.salt, &holdout.salt);
+        checks.finish()?;
+        check_members(&edit, &holdout)?;
+        replace(edit, holdout).await
+    }
+
+    /// Takes a holdout out of use: it holds nobody out any more.
+    pub async fn archive_holdout(
+        &self,
+        actor: &Principal,
+        key: &str,
+        revision: i64,
+    ) -> Result<Arc<Stored<Holdout>>> {
+        archive(self.edit(actor, "archive_holdout").await, key, revision).await
+    }
+
+    /// Makes a document; `prepare` checks it against the others and adds what is to be written with it.
+    pub(super) async fn create<T: Kept>(
+        &self,
+        actor: &Principal,
+        action: &'static str,
+        document: T,
+        prepare: impl FnOnce(&mut Edit, &T) -> Result<()>,
+    ) -> Result<Arc<Stored<T>>> {
+        let mut edit = self.edit(actor, action).await;
+        let key = document.key().to_owned();
+        if T::shelf(edit.catalogue()).contains_key(&key) {
+            return Err(Error::AlreadyExists { kind: T::KIND, key });
+        }
+        prepare(&mut edit, &document)?;
+        let stored = Stored::new(document, edit.now);
+        edit.put(stored);
+        let in_force = edit.commit().await?;
+        stored_in(&in_force, &key)
+    }
+}
+
+/// Writes a changed document and commits.
+pub(super) async fn replace<T: Kept>(mut edit: Edit, document: T) -> Result<Arc<Stored<T>>> {
+    let key = document.key().to_owned();
+    let stored = edit.in_use::<T>(&key)?;
+    let changed = stored.changed(document, edit.now);
+    edit.put(changed);
+    let in_force = edit.commit().await?;
+    stored_in(&in_force, &key)
+}
+
+/// Archives a document and commits.
+pub(super) async fn archive<T: Kept>(mut edit: Edit, key: &str, revision: i64) -> Result<Arc<Stored<T>>> {
+    let stored = edit.current::<T>(key, revision)?;
+    let mut changed = stored.changed(stored.document.clone(), edit.now);
+    changed.archived = true;
+    edit.put(changed);
+    let in_force = edit.commit().await?;
+    stored_in(&in_force, key)
+}
+
+/// A document as it is in force.
+pub(super) fn stored_in<T: Kept>(in_force: &InForce, key: &str) -> Result<Arc<Stored<T>>> {
+    let stored = T::shelf(&in_force.catalogue).get(key);
+    stored.cloned().ok_or_else(|| Error::NotFound { kind: T::KIND, key: key.to_owned() })
+}
+
+/// Notes a violation when a field that never changes was changed.
+pub(super) fn check_fixed<T: PartialEq>(checks: &mut Checks, field: &str, stored: &T, given: &T) {
+    checks.require(stored == given, field, "can not be changed any more");
+}
+
+/// A holdout names only what exists.
+fn check_members(edit: &Edit, holdout: &Holdout) -> Result<()> {
+    let catalogue = edit.catalogue();
+    let mut checks = Checks::default();
+    for (index, key) in holdout.gates.iter().enumerate() {
+        let known = Gate::shelf(catalogue).contains_key(key);
+        checks.require(known, format!("holdout.gates[{index}]"), format!("there is no gate `{key}`"));
+    }
+    for (index, key) in holdout.experiments.iter().enumerate() {
+        let known = catalogue.experiments.contains_key(key);
+        checks.require(
+            known,
+            format!("holdout.experiments[{index}]"),
+            format!("there is no experiment `{key}`"),
+        );
+    }
+    checks.finish().map_err(|invalid: Invalid| Error::Invalid(invalid))
+}

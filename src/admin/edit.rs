@@ -1,0 +1,172 @@
+//! A change in the making: it gathers what is written, then writes all of it and puts it in force.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedMutexGuard;
+use uuid::Uuid;
+
+use super::{Admin, Principal};
+use crate::analysis::decision::{Decision, DecisionAction, DecisionId, DecisionKind, Judgement, Reason};
+use crate::analysis::plan::{answer_raise, latch_reason};
+use crate::domain::catalogue::Catalogue;
+use crate::domain::launch::{Launch, Needs};
+use crate::domain::stored::Stored;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::live::InForce;
+use crate::store::change::{Change, Kept, Write};
+
+/// A change in the making. While it lives no other change can be made.
+pub(super) struct Edit {
+    admin: Admin,
+    writer: OwnedMutexGuard<()>,
+    in_force: Arc<InForce>,
+    actor: String,
+    action: &'static str,
+    writes: Vec<Write>,
+    pub(super) now: Timestamp,
+}
+
+/// What a decision says, besides what the launch and the edit say already.
+pub(super) struct Said {
+    pub(super) kind: DecisionKind,
+    pub(super) action: DecisionAction,
+    pub(super) arm: Option<String>,
+    pub(super) reasons: Vec<Reason>,
+    pub(super) judgement: Option<Judgement>,
+}
+
+impl Admin {
+    /// Begins a change, made by `actor` through the function named `action`.
+    pub(super) async fn edit(&self, actor: &Principal, action: &'static str) -> Edit {
+        let writer = Arc::clone(&self.writer).lock_owned().await;
+        Edit {
+            admin: self.clone(),
+            writer,
+            in_force: self.live.in_force(),
+            actor: actor.0.clone(),
+            action,
+            writes: Vec::new(),
+            now: self.clock.now(),
+        }
+    }
+}
+
+impl Edit {
+    /// The configuration that the change is made from.
+    pub(super) fn catalogue(&self) -> &Catalogue {
+        &self.in_force.catalogue
+    }
+
+    /// Who makes the change.
+    pub(super) fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// A document in use, at the revision the caller read it at.
+    pub(super) fn current<T: Kept>(&self, key: &str, revision: i64) -> Result<Arc<Stored<T>>> {
+        let stored = self.in_use::<T>(key)?;
+        if stored.revision == revision {
+            return Ok(stored);
+        }
+        Err(Error::Conflict { kind: T::KIND, key: key.to_owned(), given: revision, found: stored.revision })
+    }
+
+    /// A document in use.
+    pub(super) fn in_use<T: Kept>(&self, key: &str) -> Result<Arc<Stored<T>>> {
+        let stored = T::shelf(self.catalogue()).get(key);
+        let stored = stored.ok_or_else(|| Error::NotFound { kind: T::KIND, key: key.to_owned() })?;
+        if stored.archived {
+            return Err(Error::WrongState(format!("{} `{key}` is archived", T::KIND)));
+        }
+        Ok(Arc::clone(stored))
+    }
+
+    /// Writes a document.
+    pub(super) fn put<T: Kept>(&mut self, stored: Stored<T>) {
+        self.writes.push(T::write(stored));
+    }
+
+    /// Writes a new or changed launch; its revision must still be that of the stored one.
+    pub(super) fn put_launch(&mut self, mut launch: Launch) {
+        if self.catalogue().launches.contains_key(&launch.id) {
+            launch.revision += 1;
+        }
+        self.writes.push(Write::Launch(Box::new(launch)));
+    }
+
+    /// Writes a latch.
+    pub(super) fn put_latch(&mut self, latch: crate::domain::latch::Latch) {
+        self.writes.push(Write::Latch(latch));
+    }
+
+    /// Refuses unless the guard allows the live launch to get more exposure now.
+    pub(super) fn allow_raise(&self, launch: &Launch) -> Result<()> {
+        let judgement = self.admin.live.judgement(launch.id);
+        let latch = self.catalogue().closed_latch(&launch.target, self.now);
+        let latch = latch.map(AsRef::as_ref).filter(|latch| latch.arm.is_none());
+        let (kind, reasons) = answer_raise(launch, judgement.as_deref(), latch, Needs::Time);
+        refuse_unless_allowed(kind, reasons)
+    }
+
+    /// Refuses while a latch that `concerns` the raise is closed.
+    pub(super) fn refuse_latched(
+        &self,
+        concerns: impl Fn(&crate::domain::latch::Latch) -> bool,
+    ) -> Result<()> {
+        let mut closed = self.catalogue().latches.values().filter(|latch| latch.is_closed(self.now));
+        match closed.find(|latch| concerns(latch)) {
+            Some(latch) => {
+                Err(Error::Refused { decision: DecisionKind::Block, reasons: vec![latch_reason(latch)] })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The guard's latest judgement of a launch.
+    pub(super) fn judgement(&self, launch: &Launch) -> Option<Judgement> {
+        self.admin.live.judgement(launch.id).map(|judgement| (*judgement).clone())
+    }
+
+    /// Records a decision about a launch; `launch` is what it was judged as, `percentage` what is in force afterwards.
+    pub(super) fn decide(&mut self, launch: &Launch, percentage: f64, said: Said) {
+        let decision = Decision {
+            id: DecisionId(Uuid::now_v7()),
+            launch: launch.clone(),
+            judgement: said.judgement,
+            kind: said.kind,
+            action: said.action,
+            arm: said.arm,
+            reasons: said.reasons,
+            percentage,
+            actor: self.actor.clone(),
+            at: self.now,
+            config_revision: self.catalogue().revision + 1,
+        };
+        self.writes.push(Write::Decision(Box::new(decision)));
+    }
+
+    /// Writes everything and puts it in force. It goes on when the caller goes away, so that what is stored is served.
+    pub(super) async fn commit(self) -> Result<Arc<InForce>> {
+        let Self { admin, writer, in_force, actor, action, writes, now } = self;
+        let change = Change { base_revision: in_force.catalogue.revision, at: now, actor, action, writes };
+        let commit = async move {
+            let cursor = admin.store.commit(&change).await?;
+            admin.live.replace(change.applied_to(&in_force.catalogue), cursor);
+            drop(writer);
+            tracing::info!(
+                revision = change.revision(),
+                actor = change.actor,
+                action = change.action,
+                "configuration changed"
+            );
+            Ok(admin.live.in_force())
+        };
+        tokio::spawn(commit).await.map_err(Error::internal)?
+    }
+}
+
+/// Turns anything but `allow` into a refusal.
+pub(super) fn refuse_unless_allowed(decision: DecisionKind, reasons: Vec<Reason>) -> Result<()> {
+    if decision == DecisionKind::Allow { Ok(()) } else { Err(Error::Refused { decision, reasons }) }
+}

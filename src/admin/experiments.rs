@@ -1,0 +1,230 @@
+//! Experiments: written, started, decided.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::documents::{check_fixed, replace, stored_in};
+use super::edit::{Edit, refuse_unless_allowed};
+use super::gates::by_operator;
+use super::{Admin, Principal};
+use crate::analysis::decision::DecisionAction;
+use crate::analysis::plan::answer_raise;
+use crate::domain::experiment::{Experiment, Status};
+use crate::domain::launch::{Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step, Target};
+use crate::domain::stored::Stored;
+use crate::domain::violation::Checks;
+use crate::error::{Error, Result};
+use crate::store::change::Kept;
+
+/// What becomes of a running experiment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everyone gets this group.
+    Ship(String),
+    /// Nobody gets any group.
+    Abandon,
+}
+
+impl Admin {
+    /// Makes an experiment, as a draft.
+    pub async fn create_experiment(
+        &self,
+        actor: &Principal,
+        mut experiment: Experiment,
+    ) -> Result<Arc<Stored<Experiment>>> {
+        experiment.check()?;
+        experiment.status = Status::Draft;
+        experiment.stopped_groups.clear();
+        let check = |edit: &mut Edit, experiment: &Experiment| check_metrics(edit, experiment);
+        self.create(actor, "create_experiment", experiment, check).await
+    }
+
+    /// Changes an experiment. Once started, what defines its groups is fixed, and its allocation may only grow.
+    pub async fn update_experiment(
+        &self,
+        actor: &Principal,
+        mut experiment: Experiment,
+        revision: i64,
+    ) -> Result<Arc<Stored<Experiment>>> {
+        experiment.check()?;
+        let mut edit = self.edit(actor, "update_experiment").await;
+        let stored = edit.current::<Experiment>(&experiment.key, revision)?;
+        let before = &stored.document;
+        check_metrics(&edit, &experiment)?;
+        experiment.status = before.status.clone();
+        experiment.stopped_groups.clone_from(&before.stopped_groups);
+        if before.status != Status::Draft {
+            check_started(before, &experiment)?;
+        }
+        if before.status == Status::Running && experiment.allocation > before.allocation {
+            grow_allocation(&mut edit, &experiment)?;
+        }
+        replace(edit, experiment).await
+    }
+
+    /// Takes an experiment that is not running out of use.
+    pub async fn archive_experiment(
+        &self,
+        actor: &Principal,
+        key: &str,
+        revision: i64,
+    ) -> Result<Arc<Stored<Experiment>>> {
+        let edit = self.edit(actor, "archive_experiment").await;
+        if edit.current::<Experiment>(key, revision)?.document.status == Status::Running {
+            return Err(Error::WrongState(format!("experiment `{key}` is running; decide it first")));
+        }
+        super::documents::archive(edit, key, revision).await
+    }
+
+    /// Starts a draft.
+    pub async fn start_experiment(
+        &self,
+        actor: &Principal,
+        key: &str,
+        revision: i64,
+    ) -> Result<(Arc<Stored<Experiment>>, Option<Launch>)> {
+        let mut edit = self.edit(actor, "start_experiment").await;
+        let stored = edit.in_use::<Experiment>(key)?;
+        if stored.document.status != Status::Draft {
+            let message = format!("experiment `{key}` was started already; only a draft can be started");
+            return Err(Error::WrongState(message));
+        }
+        edit.current::<Experiment>(key, revision)?;
+        let mut experiment = stored.document.clone();
+        experiment.status = Status::Running;
+        let launch = Launch::begin(launch_plan(&edit, &experiment), edit.now);
+        by_operator(&mut edit, &launch, DecisionAction::Start, "the experiment was started");
+        edit.put_launch(launch);
+        let changed = stored.changed(experiment, edit.now);
+        edit.put(changed);
+        let in_force = edit.commit().await?;
+        let launch = in_force.catalogue.latest_launch(&target(key)).map(|launch| (**launch).clone());
+        Ok((stored_in(&in_force, key)?, launch))
+    }
+
+    /// Ends a running experiment. A group other than the control is shipped only when every guardrail is shown safe in it.
+    pub async fn decide_experiment(
+        &self,
+        actor: &Principal,
+        key: &str,
+        revision: i64,
+        outcome: Outcome,
+    ) -> Result<Arc<Stored<Experiment>>> {
+        let mut edit = self.edit(actor, "decide_experiment").await;
+        let stored = edit.in_use::<Experiment>(key)?;
+        if stored.document.status != Status::Running {
+            let message = format!("experiment `{key}` is not running; only a running one can be decided");
+            return Err(Error::WrongState(message));
+        }
+        edit.current::<Experiment>(key, revision)?;
+        let mut experiment = stored.document.clone();
+        let launch = edit.catalogue().live_launch(&target(key)).cloned();
+        let (state, action, what) = match outcome {
+            Outcome::Ship(group) => {
+                allow_ship(&edit, &experiment, launch.as_deref(), &group)?;
+                let what = format!("group {group} was shipped");
+                experiment.status = Status::Decided { group };
+                (LaunchState::Completed, DecisionAction::Complete, what)
+            }
+            Outcome::Abandon => {
+                experiment.status = Status::Abandoned;
+                (LaunchState::Cancelled, DecisionAction::Cancel, "the experiment was abandoned".to_owned())
+            }
+        };
+        if let Some(launch) = launch {
+            let mut ended = (*launch).clone();
+            ended.end(state, edit.now);
+            by_operator(&mut edit, &ended, action, &what);
+            edit.put_launch(ended);
+        }
+        replace(edit, experiment).await
+    }
+}
+
+/// The target of an experiment.
+fn target(key: &str) -> Target {
+    Target::Experiment { experiment: key.to_owned() }
+}
+
+fn launch_plan(edit: &Edit, experiment: &Experiment) -> LaunchPlan {
+    let control = experiment.control_group.clone();
+    let others = experiment.groups.iter().map(|group| group.name.clone()).filter(|name| *name != control);
+    LaunchPlan {
+        id: LaunchId(Uuid::now_v7()),
+        target: target(&experiment.key),
+        unit_type: experiment.unit_type.clone(),
+        steps: vec![Step { needs: Needs::Evidence, ..Step::at_once(experiment.allocation) }],
+        arms: std::iter::once(control.clone()).chain(others).collect(),
+        metrics: edit.catalogue().pin_metrics(),
+        rollback_percentage: 0.0,
+        principal: edit.actor().to_owned(),
+    }
+}
+
+fn grow_allocation(edit: &mut Edit, experiment: &Experiment) -> Result<()> {
+    edit.refuse_latched(|latch| latch.target == target(&experiment.key) && latch.arm.is_none())?;
+    let Some(launch) = edit.catalogue().live_launch(&target(&experiment.key)).cloned() else {
+        return Ok(());
+    };
+    edit.allow_raise(&launch)?;
+    let mut changed = (*launch).clone();
+    changed.begin_epoch(experiment.allocation, edit.now);
+    by_operator(edit, &changed, DecisionAction::Edit, "the allocation was raised");
+    edit.put_launch(changed);
+    Ok(())
+}
+
+fn allow_ship(edit: &Edit, experiment: &Experiment, launch: Option<&Launch>, group: &str) -> Result<()> {
+    if experiment.group(group).is_none() {
+        let names: Vec<&str> = experiment.groups.iter().map(|group| group.name.as_str()).collect();
+        return Err(Error::field("ship_group", format!("must be one of the groups: {}", names.join(", "))));
+    }
+    if group == experiment.control_group {
+        return Ok(());
+    }
+    edit.refuse_latched(|latch| {
+        latch.target == target(&experiment.key) && latch.arm.as_deref().is_none_or(|arm| arm == group)
+    })?;
+    if experiment.stopped_groups.contains(group) {
+        return Err(Error::WrongState(format!(
+            "group `{group}` was stopped by the guard and has no evidence"
+        )));
+    }
+    let Some(launch) = launch else {
+        return Err(Error::WrongState(format!("experiment `{}` has no launch to judge", experiment.key)));
+    };
+    let judgement = edit.judgement(launch).map(|mut judgement| {
+        judgement.verdicts.retain(|verdict| verdict.arm == group);
+        judgement
+    });
+    let (kind, reasons) = answer_raise(launch, judgement.as_ref(), None, Needs::Evidence);
+    refuse_unless_allowed(kind, reasons)
+}
+
+/// What may not change once an experiment was started.
+fn check_started(stored: &Experiment, given: &Experiment) -> Result<()> {
+    let mut checks = Checks::default();
+    check_fixed(&mut checks, "experiment.groups", &stored.groups, &given.groups);
+    check_fixed(&mut checks, "experiment.control_group", &stored.control_group, &given.control_group);
+    check_fixed(&mut checks, "experiment.unit_type", &stored.unit_type, &given.unit_type);
+    check_fixed(&mut checks, "experiment.salt", &stored.salt, &given.salt);
+    check_fixed(&mut checks, "experiment.targeting", &stored.targeting, &given.targeting);
+    checks.require(
+        given.allocation >= stored.allocation,
+        "experiment.allocation",
+        format!("may only grow after the start; it is {}", stored.allocation),
+    );
+    Ok(checks.finish()?)
+}
+
+/// Primary metrics must exist.
+fn check_metrics(edit: &Edit, experiment: &Experiment) -> Result<()> {
+    let mut checks = Checks::default();
+    for (index, key) in experiment.primary_metrics.iter().enumerate() {
+        let known = crate::domain::metric::Metric::shelf(edit.catalogue()).contains_key(key);
+        let field = format!("experiment.primary_metrics[{index}]");
+        checks.require(known, field, format!("there is no metric `{key}`"));
+    }
+    Ok(checks.finish()?)
+}

@@ -1,0 +1,258 @@
+//! Gates and their rollouts.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::documents::{check_fixed, replace, stored_in};
+use super::edit::{Edit, Said};
+use super::{Admin, Principal};
+use crate::analysis::decision::{DecisionAction, DecisionKind, Reason, ReasonCode};
+use crate::domain::gate::{Gate, GateRule};
+use crate::domain::launch::{
+    CONTROL, Launch, LaunchId, LaunchPlan, LaunchState, Step, TREATMENT, Target, check_steps,
+};
+use crate::domain::stored::Stored;
+use crate::domain::violation::Checks;
+use crate::error::{Error, Result};
+
+/// What is to be in force on a rule.
+#[derive(Clone, Debug)]
+pub struct Rollout {
+    /// Key of the gate.
+    pub gate: String,
+    /// Id of the rule; may be empty when the gate has one rule.
+    pub rule: String,
+    /// Path of the steps in the request.
+    pub field: &'static str,
+    /// The steps, the first of them from now on.
+    pub steps: Vec<Step>,
+    /// Where the guard falls back to.
+    pub rollback_to: RollbackTo,
+    /// Refuse unless this is the gate's revision.
+    pub revision: Option<i64>,
+}
+
+/// Where the guard falls back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RollbackTo {
+    /// Nobody gets the treatment.
+    Zero,
+    /// The percentage in force before the launch.
+    Previous,
+}
+
+impl Admin {
+    /// Makes a gate. A rule above 0 percent begins a launch.
+    pub async fn create_gate(&self, actor: &Principal, gate: Gate) -> Result<Arc<Stored<Gate>>> {
+        gate.check()?;
+        let begin = |edit: &mut Edit, gate: &Gate| {
+            for rule in gate.rules.iter().filter(|rule| rule.percentage > 0.0) {
+                begin_launch(edit, gate, rule, vec![Step::at_once(rule.percentage)], 0.0);
+            }
+            Ok(())
+        };
+        self.create(actor, "create_gate", gate, begin).await
+    }
+
+    /// Changes a gate. Whatever may let more units in passes the guard; percentages are changed by [`Self::set_rollout`].
+    pub async fn update_gate(
+        &self,
+        actor: &Principal,
+        gate: Gate,
+        revision: i64,
+    ) -> Result<Arc<Stored<Gate>>> {
+        gate.check()?;
+        let mut edit = self.edit(actor, "update_gate").await;
+        let stored = edit.current::<Gate>(&gate.key, revision)?;
+        check_unchanged(&stored.document, &gate)?;
+        if may_widen(&stored.document, &gate) {
+            refuse_latched(&edit, &gate.key)?;
+            for rule in &gate.rules {
+                widen_rule(&mut edit, &stored.document, &gate, rule)?;
+            }
+        }
+        for rule in stored.document.rules.iter().filter(|rule| gate.rule(&rule.id).is_none()) {
+            cancel_launch(&mut edit, &gate.key, &rule.id);
+        }
+        replace(edit, gate).await
+    }
+
+    /// Takes a gate out of use: it is closed for everyone.
+    pub async fn archive_gate(
+        &self,
+        actor: &Principal,
+        key: &str,
+        revision: i64,
+    ) -> Result<Arc<Stored<Gate>>> {
+        let mut edit = self.edit(actor, "archive_gate").await;
+        let stored = edit.current::<Gate>(key, revision)?;
+        for rule in &stored.document.rules {
+            cancel_launch(&mut edit, key, &rule.id);
+        }
+        super::documents::archive(edit, key, revision).await
+    }
+
+    /// Changes the share of units that a rule lets through. Lowering is always allowed; raising passes the guard.
+    pub async fn set_rollout(
+        &self,
+        actor: &Principal,
+        rollout: Rollout,
+    ) -> Result<(Arc<Stored<Gate>>, Option<Launch>)> {
+        check_steps(rollout.field, &rollout.steps)?;
+        let mut edit = self.edit(actor, "set_rollout").await;
+        let stored = edit.in_use::<Gate>(&rollout.gate)?;
+        if let Some(revision) = rollout.revision {
+            edit.current::<Gate>(&rollout.gate, revision)?;
+        }
+        let gate = &stored.document;
+        let rule = find_rule(gate, &rollout.rule)?;
+        let target = target(&gate.key, &rule.id);
+        let first = rollout.steps.first().map_or(0.0, |step| step.percentage);
+        let highest = rollout.steps.last().map_or(0.0, |step| step.percentage);
+        if highest > rule.percentage {
+            refuse_latched(&edit, &gate.key)?;
+        }
+        let live = edit.catalogue().live_launch(&target).cloned();
+        match live {
+            Some(launch) => {
+                if first > rule.percentage {
+                    edit.allow_raise(&launch)?;
+                }
+                edit_launch(&mut edit, &launch, rollout.steps);
+            }
+            None if highest > first || first > rule.percentage => {
+                let previous = rule.percentage.min(first);
+                let rollback = if rollout.rollback_to == RollbackTo::Previous { previous } else { 0.0 };
+                begin_launch(&mut edit, gate, rule, rollout.steps, rollback);
+            }
+            None => {}
+        }
+        let changed = gate.with_percentage(&rule.id, first);
+        let changed = stored.changed(changed, edit.now);
+        edit.put(changed);
+        let in_force = edit.commit().await?;
+        let launch = in_force.catalogue.latest_launch(&target).map(|launch| (**launch).clone());
+        Ok((stored_in(&in_force, &rollout.gate)?, launch))
+    }
+}
+
+/// The target of a gate's rule.
+fn target(gate: &str, rule: &str) -> Target {
+    Target::GateRule { gate: gate.to_owned(), rule: rule.to_owned() }
+}
+
+/// The target of a rule; an empty id stands for the gate's only rule.
+pub(super) fn rule_target(gate: &Gate, id: &str) -> Result<Target> {
+    find_rule(gate, id).map(|rule| target(&gate.key, &rule.id))
+}
+
+fn begin_launch(edit: &mut Edit, gate: &Gate, rule: &GateRule, steps: Vec<Step>, rollback_percentage: f64) {
+    let plan = LaunchPlan {
+        id: LaunchId(Uuid::now_v7()),
+        target: target(&gate.key, &rule.id),
+        unit_type: gate.unit_type.clone(),
+        steps,
+        arms: vec![CONTROL.to_owned(), TREATMENT.to_owned()],
+        metrics: edit.catalogue().pin_metrics(),
+        rollback_percentage,
+        principal: edit.actor().to_owned(),
+    };
+    let launch = Launch::begin(plan, edit.now);
+    by_operator(edit, &launch, DecisionAction::Start, "a launch began");
+    edit.put_launch(launch);
+}
+
+/// A person's new steps for a launch that goes on, or its end when nobody is to get the treatment.
+fn edit_launch(edit: &mut Edit, launch: &Launch, steps: Vec<Step>) {
+    let mut changed = launch.clone();
+    if steps.iter().all(|step| step.percentage <= 0.0) {
+        changed.end(LaunchState::Cancelled, edit.now);
+        by_operator(edit, &changed, DecisionAction::Cancel, "the rollout was set to 0 percent");
+    } else {
+        changed.replan(steps, edit.now);
+        by_operator(edit, &changed, DecisionAction::Edit, "the rollout was changed");
+    }
+    edit.put_launch(changed);
+}
+
+fn cancel_launch(edit: &mut Edit, gate: &str, rule: &str) {
+    let Some(launch) = edit.catalogue().live_launch(&target(gate, rule)).cloned() else {
+        return;
+    };
+    let mut changed = (*launch).clone();
+    changed.end(LaunchState::Cancelled, edit.now);
+    by_operator(edit, &changed, DecisionAction::Cancel, "the rule was taken out of use");
+    edit.put_launch(changed);
+}
+
+/// A person's decision, with what the guard last knew.
+pub(super) fn by_operator(edit: &mut Edit, launch: &Launch, action: DecisionAction, what: &str) {
+    let message = format!("{what} by {}", edit.actor());
+    let judgement = edit.judgement(launch);
+    let percentage = if launch.is_live() { launch.percentage() } else { 0.0 };
+    let said = Said {
+        kind: DecisionKind::Allow,
+        action,
+        arm: None,
+        reasons: vec![Reason::of_launch(ReasonCode::Operator, message)],
+        judgement,
+    };
+    edit.decide(launch, percentage, said);
+}
+
+/// A latch on one rule refuses raises on all rules of its gate: another rule could let in the same units.
+fn refuse_latched(edit: &Edit, key: &str) -> Result<()> {
+    edit.refuse_latched(|latch| matches!(&latch.target, Target::GateRule { gate, .. } if gate == key))
+}
+
+fn find_rule<'g>(gate: &'g Gate, id: &str) -> Result<&'g GateRule> {
+    match (gate.rules.as_slice(), id) {
+        ([rule], "") => Ok(rule),
+        (_, "") => {
+            let ids: Vec<&str> = gate.rules.iter().map(|rule| rule.id.as_str()).collect();
+            Err(Error::field("rule_id", format!("must be one of the gate's rules: {}", ids.join(", "))))
+        }
+        _ => gate.rule(id).ok_or_else(|| Error::NotFound { kind: "rule", key: id.to_owned() }),
+    }
+}
+
+fn check_unchanged(stored: &Gate, given: &Gate) -> Result<()> {
+    let mut checks = Checks::default();
+    check_fixed(&mut checks, "gate.unit_type", &stored.unit_type, &given.unit_type);
+    check_fixed(&mut checks, "gate.salt", &stored.salt, &given.salt);
+    for (index, rule) in given.rules.iter().enumerate() {
+        let before = stored.rule(&rule.id).map(|before| before.percentage);
+        #[expect(clippy::float_cmp, reason = "the stored number itself is expected back")]
+        let same = before.is_none_or(|before| before == rule.percentage);
+        checks.require(
+            same,
+            format!("gate.rules[{index}].percentage"),
+            format!("is changed with SetRollout; it is {}", before.unwrap_or_default()),
+        );
+    }
+    Ok(checks.finish()?)
+}
+
+/// Whether a change of a gate could let more units in.
+fn may_widen(stored: &Gate, given: &Gate) -> bool {
+    let shape = |gate: &Gate| -> Vec<_> {
+        gate.rules.iter().map(|rule| (rule.id.clone(), rule.conditions.clone())).collect()
+    };
+    given.enabled && (!stored.enabled || shape(stored) != shape(given))
+}
+
+/// A rule whose units may change: its live launch must allow it and begins a new epoch; without one, a launch begins.
+fn widen_rule(edit: &mut Edit, stored: &Gate, gate: &Gate, rule: &GateRule) -> Result<()> {
+    let launch = edit.catalogue().live_launch(&target(&gate.key, &rule.id)).cloned();
+    if let Some(launch) = launch {
+        edit.allow_raise(&launch)?;
+        let mut changed = (*launch).clone();
+        changed.begin_epoch(rule.percentage, edit.now);
+        by_operator(edit, &changed, DecisionAction::Edit, "the rule's conditions or place were changed");
+        edit.put_launch(changed);
+    } else if rule.percentage > 0.0 && stored.rule(&rule.id) != Some(rule) {
+        begin_launch(edit, gate, rule, vec![Step::at_once(rule.percentage)], 0.0);
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! What the guard does, by the same functions and records as everyone else. It can only lower exposure, or take a step
+//! that a person planned.
+
+use uuid::Uuid;
+
+use super::edit::{Edit, Said};
+use super::{Admin, Principal};
+use crate::analysis::decision::{Decision, DecisionAction, GUARD, Judgement, Reason, ReasonCode};
+use crate::analysis::plan::{Action, Plan};
+use crate::domain::experiment::Experiment;
+use crate::domain::gate::Gate;
+use crate::domain::latch::{Latch, LatchId};
+use crate::domain::launch::{Launch, LaunchState, Target};
+use crate::error::Result;
+
+impl Admin {
+    /// Carries out what was planned for a launch, and records what changed. Says whether anything was written.
+    ///
+    /// `judged` is the launch as it was judged. When a person has changed it since, only protection goes through: the
+    /// later intent that lowers wins, and everything else is judged anew.
+    pub async fn carry_out(&self, judged: &Launch, judgement: &Judgement, plan: &Plan) -> Result<bool> {
+        let mut edit = self.edit(&Principal(GUARD.to_owned()), "guard").await;
+        let Some(current) = edit.catalogue().launches.get(&judged.id).cloned() else {
+            return Ok(false);
+        };
+        let protects = matches!(plan.action, Action::RollBack | Action::StopArms(_));
+        if !current.is_live() || (current.revision != judged.revision && !protects) {
+            return Ok(false);
+        }
+        let mut launch = (*current).clone();
+        note(&mut launch, judgement);
+        match &plan.action {
+            Action::None => {
+                let unchanged = launch == *current;
+                let repeats =
+                    self.store.latest_decision(judged.id).await?.is_some_and(|last| says_same(&last, plan));
+                if unchanged && repeats {
+                    return Ok(false);
+                }
+                if !repeats {
+                    decide(
+                        &mut edit,
+                        judged,
+                        launch.percentage(),
+                        DecisionAction::None,
+                        None,
+                        judgement,
+                        plan,
+                    );
+                }
+            }
+            Action::Advance => {
+                launch.advance(edit.now);
+                set_percentage(&mut edit, &launch.target, launch.percentage())?;
+                decide(
+                    &mut edit,
+                    judged,
+                    launch.percentage(),
+                    DecisionAction::Advance,
+                    None,
+                    judgement,
+                    plan,
+                );
+            }
+            Action::Complete => {
+                let percentage = launch.percentage();
+                launch.end(LaunchState::Completed, edit.now);
+                decide(&mut edit, judged, percentage, DecisionAction::Complete, None, judgement, plan);
+            }
+            Action::StopArms(arms) => {
+                for arm in arms {
+                    launch.stop_arm(arm, edit.now);
+                    close_latch(&mut edit, &launch, Some(arm), plan);
+                    let (percentage, arm) = (launch.percentage(), Some(arm.clone()));
+                    decide(&mut edit, judged, percentage, DecisionAction::StopArm, arm, judgement, plan);
+                }
+                stop_groups(&mut edit, &launch.target, arms)?;
+            }
+            Action::RollBack => {
+                let percentage = roll_back(&mut edit, &mut launch, plan)?;
+                decide(&mut edit, judged, percentage, DecisionAction::RollBack, None, judgement, plan);
+            }
+        }
+        edit.put_launch(launch);
+        edit.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Keeps what a look found that later looks need.
+fn note(launch: &mut Launch, judgement: &Judgement) {
+    launch.warned = judgement.warned;
+    for pinned in launch.metrics.iter_mut().filter(|pinned| pinned.scale.is_none()) {
+        let verdicts = judgement.verdicts.iter();
+        pinned.scale =
+            verdicts.filter(|verdict| verdict.metric == pinned.metric.key).find_map(|verdict| verdict.scale);
+    }
+}
+
+/// Whether a plan says again what was decided last. Progress within a step is not news.
+fn says_same(last: &Decision, plan: &Plan) -> bool {
+    let codes = |reasons: &[Reason]| -> Vec<(ReasonCode, Option<String>, Option<String>)> {
+        let news = reasons.iter().filter(|reason| reason.code != ReasonCode::StepNotDone);
+        news.map(|reason| (reason.code, reason.metric.clone(), reason.arm.clone())).collect()
+    };
+    last.actor == GUARD && last.kind == plan.kind && codes(&last.reasons) == codes(&plan.reasons)
+}
+
+/// Turns the treatment off, closes the latch, and gives the percentage that is left in force.
+fn roll_back(edit: &mut Edit, launch: &mut Launch, plan: &Plan) -> Result<f64> {
+    let percentage = launch.percentage().min(launch.rollback_percentage);
+    let arms: Vec<String> = launch.treatments().map(|arm| arm.name.clone()).collect();
+    launch.end(LaunchState::RolledBack, edit.now);
+    match launch.target {
+        Target::GateRule { .. } => set_percentage(edit, &launch.target, percentage)?,
+        Target::Experiment { .. } => stop_groups(edit, &launch.target, &arms)?,
+    }
+    close_latch(edit, launch, None, plan);
+    Ok(percentage)
+}
+
+/// Sets a rule's percentage to what its launch says.
+fn set_percentage(edit: &mut Edit, target: &Target, percentage: f64) -> Result<()> {
+    if let Target::GateRule { gate, rule } = target {
+        let stored = edit.in_use::<Gate>(gate)?;
+        let changed = stored.changed(stored.document.with_percentage(rule, percentage), edit.now);
+        edit.put(changed);
+    }
+    Ok(())
+}
+
+/// Turns groups of an experiment off; their units get the callers' defaults.
+fn stop_groups(edit: &mut Edit, target: &Target, groups: &[String]) -> Result<()> {
+    if let Target::Experiment { experiment } = target {
+        let stored = edit.in_use::<Experiment>(experiment)?;
+        let mut changed = stored.document.clone();
+        changed.stopped_groups.extend(groups.iter().cloned());
+        let changed = stored.changed(changed, edit.now);
+        edit.put(changed);
+    }
+    Ok(())
+}
+
+fn close_latch(edit: &mut Edit, launch: &Launch, arm: Option<&str>, plan: &Plan) {
+    let about = |reason: &&Reason| arm.is_none() || reason.arm.is_none() || reason.arm.as_deref() == arm;
+    let causes: Vec<&str> = plan.reasons.iter().filter(about).map(|reason| reason.message.as_str()).collect();
+    edit.put_latch(Latch {
+        id: LatchId(Uuid::now_v7()),
+        target: launch.target.clone(),
+        arm: arm.map(str::to_owned),
+        launch: launch.id,
+        cause: causes.join("; "),
+        closed_at: edit.now,
+        resolution: None,
+    });
+}
+
+/// Records a decision with the launch as it was judged, so that it can be made again from the record.
+fn decide(
+    edit: &mut Edit,
+    judged: &Launch,
+    percentage: f64,
+    action: DecisionAction,
+    arm: Option<String>,
+    judgement: &Judgement,
+    plan: &Plan,
+) {
+    let (kind, reasons) = (plan.kind, plan.reasons.clone());
+    let said = Said { kind, action, arm, reasons, judgement: Some(judgement.clone()) };
+    edit.decide(judged, percentage, said);
+}

@@ -1,0 +1,62 @@
+//! Resolving a latch.
+
+use uuid::Uuid;
+
+use super::edit::Said;
+use super::{Admin, Principal};
+use crate::analysis::decision::{DecisionAction, DecisionKind, Reason, ReasonCode};
+use crate::domain::latch::{Latch, LatchId, Resolution};
+use crate::domain::time::{DAY_MS, Timestamp};
+use crate::domain::violation::Checks;
+use crate::error::{Error, Result};
+
+/// Longest time that a latch may be open.
+const MAX_OPEN_MS: i64 = 30 * DAY_MS;
+/// Most bytes in the reason.
+const MAX_REASON_BYTES: usize = 1_024;
+
+impl Admin {
+    /// Opens a closed latch until an expiry, in the name of a principal and with a reason.
+    pub async fn resolve_latch(
+        &self,
+        actor: &Principal,
+        id: Uuid,
+        reason: &str,
+        expires_at: Timestamp,
+    ) -> Result<Latch> {
+        let mut edit = self.edit(actor, "resolve_latch").await;
+        let mut checks = Checks::default();
+        let length = reason.trim().len();
+        checks.require(
+            (1..=MAX_REASON_BYTES).contains(&length),
+            "reason",
+            format!("must be 1 to {MAX_REASON_BYTES} bytes"),
+        );
+        let open = expires_at.ms_since(edit.now);
+        checks.require((1..=MAX_OPEN_MS).contains(&open), "expire_time", "must be in the next 30 days");
+        checks.finish()?;
+        let not_found = || Error::NotFound { kind: "latch", key: id.to_string() };
+        let mut latch = (**edit.catalogue().latches.get(&LatchId(id)).ok_or_else(not_found)?).clone();
+        latch.resolution = Some(Resolution {
+            principal: actor.0.clone(),
+            reason: reason.to_owned(),
+            at: edit.now,
+            expires_at,
+        });
+        let launch = self.store.launch(latch.launch).await?;
+        let message = format!("{} opened the latch: {reason}", actor.0);
+        let said = Said {
+            kind: DecisionKind::Allow,
+            action: DecisionAction::ResolveLatch,
+            arm: latch.arm.clone(),
+            reasons: vec![Reason::of_launch(ReasonCode::Operator, message)],
+            judgement: None,
+        };
+        if let Some(launch) = launch {
+            edit.decide(&launch, 0.0, said);
+        }
+        edit.put_latch(latch.clone());
+        edit.commit().await?;
+        Ok(latch)
+    }
+}

@@ -1,0 +1,179 @@
+//! The service as a whole: its parts built in floor order, started, and drained at the stop.
+
+use std::fs::{File, TryLockError};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::SqlitePool;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Admin;
+use crate::clock::Clock;
+use crate::config::ServeSettings;
+use crate::database;
+use crate::error::Error;
+use crate::events::EventStore;
+use crate::ingest::{Ingest, IngestSettings, Writers};
+use crate::jobs::guard::Guard;
+use crate::live::Live;
+use crate::store::Store;
+use crate::transport::grpc::{self, ServeError, Services};
+
+/// Name of the database file in the data folder.
+pub const DATABASE_FILE: &str = "portcullis.db";
+
+/// What can keep the service from starting or from ending cleanly.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The data folder is not usable.
+    #[error("data folder {path}: {cause}")]
+    DataDir {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Another server works on the data folder.
+    #[error("data folder {0}: another server is using it; stop that one or choose another --data-dir")]
+    InUse(PathBuf),
+    /// The address is not usable.
+    #[error("listen address {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The store is not usable.
+    #[error("store: {0}{detail}", detail = source_text(.0))]
+    Store(#[from] Error),
+    /// The server failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// A service that is running.
+#[derive(Debug)]
+pub struct App {
+    address: SocketAddr,
+    stop: CancellationToken,
+    stop_writers: CancellationToken,
+    server: JoinHandle<Result<(), ServeError>>,
+    guard: JoinHandle<()>,
+    writers: Writers,
+    pool: SqlitePool,
+    drain_timeout: Duration,
+    /// Held as long as the service runs.
+    _lock: File,
+}
+
+impl App {
+    /// Builds all parts and starts them. Once it returns, calls are served.
+    pub async fn start(settings: &ServeSettings, clock: Clock) -> Result<Self, AppError> {
+        let lock = lock_data_dir(&settings.data_dir)?;
+        let pool = database::open(&settings.data_dir.join(DATABASE_FILE)).await?;
+        let store = Store::new(pool.clone());
+        let events = EventStore::new(pool.clone());
+        let live = Arc::new(Live::new(store.load().await?, store.last_cursor().await?));
+
+        let (stop, stop_writers) = (CancellationToken::new(), CancellationToken::new());
+        let (ingest, writers) = Ingest::start(&events, &clock, ingest_settings(settings), &stop_writers);
+        let admin = Admin::new(store, Arc::clone(&live), clock.clone());
+        let guard = Guard {
+            live: Arc::clone(&live),
+            events,
+            ingest: ingest.clone(),
+            admin: admin.clone(),
+            clock: clock.clone(),
+            tick: settings.tick,
+            allowed_lateness_ms: milliseconds(settings.allowed_lateness),
+        };
+
+        let listen_error = |cause| AppError::Listen { address: settings.listen, cause };
+        let listener = TcpListener::bind(settings.listen).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let max_event_skew_ms = milliseconds(settings.max_event_skew);
+        let services = Services { live, ingest, admin, clock, max_event_skew_ms };
+        let server = tokio::spawn(grpc::serve(services, listener, stop.clone()));
+        let guard = tokio::spawn(guard.run(stop.clone()));
+        tracing::info!(%address, data_dir = %settings.data_dir.display(), "serving");
+        let drain_timeout = settings.drain_timeout;
+        Ok(Self { address, stop, stop_writers, server, guard, writers, pool, drain_timeout, _lock: lock })
+    }
+
+    /// Where calls are served.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `signal`, or until the server fails.
+    pub async fn run_until(mut self, signal: impl Future<Output = ()>) -> Result<(), AppError> {
+        tokio::select! {
+            ended = &mut self.server => {
+                self.server = tokio::spawn(async { Ok(()) });
+                let stopped = self.stop().await;
+                ended.map_err(Error::internal)??;
+                stopped
+            }
+            () = signal => self.stop().await,
+        }
+    }
+
+    /// Stops taking calls, lets those under way end, stores what is queued, and closes the store.
+    pub async fn stop(self) -> Result<(), AppError> {
+        tracing::info!("stopping");
+        self.stop.cancel();
+        let abort = self.server.abort_handle();
+        let served = tokio::time::timeout(self.drain_timeout, self.server).await;
+        if served.is_err() {
+            tracing::warn!("calls were still under way at the end of the drain timeout, and are cut off");
+            abort.abort();
+        }
+        if let Err(error) = self.guard.await {
+            tracing::error!(%error, "the guard did not end cleanly");
+        }
+        self.stop_writers.cancel();
+        self.writers.drained().await;
+        self.pool.close().await;
+        tracing::info!("stopped");
+        match served {
+            Ok(ended) => Ok(ended.map_err(Error::internal)??),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Makes the data folder, and keeps other servers out of it for as long as the file lives.
+fn lock_data_dir(path: &Path) -> Result<File, AppError> {
+    let unusable = |cause| AppError::DataDir { path: path.to_owned(), cause };
+    std::fs::create_dir_all(path).map_err(unusable)?;
+    let lock = File::create(path.join("portcullis.lock")).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(AppError::InUse(path.to_owned())),
+        Err(TryLockError::Error(cause)) => Err(unusable(cause)),
+    }
+}
+
+fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
+    let size = |size: u32| usize::try_from(size).unwrap_or(usize::MAX);
+    IngestSettings {
+        event_queue: size(settings.event_queue),
+        exposure_queue: size(settings.exposure_queue),
+        exposure_memory: size(settings.exposure_memory),
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The cause of an internal error, which is for the operator and not for callers.
+fn source_text(error: &Error) -> String {
+    std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default()
+}

@@ -1,0 +1,40 @@
+//! The commands.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ServeSettings;
+
+/// Feature gates and experiments whose launches are rolled back when a guardrail metric falls.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server.
+    Serve(ServeSettings),
+}
+
+impl Cli {
+    /// Runs the command. Errors are written to standard error.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let outcome = match self.command {
+            Command::Serve(settings) => serve::run(&settings),
+        };
+        outcome.unwrap_or_else(|message| {
+            #[expect(clippy::print_stderr, reason = "this is where a command reports its failure")]
+            {
+                eprintln!("portcullis: {message}");
+            }
+            ExitCode::FAILURE
+        })
+    }
+}

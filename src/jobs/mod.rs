@@ -1,0 +1,3 @@
+//! Background work: idempotent, with no input but the time, woken by new data and by a period.
+
+pub mod guard;

@@ -1,0 +1,128 @@
+//! One change of the configuration: all that is written in one transaction.
+
+use crate::analysis::decision::Decision;
+use crate::domain::catalogue::{Catalogue, Shelf};
+use crate::domain::experiment::Experiment;
+use crate::domain::gate::Gate;
+use crate::domain::holdout::Holdout;
+use crate::domain::latch::Latch;
+use crate::domain::launch::Launch;
+use crate::domain::metric::Metric;
+use crate::domain::stored::{Document, Stored};
+use crate::domain::time::Timestamp;
+
+/// Everything that one change writes.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Revision of the configuration that the change was made from.
+    pub base_revision: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// The audited function that made it.
+    pub action: &'static str,
+    /// What is written.
+    pub writes: Vec<Write>,
+}
+
+/// One thing to write, in the form it shall have.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// A gate.
+    Gate(Stored<Gate>),
+    /// An experiment.
+    Experiment(Stored<Experiment>),
+    /// A holdout.
+    Holdout(Stored<Holdout>),
+    /// A metric.
+    Metric(Stored<Metric>),
+    /// A launch.
+    Launch(Box<Launch>),
+    /// A latch.
+    Latch(Latch),
+    /// A decision, to be added.
+    Decision(Box<Decision>),
+}
+
+/// A document that has a place in the catalogue.
+pub trait Kept: Document {
+    /// Its shelf.
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self>;
+
+    /// The write that stores it.
+    fn write(stored: Stored<Self>) -> Write;
+}
+
+impl Kept for Gate {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.gates
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::Gate(stored)
+    }
+}
+
+impl Kept for Experiment {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.experiments
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::Experiment(stored)
+    }
+}
+
+impl Kept for Holdout {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.holdouts
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::Holdout(stored)
+    }
+}
+
+impl Kept for Metric {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.metrics
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::Metric(stored)
+    }
+}
+
+impl Change {
+    /// Revision of the configuration once the change is made.
+    #[must_use]
+    pub fn revision(&self) -> i64 {
+        self.base_revision + 1
+    }
+
+    /// The catalogue once the change is made.
+    #[must_use]
+    pub fn applied_to(&self, catalogue: &Catalogue) -> Catalogue {
+        let mut catalogue = catalogue.clone();
+        catalogue.revision = self.revision();
+        for write in &self.writes {
+            match write {
+                Write::Gate(stored) => put(&mut catalogue.gates, stored),
+                Write::Experiment(stored) => put(&mut catalogue.experiments, stored),
+                Write::Holdout(stored) => put(&mut catalogue.holdouts, stored),
+                Write::Metric(stored) => put(&mut catalogue.metrics, stored),
+                Write::Launch(launch) => catalogue.put_launch((**launch).clone()),
+                Write::Latch(latch) => {
+                    catalogue.latches.insert(latch.id, latch.clone().into());
+                }
+                Write::Decision(_) => {}
+            }
+        }
+        catalogue
+    }
+}
+
+fn put<T: Document>(shelf: &mut Shelf<T>, stored: &Stored<T>) {
+    shelf.insert(stored.document.key().to_owned(), stored.clone().into());
+}

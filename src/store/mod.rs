@@ -1,0 +1,23 @@
+//! Configuration, launches, latches, decisions and audit. The only place with their SQL.
+
+pub mod change;
+mod read;
+mod write;
+
+use sqlx::SqlitePool;
+
+pub use read::{DecisionQuery, LaunchQuery, Recorded};
+
+/// The store of everything but events. Cloning shares the connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: SqlitePool,
+}
+
+impl Store {
+    /// A store in an opened database.
+    #[must_use]
+    pub fn new(pool: SqlitePool) -> Self {
+        Self { pool }
+    }
+}

@@ -1,0 +1,89 @@
+//! gRPC: one file a service, and what converts between wire and domain.
+
+mod administration;
+pub mod codec;
+mod convert;
+mod documents;
+mod evaluation;
+mod events;
+mod guard;
+mod records;
+mod status;
+pub mod wire;
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use crate::admin::Admin;
+use crate::clock::Clock;
+use crate::ingest::Ingest;
+use crate::live::Live;
+use wire::admin_service_server::AdminServiceServer;
+use wire::evaluation_service_server::EvaluationServiceServer;
+use wire::event_service_server::EventServiceServer;
+use wire::guard_service_server::GuardServiceServer;
+
+/// Largest request in bytes. Above the field limits, so that an oversized field is named.
+const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
+
+/// All that the services stand on.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// What is in force.
+    pub live: Arc<Live>,
+    /// Takes events and exposures.
+    pub ingest: Ingest,
+    /// Changes and queries.
+    pub admin: Admin,
+    /// Tells the time.
+    pub clock: Clock,
+    /// How far in the future an event may lie, in milliseconds.
+    pub max_event_skew_ms: i64,
+}
+
+/// What can keep the server from serving.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The connections failed.
+    #[error("gRPC: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The descriptors are not usable.
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Serves until the stop, then ends the calls that are under way.
+pub async fn serve(
+    services: Services,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    let (health_reporter, health) = tonic_health::server::health_reporter();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let Services { live, ingest, admin, clock, max_event_skew_ms } = services;
+    let evaluation = evaluation::Evaluation { live, ingest: ingest.clone(), clock: clock.clone() };
+    let events = events::Events { ingest, clock: clock.clone(), max_event_skew_ms };
+    let guard = guard::Guarding { admin: admin.clone(), clock, stop: stop.clone() };
+    let administration = administration::Administration { admin };
+    health_reporter.set_serving::<EvaluationServiceServer<evaluation::Evaluation>>().await;
+    health_reporter.set_serving::<EventServiceServer<events::Events>>().await;
+    health_reporter.set_serving::<AdminServiceServer<administration::Administration>>().await;
+    health_reporter.set_serving::<GuardServiceServer<guard::Guarding>>().await;
+    Server::builder()
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(EvaluationServiceServer::new(evaluation).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(EventServiceServer::new(events).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(AdminServiceServer::new(administration).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(GuardServiceServer::new(guard).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
+        .await?;
+    Ok(())
+}

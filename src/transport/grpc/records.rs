@@ -1,0 +1,210 @@
+//! Launches, verdicts, decisions and latches as they are sent.
+
+use super::convert::{count, wire_step, wire_target, wire_time};
+use super::wire;
+use crate::admin::Answer;
+use crate::analysis::decision::{
+    DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode, Verdict,
+};
+use crate::domain::latch::Latch;
+use crate::domain::launch::{Arm, Epoch, Launch, LaunchState, PinnedMetric};
+use crate::domain::time::Timestamp;
+use crate::stats::moments::Moments;
+use crate::store::Recorded;
+
+/// A launch.
+pub(super) fn launch(launch: &Launch) -> wire::Launch {
+    let state = match launch.state {
+        LaunchState::Ramping => wire::LaunchState::Ramping,
+        LaunchState::Steady => wire::LaunchState::Steady,
+        LaunchState::Completed => wire::LaunchState::Completed,
+        LaunchState::RolledBack => wire::LaunchState::RolledBack,
+        LaunchState::Cancelled => wire::LaunchState::Cancelled,
+    };
+    let epoch = |epoch: &Epoch| wire::Epoch {
+        number: number(epoch.number),
+        percentage: epoch.percentage,
+        start_time: Some(wire_time(epoch.started_at)),
+        end_time: epoch.ended_at.map(wire_time),
+    };
+    let arm = |arm: &Arm| wire::Arm { name: arm.name.clone(), stop_time: arm.stopped_at.map(wire_time) };
+    let metric = |pinned: &PinnedMetric| wire::LaunchMetric {
+        key: pinned.metric.key.clone(),
+        revision: pinned.revision,
+        guardrail: pinned.metric.is_guardrail(),
+    };
+    wire::Launch {
+        id: launch.id.to_string(),
+        target: Some(wire_target(&launch.target)),
+        state: state.into(),
+        steps: launch.steps.iter().map(wire_step).collect(),
+        current_step: i32::try_from(launch.current_step).unwrap_or(i32::MAX),
+        epochs: launch.epochs.iter().map(epoch).collect(),
+        arms: launch.arms.iter().map(arm).collect(),
+        metrics: launch.metrics.iter().map(metric).collect(),
+        alpha: launch.alpha,
+        alpha_hold: launch.alpha_hold,
+        rollback_percentage: launch.rollback_percentage,
+        principal: launch.principal.clone(),
+        start_time: Some(wire_time(launch.started_at)),
+        end_time: launch.ended_at.map(wire_time),
+        unit_type: launch.unit_type.clone(),
+    }
+}
+
+/// What the guard says now.
+pub(super) fn answer(answer: &Answer) -> wire::CheckLaunchResponse {
+    let judgement = answer.judgement.as_ref();
+    wire::CheckLaunchResponse {
+        decision: kind(answer.kind).into(),
+        reasons: answer.reasons.iter().map(reason).collect(),
+        e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e)),
+        verdicts: judgement.map(verdicts).unwrap_or_default(),
+        as_of: judgement.and_then(|judgement| judgement.as_of).map(wire_time),
+        judge_time: judgement.map(|judgement| wire_time(judgement.at)),
+        launch: answer.launch.as_ref().map(launch),
+        latches: answer.latches.iter().map(|closed| latch(closed, answer.now)).collect(),
+    }
+}
+
+/// A decision with its place in the stream.
+pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
+    let decision = &recorded.decision;
+    let judgement = decision.judgement.as_ref();
+    wire::Decision {
+        id: decision.id.0.to_string(),
+        cursor: recorded.cursor,
+        launch_id: decision.launch.id.to_string(),
+        target: Some(wire_target(&decision.launch.target)),
+        arm: decision.arm.clone().unwrap_or_default(),
+        kind: kind(decision.kind).into(),
+        action: action(decision.action).into(),
+        reasons: decision.reasons.iter().map(reason).collect(),
+        e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e)),
+        alpha: decision.launch.alpha,
+        verdicts: judgement.map(verdicts).unwrap_or_default(),
+        as_of: judgement.and_then(|judgement| judgement.as_of).map(wire_time),
+        actor: decision.actor.clone(),
+        time: Some(wire_time(decision.at)),
+        config_revision: decision.config_revision,
+        percentage: decision.percentage,
+    }
+}
+
+/// A latch as it stands at `now`.
+pub(super) fn latch(latch: &Latch, now: Timestamp) -> wire::Latch {
+    let resolution = latch.resolution.as_ref();
+    wire::Latch {
+        id: latch.id.0.to_string(),
+        target: Some(wire_target(&latch.target)),
+        arm: latch.arm.clone().unwrap_or_default(),
+        launch_id: latch.launch.to_string(),
+        cause: latch.cause.clone(),
+        close_time: Some(wire_time(latch.closed_at)),
+        closed: latch.is_closed(now),
+        resolved_by: resolution.map(|resolution| resolution.principal.clone()).unwrap_or_default(),
+        resolve_reason: resolution.map(|resolution| resolution.reason.clone()).unwrap_or_default(),
+        resolve_time: resolution.map(|resolution| wire_time(resolution.at)),
+        expire_time: resolution.map(|resolution| wire_time(resolution.expires_at)),
+    }
+}
+
+fn verdicts(judgement: &Judgement) -> Vec<wire::MetricVerdict> {
+    judgement.verdicts.iter().map(metric_verdict).collect()
+}
+
+fn metric_verdict(verdict: &MetricVerdict) -> wire::MetricVerdict {
+    let outcome = match verdict.verdict {
+        Verdict::Safe => wire::Verdict::Safe,
+        Verdict::Harm => wire::Verdict::Harm,
+        Verdict::Undecided => wire::Verdict::Undecided,
+        Verdict::Blind => wire::Verdict::Blind,
+    };
+    let epoch = |epoch: &EpochMoments| wire::EpochMoments {
+        epoch: number(epoch.epoch),
+        control: Some(moments(&epoch.control)),
+        treatment: Some(moments(&epoch.treatment)),
+    };
+    wire::MetricVerdict {
+        metric: verdict.metric.clone(),
+        arm: verdict.arm.clone(),
+        verdict: outcome.into(),
+        reason: verdict.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
+        guardrail: verdict.guardrail,
+        e_value: e_value(verdict.ln_e),
+        e_value_safe: e_value(verdict.ln_e_safe),
+        weight: verdict.weight,
+        epochs: verdict.epochs.iter().map(epoch).collect(),
+        scale: verdict.scale.unwrap_or_default(),
+    }
+}
+
+fn moments(moments: &Moments) -> wire::Moments {
+    wire::Moments {
+        n: count(moments.n),
+        sum: moments.sum,
+        sum_squares: moments.sum_squares,
+        nonzero: count(moments.nonzero),
+    }
+}
+
+/// The e-value of its logarithm, held at the largest number there is.
+fn e_value(ln_e: f64) -> f64 {
+    ln_e.exp().min(f64::MAX)
+}
+
+fn number(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+fn kind(kind: DecisionKind) -> wire::DecisionKind {
+    match kind {
+        DecisionKind::Allow => wire::DecisionKind::Allow,
+        DecisionKind::Hold => wire::DecisionKind::Hold,
+        DecisionKind::Block => wire::DecisionKind::Block,
+        DecisionKind::RollBack => wire::DecisionKind::RollBack,
+    }
+}
+
+fn action(action: DecisionAction) -> wire::DecisionAction {
+    match action {
+        DecisionAction::None => wire::DecisionAction::None,
+        DecisionAction::Start => wire::DecisionAction::Start,
+        DecisionAction::Advance => wire::DecisionAction::Advance,
+        DecisionAction::Edit => wire::DecisionAction::Edit,
+        DecisionAction::RollBack => wire::DecisionAction::RollBack,
+        DecisionAction::StopArm => wire::DecisionAction::StopArm,
+        DecisionAction::Complete => wire::DecisionAction::Complete,
+        DecisionAction::Cancel => wire::DecisionAction::Cancel,
+        DecisionAction::ResolveLatch => wire::DecisionAction::ResolveLatch,
+    }
+}
+
+fn reason(reason: &Reason) -> wire::Reason {
+    wire::Reason {
+        code: code(reason.code).into(),
+        message: reason.message.clone(),
+        metric: reason.metric.clone().unwrap_or_default(),
+        arm: reason.arm.clone().unwrap_or_default(),
+    }
+}
+
+fn code(code: ReasonCode) -> wire::ReasonCode {
+    match code {
+        ReasonCode::Harm => wire::ReasonCode::Harm,
+        ReasonCode::LatchClosed => wire::ReasonCode::LatchClosed,
+        ReasonCode::Warning => wire::ReasonCode::Warning,
+        ReasonCode::Stale => wire::ReasonCode::Stale,
+        ReasonCode::NoData => wire::ReasonCode::NoData,
+        ReasonCode::BurnIn => wire::ReasonCode::BurnIn,
+        ReasonCode::NotJudged => wire::ReasonCode::NotJudged,
+        ReasonCode::Undecided => wire::ReasonCode::Undecided,
+        ReasonCode::StepNotDone => wire::ReasonCode::StepNotDone,
+        ReasonCode::NoHarmShown => wire::ReasonCode::NoHarmShown,
+        ReasonCode::Safe => wire::ReasonCode::Safe,
+        ReasonCode::Ended => wire::ReasonCode::Ended,
+        ReasonCode::Operator => wire::ReasonCode::Operator,
+        ReasonCode::NoLaunch => wire::ReasonCode::NoLaunch,
+        ReasonCode::NoVariance => wire::ReasonCode::NoVariance,
+    }
+}

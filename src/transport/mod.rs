@@ -1,0 +1,3 @@
+//! The edges: other programs' calls, converted and passed on.
+
+pub mod grpc;
