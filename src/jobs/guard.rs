@@ -45,15 +45,17 @@ pub struct Guard {
 impl Guard {
     /// Looks until the stop, every tick and as soon as there are new events.
     pub async fn run(self, stop: CancellationToken) {
-        let mut seen: Option<Timestamp> = None;
+        let mut seen = None;
         let mut looked_at = tokio::time::Instant::now();
         while !stop.is_cancelled() {
             let watermark = self.events.watermark().await.unwrap_or_else(|error| {
                 tracing::error!(%error, "the watermark could not be read");
                 None
             });
-            if watermark != seen || looked_at.elapsed() >= self.tick {
-                (seen, looked_at) = (watermark, tokio::time::Instant::now());
+            // A change of the configuration is news too: a launch that has just begun is looked at soon.
+            let news = Some((watermark, self.live.in_force().catalogue.revision));
+            if news != seen || looked_at.elapsed() >= self.tick {
+                (seen, looked_at) = (news, tokio::time::Instant::now());
                 self.look(watermark).await;
             }
             tokio::select! {

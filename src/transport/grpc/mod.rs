@@ -63,10 +63,11 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     let (health_reporter, health) = tonic_health::server::health_reporter();
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let Services { live, ingest, admin, clock, max_event_skew_ms } = services;
     let evaluation = evaluation::Evaluation { live, ingest: ingest.clone(), clock: clock.clone() };
     let events = events::Events { ingest, clock: clock.clone(), max_event_skew_ms };
@@ -78,7 +79,9 @@ pub async fn serve(
     health_reporter.set_serving::<GuardServiceServer<guard::Guarding>>().await;
     Server::builder()
         .add_service(health)
-        .add_service(reflection)
+        .add_service(reflection().build_v1()?)
+        // Many clients still ask by the older name.
+        .add_service(reflection().build_v1alpha()?)
         .add_service(EvaluationServiceServer::new(evaluation).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(EventServiceServer::new(events).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(AdminServiceServer::new(administration).max_decoding_message_size(MAX_REQUEST_BYTES))
