@@ -1,5 +1,6 @@
 //! The commands.
 
+mod demo;
 mod serve;
 
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ pub struct Cli {
 enum Command {
     /// Runs the server.
     Serve(ServeSettings),
+    /// Shows the guard at work: a real server, simulated visitors, a harmless launch and a harmful one.
+    Demo(demo::DemoSettings),
 }
 
 impl Cli {
@@ -28,6 +31,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let outcome = match self.command {
             Command::Serve(settings) => serve::run(&settings),
+            Command::Demo(settings) => demo::run(&settings),
         };
         outcome.unwrap_or_else(|message| {
             #[expect(clippy::print_stderr, reason = "this is where a command reports its failure")]
