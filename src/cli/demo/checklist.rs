@@ -1,49 +1,66 @@
-//! What the demo promises to show.
+//! What the demo promises to show, and what of it was observed.
 
-/// How many things there are to observe.
-pub(super) const COUNT: u64 = 6;
+use std::collections::BTreeSet;
+
+/// Everything that the demo promises.
+pub(super) const PROMISES: [Promise; 6] = [
+    Promise::RampCompleted,
+    Promise::FeatureOn,
+    Promise::RolledBack,
+    Promise::FeatureOff,
+    Promise::RaiseRefused,
+    Promise::ExperimentGoesOn,
+];
+
+/// One thing to observe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Promise {
+    /// The harmless ramp took every one of its steps and completed.
+    RampCompleted,
+    /// Afterwards every visitor gets the harmless feature.
+    FeatureOn,
+    /// The harmful launch was rolled back by the guard.
+    RolledBack,
+    /// Afterwards no visitor gets the harmful feature.
+    FeatureOff,
+    /// The latch refused the next raise.
+    RaiseRefused,
+    /// The experiment is running, and all its groups are served.
+    ExperimentGoesOn,
+}
+
+impl Promise {
+    fn text(self) -> &'static str {
+        match self {
+            Self::RampCompleted => "the harmless ramp reached its end",
+            Self::FeatureOn => "everyone gets the harmless feature",
+            Self::RolledBack => "the harmful launch was rolled back",
+            Self::FeatureOff => "nobody gets the harmful feature",
+            Self::RaiseRefused => "the latch refused the next raise",
+            Self::ExperimentGoesOn => "the experiment goes on",
+        }
+    }
+}
 
 /// What was observed so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Checklist {
-    /// The harmless ramp took every one of its steps and completed.
-    pub(super) ramp_completed: bool,
-    /// Afterwards every visitor gets the harmless feature.
-    pub(super) feature_on: bool,
-    /// The harmful launch was rolled back by the guard.
-    pub(super) rolled_back: bool,
-    /// Afterwards no visitor gets the harmful feature.
-    pub(super) feature_off: bool,
-    /// The latch refused the next raise.
-    pub(super) raise_refused: bool,
-    /// The experiment is running, and all its groups are served.
-    pub(super) experiment_goes_on: bool,
-}
+pub(super) struct Checklist(BTreeSet<Promise>);
 
 impl Checklist {
-    fn entries(&self) -> [(bool, &'static str); 6] {
-        [
-            (self.ramp_completed, "the harmless ramp reached its end"),
-            (self.feature_on, "everyone gets the harmless feature"),
-            (self.rolled_back, "the harmful launch was rolled back"),
-            (self.feature_off, "nobody gets the harmful feature"),
-            (self.raise_refused, "the latch refused the next raise"),
-            (self.experiment_goes_on, "the experiment goes on"),
-        ]
+    /// Notes what was looked for, where it was seen.
+    pub(super) fn note(&mut self, promise: Promise, seen: bool) {
+        if seen {
+            self.0.insert(promise);
+        }
     }
 
     /// How many are observed.
-    pub(super) fn observed(&self) -> u64 {
-        self.entries().iter().map(|(seen, _)| u64::from(*seen)).sum()
-    }
-
-    /// Whether all are.
-    pub(super) fn is_complete(&self) -> bool {
-        self.observed() == COUNT
+    pub(super) fn observed(&self) -> usize {
+        self.0.len()
     }
 
     /// What is not observed yet.
     pub(super) fn missing(&self) -> Vec<&'static str> {
-        self.entries().iter().filter(|(seen, _)| !seen).map(|(_, what)| *what).collect()
+        PROMISES.iter().filter(|promise| !self.0.contains(promise)).map(|promise| promise.text()).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::{Code, Status, Streaming};
 
-use super::checklist::Checklist;
+use super::checklist::{Checklist, Promise};
 use super::clients::Clients;
 use super::timeline::Timeline;
 use super::visitors::Visitors;
@@ -34,9 +34,9 @@ pub(super) async fn watch(
     checklist: &mut Checklist,
 ) -> Result<(), String> {
     let watch = WatchDecisionsRequest { after_cursor: Some(0), launch_id: String::new() };
-    let stream = clients.guard.watch_decisions(watch).await.map_err(said)?.into_inner();
+    let stream = clients.guard.watch_decisions(watch).await.map_err(|status| in_words(&status))?.into_inner();
     let mut story = Story { clients, world, visitors, timeline, checklist, advances: 0 };
-    story.follow(stream).await.map_err(said)
+    story.follow(stream).await.map_err(|status| in_words(&status))
 }
 
 struct Story<'d> {
@@ -51,7 +51,7 @@ struct Story<'d> {
 impl Story<'_> {
     async fn follow(&mut self, mut stream: Streaming<WatchDecisionsResponse>) -> Result<(), Status> {
         let mut report_at = Instant::now() + REPORT;
-        while !self.checklist.is_complete() {
+        while !self.checklist.missing().is_empty() {
             tokio::select! {
                 message = stream.message() => match message?.and_then(|message| message.decision) {
                     Some(decision) => self.hear(&decision).await?,
@@ -62,7 +62,7 @@ impl Story<'_> {
                     report_at = Instant::now() + REPORT;
                 }
             }
-            self.timeline.observed(self.checklist.observed());
+            self.timeline.observed(self.checklist.observed() as u64);
         }
         Ok(())
     }
@@ -72,7 +72,7 @@ impl Story<'_> {
         let name = self.name(&decision.launch_id);
         match decision.action() {
             DecisionAction::Advance => {
-                self.advances += usize::from(decision.launch_id == self.world.harmless_launch);
+                self.advances += usize::from(decision.launch_id == self.world.harmless);
                 self.timeline.line(&format!(
                     "{name}: next step, {} %; e-value {:.2}",
                     decision.percentage, decision.e_value
@@ -103,24 +103,25 @@ impl Story<'_> {
 
     /// The harmless ramp is at its end: everyone must get the feature.
     async fn see_completed(&mut self, decision: &Decision) -> Result<(), Status> {
-        if decision.launch_id != self.world.harmless_launch {
+        if decision.launch_id != self.world.harmless {
             return Ok(());
         }
-        self.checklist.ramp_completed = self.advances == ADVANCES && decision.percentage >= 100.0;
+        let whole = self.advances == ADVANCES && decision.percentage >= 100.0;
+        self.checklist.note(Promise::RampCompleted, whole);
         let on = self.count_served(HARMLESS).await?;
-        self.checklist.feature_on = on == SAMPLE;
+        self.checklist.note(Promise::FeatureOn, on == SAMPLE);
         self.timeline.line(&format!("{HARMLESS}: {on} of {SAMPLE} visitors get it"));
         self.see_experiment().await
     }
 
     /// The harmful launch is off: nobody may get the feature, and the latch must refuse to raise it again.
     async fn see_rolled_back(&mut self, decision: &Decision) -> Result<(), Status> {
-        if decision.launch_id != self.world.harmful_launch {
+        if decision.launch_id != self.world.harmful {
             return Ok(());
         }
-        self.checklist.rolled_back = true;
+        self.checklist.note(Promise::RolledBack, true);
         let on = self.count_served(HARMFUL).await?;
-        self.checklist.feature_off = on == 0;
+        self.checklist.note(Promise::FeatureOff, on == 0);
         self.timeline.line(&format!("{HARMFUL}: {on} of {SAMPLE} visitors get it"));
         if let Some(harmed) = self.visitors.harmed().await {
             let seconds = harmed.last.duration_since(harmed.first).as_secs_f64();
@@ -137,17 +138,18 @@ impl Story<'_> {
             self.timeline.line(&format!("{HARMFUL}: a raise to 50 % went through, which it must not"));
             return Ok(());
         };
-        let check = self.check(&self.world.harmful_launch.clone()).await?;
-        self.checklist.raise_refused = refusal.code() == Code::FailedPrecondition
+        let check = self.check(&self.world.harmful.clone()).await?;
+        let refused = refusal.code() == Code::FailedPrecondition
             && check.decision() == DecisionKind::Block
             && check.latches.iter().any(|latch| latch.closed);
+        self.checklist.note(Promise::RaiseRefused, refused);
         self.timeline.line(&format!("{HARMFUL}: a raise to 50 % is refused: {}", cut(refusal.message())));
         Ok(())
     }
 
     /// The experiment must still be running, with every group served.
     async fn see_experiment(&mut self) -> Result<(), Status> {
-        let check = self.check(&self.world.experiment_launch.clone()).await?;
+        let check = self.check(&self.world.experiment.clone()).await?;
         let mut groups = BTreeSet::new();
         for number in 0..SAMPLE {
             let request = GetExperimentRequest {
@@ -162,7 +164,7 @@ impl Story<'_> {
             }
         }
         let running = check.launch.as_ref().is_some_and(|launch| launch.state() == LaunchState::Steady);
-        self.checklist.experiment_goes_on = running && groups.len() == GROUPS.len();
+        self.checklist.note(Promise::ExperimentGoesOn, running && groups.len() == GROUPS.len());
         self.timeline.line(&format!(
             "{EXPERIMENT}: running: {running}, e-value {:.2}, groups served: {}",
             check.e_value,
@@ -188,8 +190,7 @@ impl Story<'_> {
 
     /// How all launches stand.
     async fn report(&mut self) -> Result<(), Status> {
-        let launches =
-            [&self.world.harmless_launch, &self.world.harmful_launch, &self.world.experiment_launch];
+        let launches = [&self.world.harmless, &self.world.harmful, &self.world.experiment];
         let mut parts = vec![format!("{} visitors", self.visitors.count())];
         if self.visitors.failures() > 0 {
             parts.push(format!("{} calls failed", self.visitors.failures()));
@@ -217,9 +218,9 @@ impl Story<'_> {
     }
 
     fn name(&self, launch_id: &str) -> &'static str {
-        if launch_id == self.world.harmless_launch {
+        if launch_id == self.world.harmless {
             HARMLESS
-        } else if launch_id == self.world.harmful_launch {
+        } else if launch_id == self.world.harmful {
             HARMFUL
         } else {
             EXPERIMENT
@@ -259,6 +260,6 @@ fn cut(message: &str) -> &str {
     message.split(';').next().unwrap_or(message)
 }
 
-fn said(status: Status) -> String {
+fn in_words(status: &Status) -> String {
     format!("{}: {}", status.code(), status.message())
 }

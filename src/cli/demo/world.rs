@@ -38,9 +38,9 @@ const HARMFUL_SHARE: f64 = 20.0;
 /// Ids of the launches.
 #[derive(Debug)]
 pub(super) struct World {
-    pub(super) harmless_launch: String,
-    pub(super) harmful_launch: String,
-    pub(super) experiment_launch: String,
+    pub(super) harmless: String,
+    pub(super) harmful: String,
+    pub(super) experiment: String,
 }
 
 /// Makes everything, and begins the launches.
@@ -52,7 +52,7 @@ pub(super) async fn build(clients: &mut Clients, timeline: &Timeline) -> Result<
 async fn make(clients: &mut Clients, timeline: &Timeline) -> Result<World, Status> {
     make_metrics(clients).await?;
     timeline.line("metrics: dau, and visited_signup with the tag guardrail");
-    let experiment_launch = start_experiment(clients).await?;
+    let experiment = start_experiment(clients).await?;
     timeline.line(&format!("experiment {EXPERIMENT}: started with Blue, Red, Green, Orange at 25 % each"));
     for gate in [HARMLESS, HARMFUL] {
         let rule = GateRule { id: "everyone".to_owned(), ..GateRule::default() };
@@ -66,11 +66,11 @@ async fn make(clients: &mut Clients, timeline: &Timeline) -> Result<World, Statu
         ..RampStep::default()
     });
     let ramp = Rollout::Ramp(Ramp { steps: steps.to_vec() });
-    let harmless_launch = set_rollout(clients, HARMLESS, ramp).await?;
+    let harmless = set_rollout(clients, HARMLESS, ramp).await?;
     timeline.line(&format!("gate {HARMLESS}: a ramp over 10, 25 and 50 to 100 %, at least 3 s a step"));
-    let harmful_launch = set_rollout(clients, HARMFUL, Rollout::Percentage(HARMFUL_SHARE)).await?;
+    let harmful = set_rollout(clients, HARMFUL, Rollout::Percentage(HARMFUL_SHARE)).await?;
     timeline.line(&format!("gate {HARMFUL}: set to {HARMFUL_SHARE} %"));
-    Ok(World { harmless_launch, harmful_launch, experiment_launch })
+    Ok(World { harmless, harmful, experiment })
 }
 
 async fn make_metrics(clients: &mut Clients) -> Result<(), Status> {
