@@ -116,7 +116,7 @@ impl Exposed<'_> {
     }
 }
 
-impl<'s> Decision<'s> {
+impl Decision<'_> {
     fn no(reason: Reason) -> Self {
         Self { passed: false, reason, rule_id: "", group: None, exposure: None }
     }
