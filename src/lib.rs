@@ -6,3 +6,4 @@ pub mod domain; // the words of the trade, checked when made
 pub mod stats; // estimates from sufficient statistics
 pub mod engine; // a snapshot and a user in, a decision out
 pub mod analysis; // from measurements to a plan
+pub mod cli; // the commands

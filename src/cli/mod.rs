@@ -1,0 +1,8 @@
+//! The commands.
+
+pub mod analyze;
+mod guardrail;
+mod lines;
+mod report;
+mod table;
+mod text;
