@@ -10,6 +10,8 @@ use crate::stats::moments::Moments;
 
 /// Level of the test that shows a guardrail safe.
 pub const ALPHA_SAFE: f64 = 0.05;
+/// What sums of floats may be off by, as a share.
+const ROUNDING: f64 = 1e-9;
 
 /// Looks at a launch. Everything that is not known leaves its metric blind; nothing unknown counts as good.
 #[must_use]
@@ -138,12 +140,17 @@ fn totals(epochs: &[EpochMoments]) -> (Moments, Moments) {
     })
 }
 
-/// Adjusts the guardrails' e-values for one another.
+/// Adjusts the guardrails' e-values for one another. The weight of stopped arms is lost and not dealt out again, as in
+/// the launch-level e-value, so that no verdict claims what the launch as a whole does not show.
 fn adjust(verdicts: &mut [MetricVerdict]) {
     let mut guardrails: Vec<&mut MetricVerdict> =
         verdicts.iter_mut().filter(|verdict| verdict.guardrail).collect();
-    let parts: Vec<Weighted> =
+    let mut parts: Vec<Weighted> =
         guardrails.iter().map(|verdict| Weighted { weight: verdict.weight, ln_e: verdict.ln_e }).collect();
+    let lost = 1.0 - parts.iter().map(|part| part.weight).sum::<f64>();
+    if lost > ROUNDING {
+        parts.push(Weighted { weight: lost, ln_e: f64::NEG_INFINITY });
+    }
     for (verdict, adjusted) in guardrails.iter_mut().zip(ln_adjusted(&parts)) {
         verdict.ln_e_adjusted = adjusted;
     }
