@@ -5,7 +5,7 @@ use super::measurement::Measurement;
 use crate::domain::launch::{Launch, PinnedMetric};
 use crate::domain::time::Timestamp;
 use crate::stats::combination::{Weighted, ln_adjusted, ln_weighted_sum};
-use crate::stats::e_process::{self, Evidence, Test};
+use crate::stats::e_process::{self, Evidence, MIN_EPOCH_UNITS, Test};
 use crate::stats::moments::Moments;
 
 /// Level of the test that shows a guardrail safe.
@@ -87,12 +87,13 @@ fn look(
     let harm = evidence(Test::Harm(metric.margin));
     let safety = evidence(Test::Safety(metric.ship_margin));
     let ln_e = |evidence: Option<Evidence>| evidence.map_or(0.0, e_process::ln_e);
+    let counts = |epoch: &EpochMoments| epoch.control.n.min(epoch.treatment.n) >= MIN_EPOCH_UNITS;
     let age = measurement.map_or(0, |found| now.ms_since(found.as_of));
     let reason = if control.n == 0 || treatment.n == 0 {
         Some(ReasonCode::NoData)
     } else if age > metric.freshness_ms {
         Some(ReasonCode::Stale)
-    } else if !burnt_in {
+    } else if !burnt_in || !epochs.iter().any(counts) {
         Some(ReasonCode::BurnIn)
     } else if harm.is_none() {
         Some(ReasonCode::NoVariance)

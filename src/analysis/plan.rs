@@ -5,6 +5,7 @@ use super::judge::contribution;
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, Needs, Target};
 use crate::domain::time::Timestamp;
+use crate::stats::e_process::MIN_EPOCH_UNITS;
 
 /// What is said of a launch, and what is to be done about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -210,7 +211,7 @@ fn blind_message(
         ),
         (ReasonCode::BurnIn, Some(pinned), _) => format!(
             "{} has {control} units in control and {treatment} in {}; evidence counts from {} units and 10 expected \
-             events in the smaller arm",
+             events in the smaller arm, in epochs of {MIN_EPOCH_UNITS} units or more",
             verdict.metric, verdict.arm, pinned.metric.min_units
         ),
         _ => format!(
