@@ -163,7 +163,9 @@ fn conclude(verdict: &mut MetricVerdict, alpha: f64) {
         (Verdict::Harm, None)
     } else {
         match verdict.reason {
-            Some(ReasonCode::NoVariance) => (Verdict::Undecided, Some(ReasonCode::NoVariance)),
+            Some(ReasonCode::NoVariance) if same_means(verdict) => {
+                (Verdict::Undecided, Some(ReasonCode::NoVariance))
+            }
             Some(reason) => (Verdict::Blind, Some(reason)),
             None if verdict.ln_e_safe >= -ALPHA_SAFE.ln() => (Verdict::Safe, None),
             None => (Verdict::Undecided, Some(ReasonCode::Undecided)),
@@ -171,4 +173,12 @@ fn conclude(verdict: &mut MetricVerdict, alpha: f64) {
     };
     verdict.verdict = outcome;
     verdict.reason = reason;
+}
+
+/// Arms without any spread that agree are no concern; where they do not, something broke that cannot be weighed.
+fn same_means(verdict: &MetricVerdict) -> bool {
+    verdict.epochs.iter().all(|epoch| {
+        let means = epoch.control.mean().zip(epoch.treatment.mean());
+        means.is_none_or(|(control, treatment)| (control - treatment).abs() <= ROUNDING * control.abs())
+    })
 }

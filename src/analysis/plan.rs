@@ -214,6 +214,9 @@ fn blind_message(
              events in the smaller arm, in epochs of {MIN_EPOCH_UNITS} units or more",
             verdict.metric, verdict.arm, pinned.metric.min_units
         ),
+        (ReasonCode::NoVariance, ..) => {
+            format!("no unit of an arm differs from the others: {}", change_message(verdict))
+        }
         _ => format!(
             "{} has no data: {control} units in control, {treatment} in {}",
             verdict.metric, verdict.arm
