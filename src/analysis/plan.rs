@@ -72,8 +72,8 @@ pub fn answer_raise(
     let mut reasons = Vec::new();
     if judgement.warned {
         let message = format!(
-            "evidence of harm is past the hold level: e-value {:.4}, hold level {}, released below half of it",
-            judgement.ln_e.exp(),
+            "evidence of harm is past the hold level: e-value {}, hold level {}, released below half of it",
+            e_value(judgement.ln_e),
             1.0 / launch.alpha_hold
         );
         reasons.push(Reason::of_launch(ReasonCode::Warning, message));
@@ -98,7 +98,7 @@ pub fn answer_raise(
     } else if guardrails().all(|verdict| verdict.verdict == Verdict::Safe) {
         Reason::of_launch(ReasonCode::Safe, "every guardrail is shown safe")
     } else {
-        let message = format!("no harm shown: e-value {:.4}", judgement.ln_e.exp());
+        let message = format!("no harm shown: e-value {}", e_value(judgement.ln_e));
         Reason::of_launch(ReasonCode::NoHarmShown, message)
     };
     (DecisionKind::Allow, vec![reason])
@@ -132,15 +132,15 @@ fn protection(launch: &Launch, judgement: &Judgement) -> Option<Action> {
 
 fn harm_reasons(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
     let total = format!(
-        "launch-level e-value {:.4} reaches {} over {} guardrail(s)",
-        judgement.ln_e.exp(),
+        "launch-level e-value {} reaches {} over {} guardrail(s)",
+        e_value(judgement.ln_e),
         1.0 / launch.alpha,
         launch.guardrails().count()
     );
     let culprits = judgement.verdicts.iter().filter(|verdict| verdict.verdict == Verdict::Harm);
     let mut reasons: Vec<Reason> = culprits
         .map(|verdict| {
-            let message = format!("{}: e-value {:.4}", change_message(verdict), verdict.ln_e.exp());
+            let message = format!("{}: e-value {}", change_message(verdict), e_value(verdict.ln_e));
             of_metric(ReasonCode::Harm, verdict, message)
         })
         .collect();
@@ -226,10 +226,10 @@ fn blind_message(
 
 fn undecided_message(verdict: &MetricVerdict) -> String {
     format!(
-        "no harm shown, and not shown safe: {}, e-value {:.4} for harm and {:.4} for safety",
+        "no harm shown, and not shown safe: {}, e-value {} for harm and {} for safety",
         change_message(verdict),
-        verdict.ln_e.exp(),
-        verdict.ln_e_safe.exp()
+        e_value(verdict.ln_e),
+        e_value(verdict.ln_e_safe)
     )
 }
 
@@ -251,4 +251,10 @@ fn change_message(verdict: &MetricVerdict) -> String {
 fn units_of(verdict: &MetricVerdict) -> (u64, u64) {
     let sum = |pick: fn(&super::decision::EpochMoments) -> u64| verdict.epochs.iter().map(pick).sum();
     (sum(|epoch| epoch.control.n), sum(|epoch| epoch.treatment.n))
+}
+
+/// An e-value in words; beyond the range of numbers only that it is.
+fn e_value(ln_e: f64) -> String {
+    let e_value = ln_e.exp();
+    if e_value.is_finite() { format!("{e_value:.4}") } else { "above 1e308".to_owned() }
 }
