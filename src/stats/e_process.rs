@@ -122,10 +122,8 @@ pub fn ln_e(evidence: Evidence) -> f64 {
     }
     let points = POINTS.map(|delta| POINT_WEIGHT.ln() + delta * score - delta * delta * information / 2.0);
     let r = HALF_NORMAL_SCALE * HALF_NORMAL_SCALE * information;
-    let z = score / information.sqrt();
-    let shrunk = r / (1.0 + r);
-    let half_normal = HALF_NORMAL_WEIGHT.ln() + LN_2 - 0.5 * libm::log1p(r)
-        + z * z * shrunk / 2.0
-        + normal::ln_cdf(z * shrunk.sqrt());
+    // z·√(r/(1+r)), without a quotient that could overflow.
+    let shrunk = HALF_NORMAL_SCALE * score / (1.0 + r).sqrt();
+    let half_normal = HALF_NORMAL_WEIGHT.ln() + LN_2 - 0.5 * libm::log1p(r) + normal::ln_scaled_cdf(shrunk);
     ln_sum_exp(points.into_iter().chain([half_normal]))
 }
