@@ -39,6 +39,11 @@ pub fn plan(launch: &Launch, judgement: &Judgement, latch: Option<&Latch>, now: 
     if let Some(action) = protection(launch, judgement) {
         return Plan { kind: DecisionKind::RollBack, reasons: harm_reasons(launch, judgement), action };
     }
+    if has_no_control(launch) {
+        let message = "everyone got it at once: there is no control, and the guard cannot judge this launch";
+        let reasons = vec![Reason::of_launch(ReasonCode::NoData, message)];
+        return Plan { kind: DecisionKind::Hold, reasons, action: Action::Complete };
+    }
     let needs = launch.step().map_or(Needs::Time, |step| step.needs);
     let (kind, mut reasons) = answer_raise(launch, Some(judgement), latch, needs);
     let unfinished = unfinished_step(launch, judgement, now);
@@ -87,7 +92,7 @@ pub fn answer_raise(
         let undecided = guardrails().filter(|verdict| verdict.verdict == Verdict::Undecided);
         reasons.extend(undecided.map(|verdict| {
             let code = verdict.reason.unwrap_or(ReasonCode::Undecided);
-            of_metric(code, verdict, undecided_message(verdict))
+            of_metric(code, verdict, undecided_message(launch, verdict))
         }));
     }
     if !reasons.is_empty() {
@@ -190,6 +195,11 @@ fn is_whole(launch: &Launch) -> bool {
     matches!(launch.target, Target::GateRule { .. }) && launch.percentage() >= 100.0
 }
 
+/// Whether everyone got the treatment from the first moment on.
+fn has_no_control(launch: &Launch) -> bool {
+    is_whole(launch) && launch.epochs.iter().all(|epoch| epoch.percentage >= 100.0)
+}
+
 fn of_metric(code: ReasonCode, verdict: &MetricVerdict, message: String) -> Reason {
     Reason { code, message, metric: Some(verdict.metric.clone()), arm: Some(verdict.arm.clone()) }
 }
@@ -224,9 +234,11 @@ fn blind_message(
     }
 }
 
-fn undecided_message(verdict: &MetricVerdict) -> String {
+fn undecided_message(launch: &Launch, verdict: &MetricVerdict) -> String {
+    let harm =
+        if verdict.ln_e >= -launch.alpha_hold.ln() { "some evidence of harm" } else { "no harm shown" };
     format!(
-        "no harm shown, and not shown safe: {}, e-value {} for harm and {} for safety",
+        "{harm}, and not shown safe: {}, e-value {} for harm and {} for safety",
         change_message(verdict),
         e_value(verdict.ln_e),
         e_value(verdict.ln_e_safe)

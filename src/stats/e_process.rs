@@ -101,14 +101,14 @@ pub fn burn_in_done(control: &Moments, treatment: &Moments, min_units: u64) -> b
         && smaller as f64 * both.nonzero as f64 / both.n as f64 >= MIN_EXPECTED_NONZERO
 }
 
-/// The scale of a metric without history: the control's mean, or a twentieth of the spread of both arms where that
-/// mean is zero; none where neither gives a scale.
+/// The scale of a metric without history: the control's mean; where that is zero the mean of both arms, so that an
+/// error which only the treatment has is weighed against its own size; where that is zero too, a twentieth of the
+/// spread. None where nothing gives a scale.
 #[must_use]
 pub fn first_scale(control: &Moments, treatment: &Moments) -> Option<f64> {
-    let mean = control.mean()?.abs();
-    let spread = control.merged(*treatment).variance()?.sqrt() / 20.0;
-    let scale = if mean > 0.0 { mean } else { spread };
-    (scale > 0.0 && scale.is_finite()).then_some(scale)
+    let both = control.merged(*treatment);
+    let candidates = [control.mean()?.abs(), both.mean()?.abs(), both.variance()?.sqrt() / 20.0];
+    candidates.into_iter().find(|scale| *scale > 0.0).filter(|scale| scale.is_finite())
 }
 
 /// ln of the e-value of the mixture of seven effect sizes and one half-normal; finite for every finite evidence.

@@ -90,7 +90,12 @@ impl Story<'_> {
                     1.0 / decision.alpha
                 ));
                 self.timeline.line(&format!("    why: {}", first_reason(&decision.reasons)));
-                self.see_rolled_back(decision).await?;
+                if decision.launch_id != self.world.harmful {
+                    let message =
+                        "a false alarm: up to 5 % of harmless launches have one; try another --seed";
+                    return Err(Status::aborted(message));
+                }
+                self.see_rolled_back().await?;
             }
             DecisionAction::None => {
                 let said = decision.kind().as_str_name().trim_start_matches("DECISION_KIND_").to_lowercase();
@@ -115,10 +120,7 @@ impl Story<'_> {
     }
 
     /// The harmful launch is off: nobody may get the feature, and the latch must refuse to raise it again.
-    async fn see_rolled_back(&mut self, decision: &Decision) -> Result<(), Status> {
-        if decision.launch_id != self.world.harmful {
-            return Ok(());
-        }
+    async fn see_rolled_back(&mut self) -> Result<(), Status> {
         self.checklist.note(Promise::RolledBack, true);
         let on = self.count_served(HARMFUL).await?;
         self.checklist.note(Promise::FeatureOff, on == 0);
