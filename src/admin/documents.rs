@@ -6,6 +6,7 @@ use super::edit::Edit;
 use super::{Admin, Principal};
 use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
+use crate::domain::launch::Target;
 use crate::domain::metric::Metric;
 use crate::domain::stored::Stored;
 use crate::domain::violation::{Checks, Invalid};
@@ -64,6 +65,7 @@ impl Admin {
         check_fixed(&mut checks, "holdout.salt", &stored.document.salt, &holdout.salt);
         checks.finish()?;
         check_members(&edit, &holdout)?;
+        refuse_release(&edit, &stored.document, Some(&holdout))?;
         replace(edit, holdout).await
     }
 
@@ -74,7 +76,9 @@ impl Admin {
         key: &str,
         revision: i64,
     ) -> Result<Arc<Stored<Holdout>>> {
-        archive(self.edit(actor, "archive_holdout").await, key, revision).await
+        let edit = self.edit(actor, "archive_holdout").await;
+        refuse_release(&edit, &edit.current::<Holdout>(key, revision)?.document, None)?;
+        archive(edit, key, revision).await
     }
 
     /// Makes a document; `prepare` checks it against the others and adds what is to be written with it.
@@ -127,6 +131,21 @@ pub(super) fn stored_in<T: Kept>(in_force: &InForce, key: &str) -> Result<Arc<St
 /// Notes a violation when a field that never changes was changed.
 pub(super) fn check_fixed<T: PartialEq>(checks: &mut Checks, field: &str, stored: &T, given: &T) {
     checks.require(stored == given, field, "can not be changed any more");
+}
+
+/// Units that a holdout lets go get the feature: that is a raise, and a closed latch on the feature refuses it.
+fn refuse_release(edit: &Edit, stored: &Holdout, given: Option<&Holdout>) -> Result<()> {
+    let still_held = |holds: fn(&Holdout) -> &[String], key: &String| {
+        given.is_some_and(|given| given.percentage >= stored.percentage && holds(given).contains(key))
+    };
+    for gate in stored.gates.iter().filter(|gate| !still_held(|holdout| &holdout.gates, gate)) {
+        edit.refuse_latched(&Target::GateRule { gate: gate.clone(), rule: String::new() }, None)?;
+    }
+    for experiment in stored.experiments.iter().filter(|key| !still_held(|holdout| &holdout.experiments, key))
+    {
+        edit.refuse_latched(&Target::Experiment { experiment: experiment.clone() }, None)?;
+    }
+    Ok(())
 }
 
 /// A holdout names only what exists.

@@ -134,8 +134,8 @@ impl Admin {
             None => None,
         };
         let latches: Vec<Latch> = catalogue.latches_of(&target).map(|latch| (**latch).clone()).collect();
-        let closed = latches.iter().find(|latch| latch.is_closed(now) && latch.arm.is_none());
-        let (kind, reasons) = say(launch.as_ref(), judgement.as_deref(), closed);
+        let closed = catalogue.closed_latch(&target, None, now);
+        let (kind, reasons) = say(launch.as_ref(), judgement.as_deref(), closed.map(AsRef::as_ref));
         let judgement = judgement.map(|judgement| (*judgement).clone());
         Ok(Answer { kind, reasons, launch, judgement, latches, now })
     }

@@ -101,7 +101,7 @@ impl Guard {
 
     async fn act(&self, catalogue: &Catalogue, launch: &Launch, judgement: &Judgement) -> Result<()> {
         let now = self.clock.now();
-        let latch = catalogue.closed_latch(&launch.target, now).filter(|latch| latch.arm.is_none());
+        let latch = catalogue.closed_latch(&launch.target, None, now);
         let plan = plan(launch, judgement, latch.map(AsRef::as_ref), now);
         let wrote = self.admin.carry_out(launch, judgement, &plan).await?;
         if wrote {
