@@ -91,11 +91,16 @@ impl Story<'_> {
                 ));
                 self.timeline.line(&format!("    why: {}", first_reason(&decision.reasons)));
                 if decision.launch_id != self.world.harmful {
-                    let message =
-                        "a false alarm: up to 5 % of harmless launches have one; try another --seed";
-                    return Err(Status::aborted(message));
+                    return Err(false_alarm());
                 }
                 self.see_rolled_back().await?;
+            }
+            DecisionAction::StopArm => {
+                self.timeline.line(&format!(
+                    "{name}: group {} STOPPED; e-value {:.1}",
+                    decision.arm, decision.e_value
+                ));
+                return Err(false_alarm());
             }
             DecisionAction::None => {
                 let said = decision.kind().as_str_name().trim_start_matches("DECISION_KIND_").to_lowercase();
@@ -247,6 +252,11 @@ fn arm_units(check: &CheckLaunchResponse, epoch: i32) -> Vec<i64> {
     let control = moments.first().and_then(|moments| moments.control).map(|control| control.n);
     let treatments = moments.iter().filter_map(|moments| moments.treatment).map(|treatment| treatment.n);
     control.into_iter().chain(treatments).collect()
+}
+
+/// Of the harmless launches a few are stopped by chance; then there is no more to show.
+fn false_alarm() -> Status {
+    Status::aborted("a false alarm, as up to 5 % of harmless launches have one; try another --seed")
 }
 
 fn sample_user(number: u64) -> User {
