@@ -20,6 +20,8 @@ pub use experiments::Outcome;
 pub use gates::{RollbackTo, Rollout};
 pub(crate) use queries::parse_id;
 pub use queries::{Answer, Page, Subject};
+// What queries are made of and answered with, so that callers need not know the store.
+pub use crate::store::{DecisionQuery, LaunchQuery, Recorded};
 
 /// Who makes a change.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The user that a call is about.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::violation::{Checks, Invalid};
 
@@ -127,11 +127,15 @@ impl User {
         found.map(String::as_str).filter(|id| !id.is_empty())
     }
 
-    /// All ids with their unit types, the user id first.
-    pub fn units(&self) -> impl Iterator<Item = (&str, &str)> {
-        let user_id = (!self.user_id.is_empty()).then_some((USER_ID, self.user_id.as_str()));
-        let custom = self.custom_ids.iter().map(|(unit_type, id)| (unit_type.as_str(), id.as_str()));
-        user_id.into_iter().chain(custom.filter(|(_, id)| !id.is_empty()))
+    /// All ids with the canonical names of their unit types, each once. A custom id under the user id's name is not one
+    /// that [`Self::unit`] would ever find, and is left out.
+    #[must_use]
+    pub fn units(&self) -> BTreeSet<(Cow<'_, str>, &str)> {
+        let user_id = (!self.user_id.is_empty()).then_some((Cow::Borrowed(USER_ID), self.user_id.as_str()));
+        let custom =
+            self.custom_ids.iter().map(|(unit_type, id)| (canonical_unit_type(unit_type), id.as_str()));
+        let custom = custom.filter(|(unit_type, id)| unit_type != USER_ID && !id.is_empty());
+        user_id.into_iter().chain(custom).collect()
     }
 
     /// The text of an attribute, if the user has it.
@@ -149,6 +153,18 @@ impl User {
         } else {
             Some(Cow::Borrowed(known))
         }
+    }
+}
+
+/// One name for all spellings under which [`User::unit`] finds the same id, so that what a unit did is found again.
+#[must_use]
+pub fn canonical_unit_type(unit_type: &str) -> Cow<'_, str> {
+    if unit_type.eq_ignore_ascii_case("userid") {
+        Cow::Borrowed(USER_ID)
+    } else if unit_type.chars().any(char::is_uppercase) {
+        Cow::Owned(unit_type.to_lowercase())
+    } else {
+        Cow::Borrowed(unit_type)
     }
 }
 

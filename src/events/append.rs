@@ -1,5 +1,6 @@
 //! Storing events and exposures, in sets.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use sqlx::{QueryBuilder, Row, Sqlite, Transaction};
@@ -8,6 +9,7 @@ use super::EventStore;
 use crate::database::WRITE;
 use crate::domain::event::{Event, Exposure};
 use crate::domain::time::Timestamp;
+use crate::domain::user::canonical_unit_type;
 use crate::error::{Error, Result};
 
 /// Rows of one statement, well below the engine's limit of 32,766 bound values.
@@ -25,7 +27,7 @@ pub enum Appended {
 }
 
 /// A unit on a day, as activity counts it.
-type UnitDay<'e> = (&'e str, &'e str, i64);
+type UnitDay<'e> = (Cow<'e, str>, &'e str, i64);
 
 impl EventStore {
     /// Stores events in one transaction; once it returns they are durable. One result for each event, in order.
@@ -38,7 +40,8 @@ impl EventStore {
             events.iter().zip(&stored).filter_map(|(event, seq)| seq.map(|seq| (event, seq))).collect();
         insert_unit_events(&mut transaction, &new).await?;
         let days = new.iter().flat_map(|(event, _)| {
-            event.user.units().map(|(unit_type, unit_id)| (unit_type, unit_id, event.at.day()))
+            let units = event.user.units().into_iter();
+            units.map(|(unit_type, unit_id)| (unit_type, unit_id, event.at.day()))
         });
         insert_activity(&mut transaction, days.collect()).await?;
         raise_watermark(&mut transaction, events).await?;
@@ -66,9 +69,9 @@ impl EventStore {
             });
             insert.push(" on conflict do nothing").build().execute(&mut *transaction).await?;
         }
-        let days = exposures
-            .iter()
-            .map(|exposure| (exposure.unit_type.as_str(), exposure.unit_id.as_str(), exposure.at.day()));
+        let days = exposures.iter().map(|exposure| {
+            (canonical_unit_type(&exposure.unit_type), exposure.unit_id.as_str(), exposure.at.day())
+        });
         insert_activity(&mut transaction, days.collect()).await?;
         Ok(transaction.commit().await?)
     }
@@ -116,15 +119,18 @@ async fn insert_unit_events(
     transaction: &mut Transaction<'_, Sqlite>,
     events: &[(&Event, i64)],
 ) -> Result<()> {
-    let rows: Vec<(&str, &str, &Event, i64)> = events
+    let rows: Vec<(Cow<'_, str>, &str, &Event, i64)> = events
         .iter()
-        .flat_map(|(event, seq)| event.user.units().map(|(unit_type, id)| (unit_type, id, *event, *seq)))
+        .flat_map(|(event, seq)| {
+            let units = event.user.units().into_iter();
+            units.map(|(unit_type, id)| (unit_type, id, *event, *seq))
+        })
         .collect();
     for chunk in rows.chunks(CHUNK) {
         let mut insert =
             QueryBuilder::<Sqlite>::new("insert into unit_event (unit_type, unit_id, name, at, seq, value) ");
         insert.push_values(chunk, |mut row, (unit_type, unit_id, event, seq)| {
-            row.push_bind(*unit_type)
+            row.push_bind(unit_type.as_ref())
                 .push_bind(*unit_id)
                 .push_bind(&event.name)
                 .push_bind(event.at.0)
@@ -144,7 +150,7 @@ async fn insert_activity(
     for chunk in days.chunks(CHUNK) {
         let mut insert = QueryBuilder::<Sqlite>::new("insert into activity (unit_type, unit_id, day) ");
         insert.push_values(chunk, |mut row, (unit_type, unit_id, day)| {
-            row.push_bind(*unit_type).push_bind(*unit_id).push_bind(*day);
+            row.push_bind(unit_type.as_ref()).push_bind(*unit_id).push_bind(*day);
         });
         insert.push(" on conflict do nothing").build().execute(&mut **transaction).await?;
     }

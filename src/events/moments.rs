@@ -10,6 +10,7 @@ use crate::analysis::measurement::{ArmMoments, ArmUnits, Measurement};
 use crate::domain::launch::Launch;
 use crate::domain::metric::{Metric, MetricKind};
 use crate::domain::time::{DAY_MS, Timestamp};
+use crate::domain::user::canonical_unit_type;
 use crate::error::{Error, Result};
 use crate::stats::moments::Moments;
 
@@ -81,10 +82,11 @@ impl EventStore {
         let units = AssertSqlSafe(format!("{COHORT} {UNITS}"));
         let rows = sqlx::query(units).bind(&id).bind(&bounds).fetch_all(&mut *transaction).await?;
         let units = rows.iter().map(arm_units).collect::<Result<_>>()?;
+        let unit_type = canonical_unit_type(&launch.unit_type);
         let mut metrics = BTreeMap::new();
         for pinned in &launch.metrics {
             let metric = &pinned.metric;
-            let rows = read_metric(&mut transaction, metric, &id, &bounds, &launch.unit_type).await?;
+            let rows = read_metric(&mut transaction, metric, &id, &bounds, &unit_type).await?;
             metrics.insert(metric.key.clone(), rows.iter().map(arm_moments).collect::<Result<_>>()?);
         }
         transaction.commit().await?;

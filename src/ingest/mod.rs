@@ -15,7 +15,9 @@ use crate::clock::Clock;
 use crate::domain::event::{Event, Exposure};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::events::{Appended, EventStore};
+use crate::events::EventStore;
+// What became of an event, so that callers need not know the event store.
+pub use crate::events::Appended;
 
 /// How the queues are sized.
 #[derive(Clone, Copy, Debug)]

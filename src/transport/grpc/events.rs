@@ -10,8 +10,7 @@ use crate::clock::Clock;
 use crate::domain::event::{Event, MAX_BATCH};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::events::Appended;
-use crate::ingest::Ingest;
+use crate::ingest::{Appended, Ingest};
 
 /// The event service.
 #[derive(Debug)]

@@ -12,11 +12,10 @@ use super::administration::{PRINCIPAL, named_principal};
 use super::convert::{page_size, required, timestamp};
 use super::wire::guard_service_server::GuardService;
 use super::{records, wire};
-use crate::admin::{Admin, Subject};
+use crate::admin::{Admin, DecisionQuery, LaunchQuery, Subject};
 use crate::clock::Clock;
 use crate::domain::launch::{LaunchId, Target};
 use crate::error::{Error, Result};
-use crate::store::{DecisionQuery, LaunchQuery};
 
 /// Decisions that are read, and may wait for a slow watcher, at a time.
 const WATCH_BATCH: usize = 100;

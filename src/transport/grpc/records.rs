@@ -2,7 +2,7 @@
 
 use super::convert::{count, wire_step, wire_target, wire_time};
 use super::wire;
-use crate::admin::Answer;
+use crate::admin::{Answer, Recorded};
 use crate::analysis::decision::{
     DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode, Verdict,
 };
@@ -10,7 +10,6 @@ use crate::domain::latch::Latch;
 use crate::domain::launch::{Arm, Epoch, Launch, LaunchState, PinnedMetric};
 use crate::domain::time::Timestamp;
 use crate::stats::moments::Moments;
-use crate::store::Recorded;
 
 /// A launch.
 pub(super) fn launch(launch: &Launch) -> wire::Launch {

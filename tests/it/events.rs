@@ -1,0 +1,223 @@
+//! Events: each with its own result, stored once, and never lost once acknowledged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use portcullis::app::DATABASE_FILE;
+use portcullis::transport::grpc::wire::event_service_client::EventServiceClient;
+use portcullis::transport::grpc::wire::{Event, EventOutcome, LogEventsRequest, MetricKind};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{Connection, Row};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use crate::documents::{gate, metric};
+use crate::server::{Server, connect, eventually, gate_target, new_folder, wire_time};
+use crate::visitors::{check_gate, event, ids, log, log_batch, user};
+
+/// Tasks that log at the same time.
+const LOGGERS: usize = 8;
+/// Events of each of their batches.
+const BATCH: usize = 100;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_event_is_refused_alone_and_never_fails_its_batch() {
+    let server = Server::start().await;
+    let good = || event("visitor", "visited_signup");
+    let named = |id: &str| Event { id: id.to_owned(), ..good() };
+    let late = portcullis::clock::Clock::system().now().0 + 3_600_000;
+    let events = vec![
+        named("one"),
+        Event { name: String::new(), ..good() },
+        Event { user: None, ..good() },
+        Event { user: Some(user("")), ..good() },
+        Event { value: Some(f64::NAN), ..good() },
+        Event { time: Some(wire_time(late)), ..good() },
+        Event { id: "x".repeat(129), ..good() },
+        Event { user: Some(user(&"x".repeat(1_025))), ..good() },
+        named("one"),
+        named("two"),
+        Event { id: String::new(), ..good() },
+    ];
+    let answer = server.events().log_events(LogEventsRequest { events }).await.unwrap().into_inner();
+    let results: Vec<(EventOutcome, &str)> = answer
+        .results
+        .iter()
+        .map(|result| (result.outcome(), result.message.split(':').next().unwrap()))
+        .collect();
+    let expected = [
+        (EventOutcome::Stored, ""),
+        (EventOutcome::Refused, "name"),
+        (EventOutcome::Refused, "user"),
+        (EventOutcome::Refused, "user.user_id"),
+        (EventOutcome::Refused, "value"),
+        (EventOutcome::Refused, "time"),
+        (EventOutcome::Refused, "id"),
+        (EventOutcome::Refused, "user.user_id"),
+        (EventOutcome::Duplicate, ""),
+        (EventOutcome::Stored, ""),
+        (EventOutcome::Stored, ""),
+    ];
+    assert_eq!(results, expected);
+    assert_eq!(
+        log_batch(&server, vec![named("two"), named("three")]).await,
+        [EventOutcome::Duplicate, EventOutcome::Stored]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_given_twice_under_one_name_is_one_unit() {
+    let server = Server::start().await;
+    let mut doubled = event("visitor", "visited_signup");
+    let custom_ids = [("user_id", "visitor"), ("company_id", "acme")];
+    doubled.user.as_mut().unwrap().custom_ids =
+        custom_ids.map(|(unit_type, id)| (unit_type.to_owned(), id.to_owned())).into();
+    let outcomes = log_batch(&server, vec![doubled, event("visitor", "visited_signup")]).await;
+    assert_eq!(outcomes, [EventOutcome::Stored, EventOutcome::Stored]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_counts_once_however_often_it_is_sent() {
+    let server = Server::start().await;
+    let mut pages = metric("pages", "page_viewed");
+    pages.kind = MetricKind::Count.into();
+    server.create_metric(pages).await;
+    server.create_gate(gate("gate", 50.0)).await;
+    let visitors = ids("visitor", 40);
+    let passes = check_gate(&server, "gate", &visitors).await;
+
+    let events: Vec<Event> = visitors.iter().map(|visitor| event(visitor, "page_viewed")).collect();
+    let twice_in_one_batch = [events.clone(), events.clone()].concat();
+    let outcomes = log_batch(&server, twice_in_one_batch).await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == EventOutcome::Stored).count(), 40);
+    assert_eq!(log_batch(&server, events).await, [EventOutcome::Duplicate; 40]);
+    log(&server, visitors.iter().take(10).map(|visitor| event(visitor, "page_viewed")).collect()).await;
+
+    let expected = 40.0 + 10.0;
+    let counted = server
+        .check_until(&gate_target("gate"), "all visitors and events are counted", |answer| {
+            let epochs = answer.verdicts.iter().flat_map(|verdict| &verdict.epochs);
+            let moments = epochs.flat_map(|epoch| [epoch.control, epoch.treatment]).flatten();
+            let (n, sum) = moments.fold((0, 0.0), |(n, sum), arm| (n + arm.n, sum + arm.sum));
+            n == 40 && sum >= expected
+        })
+        .await;
+    let epoch = &counted.verdicts[0].epochs[0];
+    let sum_of = |pass: bool| {
+        let in_arm = |visitor: &&String| passes[*visitor] == pass;
+        visitors.iter().filter(in_arm).count() as f64 + visitors.iter().take(10).filter(in_arm).count() as f64
+    };
+    assert_eq!((epoch.control.unwrap().sum, epoch.treatment.unwrap().sum), (sum_of(false), sum_of(true)));
+}
+
+/// What the loggers sent, and how far each of their batches came.
+#[derive(Default)]
+struct Sent {
+    acknowledged: BTreeSet<String>,
+    unanswered: Vec<Vec<Event>>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_under_load_keeps_every_acknowledged_event_once() {
+    let folder = new_folder();
+    let address = free_address();
+    let mut server = serve(folder.path(), address);
+    let channel = connect(address).await;
+
+    let (sent, answered) = (Arc::new(Mutex::new(Sent::default())), Arc::new(AtomicUsize::new(0)));
+    let mut loggers = JoinSet::new();
+    for logger in 0..LOGGERS {
+        let (sent, answered) = (Arc::clone(&sent), Arc::clone(&answered));
+        let mut client = EventServiceClient::new(channel.clone());
+        loggers.spawn(async move {
+            for round in 0.. {
+                let events: Vec<Event> = (0..BATCH).map(|number| numbered(logger, round, number)).collect();
+                let answer = client.log_events(LogEventsRequest { events: events.clone() }).await;
+                let mut sent = sent.lock().await;
+                if let Ok(answer) = answer {
+                    let stored = |result: &portcullis::transport::grpc::wire::EventResult| {
+                        result.outcome() == EventOutcome::Stored
+                    };
+                    assert!(answer.into_inner().results.iter().all(stored), "a new event was not stored");
+                    sent.acknowledged.extend(events.into_iter().map(|event| event.id));
+                    answered.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    sent.unanswered.push(events);
+                    return;
+                }
+            }
+        });
+    }
+    eventually("the load is on its way", async || match answered.load(Ordering::Relaxed) {
+        batches if batches >= 40 => Ok(()),
+        batches => Err(format!("{batches} batches")),
+    })
+    .await;
+    server.kill().expect("killed");
+    server.wait().expect("gone");
+    loggers.join_all().await;
+    let sent = Arc::into_inner(sent).expect("the loggers have ended").into_inner();
+    assert!(!sent.unanswered.is_empty(), "the server was killed in the middle");
+
+    let mut server = serve(folder.path(), address);
+    let mut client = EventServiceClient::new(connect(address).await);
+    let stored = stored_ids(folder.path()).await;
+    for id in &sent.acknowledged {
+        assert_eq!(stored.get(id), Some(&1), "acknowledged, but not stored exactly once: {id}");
+    }
+
+    for events in sent.unanswered.clone() {
+        let answer = client.log_events(LogEventsRequest { events }).await.expect("the batch is taken");
+        let outcomes: Vec<_> = answer.into_inner().results.iter().map(|result| result.outcome()).collect();
+        let known = [EventOutcome::Stored, EventOutcome::Duplicate];
+        assert!(outcomes.iter().all(|outcome| known.contains(outcome)), "{outcomes:?}");
+        assert!(outcomes.windows(2).all(|two| two[0] == two[1]), "a batch was stored in part: {outcomes:?}");
+    }
+    server.kill().expect("killed");
+    server.wait().expect("gone");
+    let resent = sent.unanswered.iter().flatten().map(|event| event.id.clone());
+    let all: BTreeMap<String, i64> =
+        sent.acknowledged.iter().cloned().chain(resent).map(|id| (id, 1)).collect();
+    assert!(stored_ids(folder.path()).await == all, "each id is stored once, and no other");
+}
+
+fn numbered(logger: usize, round: usize, number: usize) -> Event {
+    Event {
+        id: format!("{logger}-{round}-{number}"),
+        ..event(&format!("visitor-{number}"), "visited_signup")
+    }
+}
+
+/// The program itself, as a process of its own.
+fn serve(folder: &Path, address: SocketAddr) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["serve", "--log", "off", "--listen", &address.to_string(), "--data-dir"])
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts")
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("its address")
+}
+
+/// How often each event id is stored, read past the program.
+async fn stored_ids(folder: &Path) -> BTreeMap<String, i64> {
+    let options = SqliteConnectOptions::new()
+        .filename(folder.join(DATABASE_FILE))
+        .read_only(true)
+        .busy_timeout(Duration::from_secs(10));
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("the database opens");
+    let rows =
+        sqlx::query("select id, count(*) as times from event group by id").fetch_all(&mut connection).await;
+    let rows = rows.expect("the events are read");
+    rows.iter().map(|row| (row.get("id"), row.get("times"))).collect()
+}

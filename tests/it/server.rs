@@ -1,0 +1,235 @@
+//! A server for one test: a real one, on a free port, with a data folder of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use portcullis::app::{App, AppError};
+use portcullis::clock::Clock;
+use portcullis::config::{LogFormat, ServeSettings};
+use portcullis::domain::time::Timestamp;
+use portcullis::transport::grpc::wire::admin_service_client::AdminServiceClient;
+use portcullis::transport::grpc::wire::evaluation_service_client::EvaluationServiceClient;
+use portcullis::transport::grpc::wire::event_service_client::EventServiceClient;
+use portcullis::transport::grpc::wire::guard_service_client::GuardServiceClient;
+use portcullis::transport::grpc::wire::{
+    self, CheckLaunchRequest, CheckLaunchResponse, Decision, DecisionKind, ListDecisionsRequest, Target,
+    TargetKind,
+};
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+use tonic_types::StatusExt;
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it looks whether it has happened.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Most bytes of a message that a test sends or takes.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+
+/// A running server.
+pub(crate) struct Server {
+    app: App,
+    folder: Arc<TempDir>,
+    channel: Channel,
+}
+
+impl Server {
+    /// A new server that reads the system's clock.
+    pub(crate) async fn start() -> Self {
+        Self::start_in(new_folder(), Clock::system()).await
+    }
+
+    /// A new server that reads the test's clock.
+    pub(crate) async fn start_with(clock: &TestClock) -> Self {
+        Self::start_in(new_folder(), clock.clock()).await
+    }
+
+    /// A server on a data folder that another one may have left.
+    pub(crate) async fn start_in(folder: Arc<TempDir>, clock: Clock) -> Self {
+        let app = App::start(&settings(folder.path()), clock).await.expect("the server starts");
+        let channel = connect(app.address()).await;
+        Self { app, folder, channel }
+    }
+
+    /// Stops the server as SIGTERM does, and leaves its data folder.
+    pub(crate) async fn stop(self) -> Arc<TempDir> {
+        drop(self.channel);
+        self.app.stop().await.expect("the server stops");
+        self.folder
+    }
+
+    /// What comes of a second server on the same data folder.
+    pub(crate) async fn start_second(&self) -> Result<App, AppError> {
+        App::start(&settings(self.folder.path()), Clock::system()).await
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    pub(crate) fn evaluation(&self) -> EvaluationServiceClient<Channel> {
+        EvaluationServiceClient::new(self.channel()).max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    pub(crate) fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.channel()).max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    pub(crate) fn admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.channel()).max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    pub(crate) fn guard(&self) -> GuardServiceClient<Channel> {
+        GuardServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// What the guard says of a target now.
+    pub(crate) async fn check(&self, target: &Target) -> CheckLaunchResponse {
+        let subject = wire::check_launch_request::Subject::Target(target.clone());
+        let request = CheckLaunchRequest { subject: Some(subject) };
+        self.guard().check_launch(request).await.expect("an answer about the target").into_inner()
+    }
+
+    /// Waits until the guard's answer about a target is as wanted. Time goes on for the guard meanwhile: events of
+    /// somebody else come in.
+    pub(crate) async fn check_until(
+        &self,
+        target: &Target,
+        what: &str,
+        wanted: impl Fn(&CheckLaunchResponse) -> bool,
+    ) -> CheckLaunchResponse {
+        eventually(what, async || {
+            crate::visitors::heartbeat(self).await;
+            let answer = self.check(target).await;
+            if wanted(&answer) { Ok(answer) } else { Err(format!("{answer:#?}")) }
+        })
+        .await
+    }
+
+    /// Waits until the guard lets a target have more.
+    pub(crate) async fn check_until_allowed(&self, target: &Target) -> CheckLaunchResponse {
+        self.check_until(target, "the guard allows", |answer| answer.decision() == DecisionKind::Allow).await
+    }
+
+    /// All decisions about a launch, or about all of them.
+    pub(crate) async fn decisions(&self, launch_id: &str) -> Vec<Decision> {
+        let request = ListDecisionsRequest {
+            launch_id: launch_id.to_owned(),
+            page_size: 1_000,
+            ..ListDecisionsRequest::default()
+        };
+        self.guard().list_decisions(request).await.expect("decisions").into_inner().decisions
+    }
+}
+
+/// Settings of a server that looks often and waits for no late events.
+fn settings(folder: &Path) -> ServeSettings {
+    ServeSettings {
+        data_dir: folder.to_owned(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        tick: Duration::from_millis(50),
+        allowed_lateness: Duration::ZERO,
+        max_event_skew: Duration::from_secs(300),
+        event_queue: 256,
+        exposure_queue: 65_536,
+        exposure_memory: 1_000_000,
+        drain_timeout: Duration::from_secs(5),
+        log: "off".to_owned(),
+        log_format: LogFormat::Text,
+    }
+}
+
+pub(crate) fn new_folder() -> Arc<TempDir> {
+    Arc::new(tempfile::tempdir().expect("a folder"))
+}
+
+/// A connection, once the server takes it.
+pub(crate) async fn connect(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    eventually("the server takes connections", async || {
+        endpoint.connect().await.map_err(|error| error.to_string())
+    })
+    .await
+}
+
+/// Waits for what must happen; the error says what was seen last.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let begun = Instant::now();
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(seen) => {
+                assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}; last seen: {seen}")
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// A clock that stands still until the test moves it.
+#[derive(Clone)]
+pub(crate) struct TestClock(Arc<AtomicI64>);
+
+impl TestClock {
+    /// Noon of a day in March.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(AtomicI64::new(1_772_452_800_000)))
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        let now = Arc::clone(&self.0);
+        Clock::of(move || Timestamp(now.load(Ordering::SeqCst)))
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_millis()).expect("a duration"), Ordering::SeqCst);
+    }
+}
+
+/// The target of a gate that has one rule.
+pub(crate) fn gate_target(key: &str) -> Target {
+    Target { kind: TargetKind::GateRule.into(), key: key.to_owned(), rule_id: String::new() }
+}
+
+/// The target of an experiment.
+pub(crate) fn experiment_target(key: &str) -> Target {
+    Target { kind: TargetKind::Experiment.into(), key: key.to_owned(), rule_id: String::new() }
+}
+
+/// A request in the name of a person.
+pub(crate) fn by<T>(principal: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("portcullis-principal", principal.parse().expect("a name"));
+    request
+}
+
+/// A point in time as it is sent.
+pub(crate) fn wire_time(ms: i64) -> prost_types::Timestamp {
+    let nanos = i32::try_from(ms.rem_euclid(1_000) * 1_000_000).expect("below a second");
+    prost_types::Timestamp { seconds: ms.div_euclid(1_000), nanos }
+}
+
+/// Milliseconds of a point in time.
+pub(crate) fn ms_of(time: &prost_types::Timestamp) -> i64 {
+    time.seconds * 1_000 + i64::from(time.nanos / 1_000_000)
+}
+
+/// A length of time as it is sent.
+pub(crate) fn wire_duration(ms: i64) -> prost_types::Duration {
+    let nanos = i32::try_from(ms % 1_000 * 1_000_000).expect("below a second");
+    prost_types::Duration { seconds: ms / 1_000, nanos }
+}
+
+/// Paths of the fields that a refusal names.
+pub(crate) fn fields(status: &Status) -> Vec<String> {
+    let violations = status.get_details_bad_request().map(|details| details.field_violations);
+    violations.unwrap_or_default().into_iter().map(|violation| violation.field).collect()
+}
