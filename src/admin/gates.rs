@@ -27,8 +27,8 @@ pub struct Rollout {
     pub field: &'static str,
     /// The steps, the first of them from now on.
     pub steps: Vec<Step>,
-    /// Where the guard falls back to.
-    pub rollback_to: RollbackTo,
+    /// Where the guard falls back to; none keeps what a live launch says, and is zero for a new one.
+    pub rollback_to: Option<RollbackTo>,
     /// Refuse unless this is the gate's revision.
     pub revision: Option<i64>,
 }
@@ -38,7 +38,7 @@ pub struct Rollout {
 pub enum RollbackTo {
     /// Nobody gets the treatment.
     Zero,
-    /// The percentage in force before the launch.
+    /// The percentage in force before the change.
     Previous,
 }
 
@@ -113,18 +113,20 @@ impl Admin {
         if highest > rule.percentage {
             refuse_latched(&edit, &gate.key)?;
         }
+        let rollback = rollout.rollback_to.map(|to| match to {
+            RollbackTo::Zero => 0.0,
+            RollbackTo::Previous => rule.percentage.min(first),
+        });
         let live = edit.catalogue().live_launch(&target).cloned();
         match live {
             Some(launch) => {
                 if first > rule.percentage {
                     edit.allow_raise(&launch)?;
                 }
-                edit_launch(&mut edit, &launch, rollout.steps);
+                edit_launch(&mut edit, &launch, rollout.steps, rollback);
             }
             None if highest > first || first > rule.percentage => {
-                let previous = rule.percentage.min(first);
-                let rollback = if rollout.rollback_to == RollbackTo::Previous { previous } else { 0.0 };
-                begin_launch(&mut edit, gate, rule, rollout.steps, rollback);
+                begin_launch(&mut edit, gate, rule, rollout.steps, rollback.unwrap_or_default());
             }
             None => {}
         }
@@ -164,8 +166,9 @@ fn begin_launch(edit: &mut Edit, gate: &Gate, rule: &GateRule, steps: Vec<Step>,
 }
 
 /// A person's new steps for a launch that goes on, or its end when nobody is to get the treatment.
-fn edit_launch(edit: &mut Edit, launch: &Launch, steps: Vec<Step>) {
+fn edit_launch(edit: &mut Edit, launch: &Launch, steps: Vec<Step>, rollback_percentage: Option<f64>) {
     let mut changed = launch.clone();
+    changed.rollback_percentage = rollback_percentage.unwrap_or(launch.rollback_percentage);
     if steps.iter().all(|step| step.percentage <= 0.0) {
         changed.end(LaunchState::Cancelled, edit.now);
         by_operator(edit, &changed, DecisionAction::Cancel, "the rollout was set to 0 percent");
