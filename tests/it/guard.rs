@@ -1,5 +1,6 @@
 //! The guard against harm: what visitors are served once a guardrail falls, and what is refused afterwards.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portcullis::transport::grpc::wire::decide_experiment_request::Decision as Outcome;
@@ -7,7 +8,7 @@ use portcullis::transport::grpc::wire::{
     CheckLaunchResponse, ConditionOperator, DecideExperimentRequest, DecisionAction, DecisionKind,
     EvaluationReason, Event, ExperimentStatus, Gate, GetExperimentDocumentRequest, GetGateRequest,
     GetLaunchRequest, Launch, LaunchState, Metric, MetricDirection, ReasonCode, ResolveLatchRequest,
-    RollbackTo, SetRolloutRequest, UpdateGateRequest, UpdateMetricRequest, Verdict,
+    RollbackTo, SetRolloutRequest, UpdateGateRequest, UpdateMetricRequest, Verdict, WatchDecisionsRequest,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -125,7 +126,7 @@ async fn a_latch_on_one_rule_lets_the_others_be_lowered_and_not_raised() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rollback_is_delivered_with_its_reasons_and_what_it_rests_on() {
     let server = Server::start().await;
-    let watch = portcullis::transport::grpc::wire::WatchDecisionsRequest::default();
+    let watch = WatchDecisionsRequest::default();
     let mut stream = server.guard().watch_decisions(watch).await.unwrap().into_inner();
     let (_, answer) = harmed(&server).await;
 
@@ -173,7 +174,7 @@ async fn a_latch_opens_for_a_named_person_and_closes_again_when_that_expires() {
     let last = server.decisions(&latch.launch_id).await.pop().unwrap();
     assert_eq!((last.action(), last.actor.as_str()), (DecisionAction::ResolveLatch, "ada"));
 
-    clock.advance(Duration::from_secs(3_600));
+    clock.advance(Duration::from_hours(1));
     let answer = server.check(&gate_target("new_checkout")).await;
     assert_eq!((answer.decision(), answer.reasons[0].code()), (DecisionKind::Block, ReasonCode::LatchClosed));
     assert_refused(server.set_rollout(percentage("new_checkout", 20.0)).await, "LatchClosed");
@@ -290,7 +291,7 @@ async fn one_bad_group_is_stopped_alone_and_the_others_go_on() {
     let before = groups(&server, "button_color_v3", &visitors).await;
     // Half of all groups sign up, but none in Red.
     for share in visitors.chunks(100) {
-        let signs_up = |at: usize, visitor: &String| at % 2 == 0 && before[visitor] != "Red";
+        let signs_up = |at: usize, visitor: &String| at.is_multiple_of(2) && before[visitor] != "Red";
         let who = share.iter().enumerate().filter(|(at, visitor)| signs_up(*at, visitor));
         let events: Vec<Event> = who.map(|(_, visitor)| event(visitor, "visited_signup")).collect();
         log(&server, events).await;
@@ -336,12 +337,12 @@ async fn a_group_that_is_shown_safe_is_shipped() {
     server.create_metric(wide).await;
     let (running, _) = server.run_experiment(button_color_v3()).await;
     let visitors = ids("visitor", 800);
-    let served = groups(&server, "button_color_v3", &visitors).await;
-    let mut seen = std::collections::BTreeMap::<&str, usize>::new();
+    let by_visitor = groups(&server, "button_color_v3", &visitors).await;
+    let mut seen = BTreeMap::<&str, usize>::new();
     let mut events = Vec::new();
     for visitor in &visitors {
-        let count = seen.entry(&served[visitor]).or_default();
-        if *count % 2 == 0 {
+        let count = seen.entry(&by_visitor[visitor]).or_default();
+        if (*count).is_multiple_of(2) {
             events.push(event(visitor, "visited_signup"));
         }
         *count += 1;

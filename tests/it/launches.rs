@@ -1,8 +1,8 @@
 //! Launches that are not harmful: they go on as planned, or wait for what they lack.
 
 use portcullis::transport::grpc::wire::{
-    CheckLaunchResponse, DecisionAction, DecisionKind, Event, Launch, LaunchState, ListLaunchesRequest,
-    Metric, ReasonCode, Verdict,
+    CheckLaunchResponse, Decision, DecisionAction, DecisionKind, Event, Launch, LaunchState,
+    ListLaunchesRequest, Metric, Reason, ReasonCode, Verdict,
 };
 
 use crate::documents::{gate, guardrail, percentage, ramp, step};
@@ -23,7 +23,7 @@ fn signup() -> Metric {
 }
 
 fn codes(answer: &CheckLaunchResponse) -> Vec<ReasonCode> {
-    answer.reasons.iter().map(|reason| reason.code()).collect()
+    answer.reasons.iter().map(Reason::code).collect()
 }
 
 /// What the guard says after some further looks that nobody gave it a reason for.
@@ -46,14 +46,14 @@ async fn a_harmless_ramp_takes_all_its_steps_and_ends_with_everyone() {
     assert_eq!((begun.state(), begun.current_step), (LaunchState::Ramping, 0));
 
     let probes = ids("probe", 60);
-    let mut passed: Passes = probes.iter().map(|probe| (probe.clone(), false)).collect();
+    let mut before: Passes = probes.iter().map(|probe| (probe.clone(), false)).collect();
     let mut crowd = Crowd::new("new_checkout", "visited_signup").doing(0.5, 0.5);
     crowd
         .come_until(&server, "the launch is completed", async |server| {
             let passes = check_gate(server, "new_checkout", &probes).await;
-            let kept = passed.iter().all(|(probe, passed)| !passed || passes[probe]);
+            let kept = before.iter().all(|(probe, let_in)| !let_in || passes[probe]);
             assert!(kept, "a step up moved somebody out");
-            passed = passes;
+            before = passes;
             match launch(server, &begun.id).await {
                 launch if launch.state() == LaunchState::Completed => Ok(()),
                 launch => Err(format!("{launch:?}")),
@@ -73,7 +73,7 @@ async fn a_harmless_ramp_takes_all_its_steps_and_ends_with_everyone() {
         .decisions(&begun.id)
         .await
         .iter()
-        .map(|decision| decision.action())
+        .map(Decision::action)
         .filter(|action| *action != DecisionAction::None)
         .collect();
     let expected =

@@ -2,13 +2,13 @@
 
 use portcullis::clock::Clock;
 use portcullis::transport::grpc::wire::{
-    Decision, DecisionKind, Event, GetExperimentDocumentRequest, GetGateRequest, ListDecisionsRequest,
-    Moments, WatchDecisionsRequest,
+    Decision, DecisionKind, Event, EventOutcome, GetExperimentDocumentRequest, GetGateRequest,
+    ListDecisionsRequest, Moments, WatchDecisionsRequest,
 };
 
 use crate::documents::{button_color_v3, gate, guardrail, percentage};
 use crate::server::{Server, eventually, gate_target};
-use crate::visitors::{Crowd, check_gate, event, groups, heartbeat, ids, log, passing};
+use crate::visitors::{Crowd, check_gate, event, groups, heartbeat, ids, log, log_batch, passing};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_is_there_again_after_a_restart() {
@@ -152,6 +152,6 @@ async fn an_event_stored_before_a_restart_is_a_duplicate_after_it() {
         ids("visitor", 10).iter().map(|visitor| event(visitor, "visited_signup")).collect();
     log(&server, sent.clone()).await;
     let server = Server::start_in(server.stop().await, Clock::system()).await;
-    let outcomes = crate::visitors::log_batch(&server, sent).await;
-    assert_eq!(outcomes, [portcullis::transport::grpc::wire::EventOutcome::Duplicate; 10]);
+    let outcomes = log_batch(&server, sent).await;
+    assert_eq!(outcomes, [EventOutcome::Duplicate; 10]);
 }

@@ -133,7 +133,7 @@ fn settings(folder: &Path) -> ServeSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         tick: Duration::from_millis(50),
         allowed_lateness: Duration::ZERO,
-        max_event_skew: Duration::from_secs(300),
+        max_event_skew: Duration::from_mins(5),
         event_queue: 256,
         exposure_queue: 65_536,
         exposure_memory: 1_000_000,
@@ -163,7 +163,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Res
         match look().await {
             Ok(found) => return found,
             Err(seen) => {
-                assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}; last seen: {seen}")
+                assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}; last seen: {seen}");
             }
         }
         tokio::time::sleep(PAUSE).await;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis::transport::grpc::wire::{
-    CheckGateRequest, Event, EventOutcome, GetExperimentRequest, GetExperimentResponse, LogEventsRequest,
-    User,
+    CheckGateRequest, Event, EventOutcome, EventResult, GetExperimentRequest, GetExperimentResponse,
+    LogEventsRequest, User,
 };
 use tokio::task::JoinSet;
 
@@ -53,7 +53,7 @@ pub(crate) async fn log(server: &Server, events: Vec<Event>) {
 /// Logs one batch and tells what became of each event.
 pub(crate) async fn log_batch(server: &Server, events: Vec<Event>) -> Vec<EventOutcome> {
     let answer = server.events().log_events(LogEventsRequest { events }).await;
-    answer.expect("the batch is taken").into_inner().results.iter().map(|result| result.outcome()).collect()
+    answer.expect("the batch is taken").into_inner().results.iter().map(EventResult::outcome).collect()
 }
 
 /// An event of somebody who takes part in nothing: it tells the guard that events go on coming in.
