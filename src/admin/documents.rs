@@ -6,6 +6,7 @@ use super::edit::Edit;
 use super::{Admin, Principal};
 use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
+use crate::domain::launch::Target;
 use crate::domain::metric::Metric;
 use crate::domain::stored::Stored;
 use crate::domain::violation::{Checks, Invalid};
@@ -64,6 +65,7 @@ impl Admin {
         check_fixed(&mut checks, "holdout.salt", &stored.document.salt, &holdout.salt);
         checks.finish()?;
         check_members(&edit, &holdout)?;
+        refuse_release(&edit, &stored.document, Some(&holdout))?;
         replace(edit, holdout).await
     }
 
@@ -74,7 +76,10 @@ impl Admin {
         key: &str,
         revision: i64,
     ) -> Result<Arc<Stored<Holdout>>> {
-        archive(self.edit(actor, "archive_holdout").await, key, revision).await
+        let edit = self.edit(actor, "archive_holdout").await;
+        let stored = edit.current::<Holdout>(key, revision)?;
+        refuse_release(&edit, &stored.document, None)?;
+        archive(edit, key, revision).await
     }
 
     /// Makes a document; `prepare` checks it against the others and adds what is to be written with it.
@@ -127,6 +132,21 @@ pub(super) fn stored_in<T: Kept>(in_force: &InForce, key: &str) -> Result<Arc<St
 /// Notes a violation when a field that never changes was changed.
 pub(super) fn check_fixed<T: PartialEq>(checks: &mut Checks, field: &str, stored: &T, given: &T) {
     checks.require(stored == given, field, "can not be changed any more");
+}
+
+/// Refuses to let units out of a holdout into a gate or an experiment whose latch is closed.
+fn refuse_release(edit: &Edit, before: &Holdout, after: Option<&Holdout>) -> Result<()> {
+    let after = after.filter(|after| after.percentage >= before.percentage);
+    let kept =
+        after.map_or((&[][..], &[][..]), |after| (after.gates.as_slice(), after.experiments.as_slice()));
+    let released =
+        |key: &String, covered: &[String], kept: &[String]| covered.contains(key) && !kept.contains(key);
+    edit.refuse_latched(|latch| match &latch.target {
+        Target::GateRule { gate, .. } => released(gate, &before.gates, kept.0),
+        Target::Experiment { experiment } => {
+            latch.arm.is_none() && released(experiment, &before.experiments, kept.1)
+        }
+    })
 }
 
 /// A holdout names only what exists.
