@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use portcullis::transport::grpc::wire::decide_experiment_request::Decision as Outcome;
 use portcullis::transport::grpc::wire::{
-    CheckLaunchResponse, ConditionOperator, DecideExperimentRequest, DecisionAction, DecisionKind,
-    EvaluationReason, Event, ExperimentStatus, Gate, GetExperimentDocumentRequest, GetGateRequest,
-    GetLaunchRequest, Launch, LaunchState, Metric, MetricDirection, ReasonCode, ResolveLatchRequest,
-    RollbackTo, SetRolloutRequest, UpdateGateRequest, UpdateMetricRequest, Verdict, WatchDecisionsRequest,
+    ArchiveHoldoutRequest, CheckLaunchResponse, ConditionOperator, CreateHoldoutRequest,
+    DecideExperimentRequest, DecisionAction, DecisionKind, EvaluationReason, Event, ExperimentStatus, Gate,
+    GetExperimentDocumentRequest, GetGateRequest, GetLaunchRequest, Holdout, Launch, LaunchState, Metric,
+    MetricDirection, ReasonCode, ResolveLatchRequest, RollbackTo, SetRolloutRequest, UpdateGateRequest,
+    UpdateHoldoutRequest, UpdateMetricRequest, Verdict, WatchDecisionsRequest,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -386,4 +387,32 @@ async fn a_launch_keeps_the_metric_it_began_with() {
     })
     .await;
     assert_eq!((answer.metrics[0].revision, answer.metrics[0].guardrail), (2, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holdout_releases_nobody_into_a_gate_whose_latch_is_closed() {
+    let server = Server::start().await;
+    server.create_metric(guardrail("signup", "visited_signup")).await;
+    server.create_gate(gate("new_checkout", 50.0)).await;
+    server.create_gate(gate("other", 50.0)).await;
+    let holdout = Holdout {
+        key: "tenth".to_owned(),
+        percentage: 10.0,
+        gates: vec!["new_checkout".to_owned(), "other".to_owned()],
+        ..Holdout::default()
+    };
+    let mut admin = server.admin();
+    let made = admin.create_holdout(CreateHoldoutRequest { holdout: Some(holdout) }).await.unwrap();
+    let made = made.into_inner().holdout.unwrap();
+    harm(&server, &mut Crowd::new("new_checkout", "visited_signup").doing(0.0, 0.5)).await;
+
+    let update = |holdout: Holdout| UpdateHoldoutRequest { holdout: Some(holdout) };
+    let smaller = Holdout { percentage: 5.0, ..made.clone() };
+    assert_refused(admin.update_holdout(update(smaller)).await, "LatchClosed");
+    let without = Holdout { gates: vec!["other".to_owned()], ..made.clone() };
+    assert_refused(admin.update_holdout(update(without)).await, "LatchClosed");
+    let archive = ArchiveHoldoutRequest { key: made.key.clone(), revision: made.revision };
+    assert_refused(admin.archive_holdout(archive).await, "LatchClosed");
+    let larger = Holdout { percentage: 20.0, gates: vec!["new_checkout".to_owned()], ..made };
+    admin.update_holdout(update(larger)).await.unwrap();
 }
