@@ -68,8 +68,8 @@ impl Admin {
         check_unchanged(&stored.document, &gate)?;
         if may_widen(&stored.document, &gate) {
             refuse_latched(&edit, &gate.key)?;
-            for rule in &gate.rules {
-                widen_rule(&mut edit, &stored.document, &gate, rule)?;
+            for rule in gate.rules.iter().skip(unmoved_rules(&stored.document, &gate)) {
+                widen_rule(&mut edit, &gate, rule)?;
             }
         }
         for rule in stored.document.rules.iter().filter(|rule| gate.rule(&rule.id).is_none()) {
@@ -245,8 +245,16 @@ fn may_widen(stored: &Gate, given: &Gate) -> bool {
     given.enabled && (!stored.enabled || shape(stored) != shape(given))
 }
 
+/// How many rules, from the first on, are reached by the same units as before.
+fn unmoved_rules(stored: &Gate, given: &Gate) -> usize {
+    let same = |(before, after): &(&GateRule, &GateRule)| {
+        before.id == after.id && before.conditions == after.conditions
+    };
+    if stored.enabled { stored.rules.iter().zip(&given.rules).take_while(same).count() } else { 0 }
+}
+
 /// A rule whose units may change: its live launch must allow it and begins a new epoch; without one, a launch begins.
-fn widen_rule(edit: &mut Edit, stored: &Gate, gate: &Gate, rule: &GateRule) -> Result<()> {
+fn widen_rule(edit: &mut Edit, gate: &Gate, rule: &GateRule) -> Result<()> {
     let launch = edit.catalogue().live_launch(&target(&gate.key, &rule.id)).cloned();
     if let Some(launch) = launch {
         edit.allow_raise(&launch)?;
@@ -254,7 +262,7 @@ fn widen_rule(edit: &mut Edit, stored: &Gate, gate: &Gate, rule: &GateRule) -> R
         changed.begin_epoch(rule.percentage, edit.now);
         by_operator(edit, &changed, DecisionAction::Edit, "the rule's conditions or place were changed");
         edit.put_launch(changed);
-    } else if rule.percentage > 0.0 && stored.rule(&rule.id) != Some(rule) {
+    } else if rule.percentage > 0.0 {
         begin_launch(edit, gate, rule, vec![Step::at_once(rule.percentage)], 0.0);
     }
     Ok(())
