@@ -1,11 +1,12 @@
 //! Launches that are not harmful: they go on as planned, or wait for what they lack.
 
 use portcullis::transport::grpc::wire::{
-    CheckLaunchResponse, Decision, DecisionAction, DecisionKind, Event, Launch, LaunchState,
-    ListLaunchesRequest, Metric, Reason, ReasonCode, Verdict,
+    CheckLaunchResponse, ConditionOperator, Decision, DecisionAction, DecisionKind, Event, Gate,
+    GetGateRequest, Launch, LaunchState, ListLaunchesRequest, Metric, Reason, ReasonCode, Target,
+    UpdateGateRequest, Verdict,
 };
 
-use crate::documents::{gate, guardrail, percentage, ramp, step};
+use crate::documents::{condition, gate, guardrail, percentage, ramp, rule, step};
 use crate::guard::{assert_refused, launch};
 use crate::server::{Server, eventually, gate_target, ms_of, wire_duration};
 use crate::visitors::{Crowd, Passes, check_gate, event, heartbeat, ids, log, passing};
@@ -251,4 +252,61 @@ async fn launches_are_listed_newest_first_in_pages() {
     let ended = ListLaunchesRequest { target, ..ListLaunchesRequest::default() };
     let ended = server.guard().list_launches(ended).await.unwrap().into_inner().launches;
     assert_eq!(ended.iter().map(Launch::state).collect::<Vec<_>>(), [LaunchState::Cancelled]);
+}
+
+/// How many launches each rule of a gate has had, and how many epochs its latest.
+async fn launches_of(server: &Server, rule: &str) -> (usize, usize) {
+    let target = Target { rule_id: rule.to_owned(), ..gate_target("new_checkout") };
+    let request = ListLaunchesRequest { target: Some(target), ..ListLaunchesRequest::default() };
+    let launches = server.guard().list_launches(request).await.unwrap().into_inner().launches;
+    (launches.len(), launches.first().map_or(0, |launch| launch.epochs.len()))
+}
+
+async fn edit_gate(server: &Server, edit: impl FnOnce(&mut Gate)) {
+    let request = GetGateRequest { key: "new_checkout".to_owned() };
+    let mut gate = server.admin().get_gate(request).await.unwrap().into_inner().gate.unwrap();
+    edit(&mut gate);
+    server.admin().update_gate(UpdateGateRequest { gate: Some(gate) }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_may_let_more_units_in_is_a_launch_and_nothing_else_is() {
+    let server = Server::start().await;
+    let german = condition("country", ConditionOperator::Any, &["DE"]);
+    let rules = vec![rule("german", 10.0, vec![german]), rule("everyone", 100.0, Vec::new())];
+    server.create_gate(Gate { rules, ..gate("new_checkout", 0.0) }).await;
+    let everyone = Target { rule_id: "everyone".to_owned(), ..gate_target("new_checkout") };
+    let completed = |answer: &CheckLaunchResponse| {
+        answer.launch.as_ref().is_some_and(|launch| launch.state() == LaunchState::Completed)
+    };
+    server.check_until(&everyone, "everyone passes, and the launch is completed", completed).await;
+    let german = Target { rule_id: "german".to_owned(), ..everyone.clone() };
+    server.check_until_allowed(&german).await;
+
+    // A rule behind the others moves nobody.
+    edit_gate(&server, |gate| gate.rules.push(rule("rest", 50.0, Vec::new()))).await;
+    assert_eq!(
+        (launches_of(&server, "german").await, launches_of(&server, "everyone").await),
+        ((1, 1), (1, 1))
+    );
+    assert_eq!(launches_of(&server, "rest").await, (1, 1));
+
+    // A gate that is switched off lets nobody in, and on again lets everyone in again.
+    edit_gate(&server, |gate| gate.enabled = Some(false)).await;
+    assert_eq!(
+        (launches_of(&server, "german").await, launches_of(&server, "everyone").await),
+        ((1, 1), (1, 1))
+    );
+    server.check_until_allowed(&german).await;
+    edit_gate(&server, |gate| gate.enabled = Some(true)).await;
+    assert_eq!(
+        (launches_of(&server, "german").await, launches_of(&server, "everyone").await),
+        ((1, 2), (2, 1))
+    );
+
+    // Without the rule before it, more units reach a rule.
+    server.check_until(&everyone, "the second launch is completed as well", completed).await;
+    server.check_until_allowed(&Target { rule_id: "rest".to_owned(), ..everyone.clone() }).await;
+    edit_gate(&server, |gate| drop(gate.rules.remove(0))).await;
+    assert_eq!(launches_of(&server, "everyone").await, (3, 1));
 }
