@@ -277,10 +277,16 @@ async fn a_launch_falls_back_to_the_earlier_percentage_where_that_was_asked_for(
     assert_eq!(launch.rollback_percentage.to_bits(), 30.0_f64.to_bits());
 
     let mut crowd = Crowd::named("later", "new_checkout", "visited_signup").doing(0.0, 0.9);
-    harm(&server, &mut crowd).await;
+    let answer = harm(&server, &mut crowd).await;
     assert_eq!(check_gate(&server, "new_checkout", &visitors).await, before);
     assert_refused(server.set_rollout(percentage("new_checkout", 31.0)).await, "LatchClosed");
-    server.set_rollout(percentage("new_checkout", 10.0)).await.unwrap();
+    server.set_rollout(percentage("new_checkout", 20.0)).await.unwrap();
+
+    let expires_at = portcullis::clock::Clock::system().now().0 + 3_600_000;
+    let request = by("ada", resolve(&answer.latches[0].id, expires_at));
+    server.guard().resolve_latch(request).await.unwrap();
+    let resolved = server.decisions(&launch.id).await.pop().unwrap();
+    assert_eq!(resolved.percentage.to_bits(), 20.0_f64.to_bits(), "the share in force after the decision");
 }
 
 #[tokio::test(flavor = "multi_thread")]
