@@ -27,8 +27,8 @@ pub struct Rollout {
     pub field: &'static str,
     /// The steps, the first of them from now on.
     pub steps: Vec<Step>,
-    /// Where the guard falls back to.
-    pub rollback_to: RollbackTo,
+    /// Where the guard falls back to; none keeps what a live launch says, and is zero for a new one.
+    pub rollback_to: Option<RollbackTo>,
     /// Refuse unless this is the gate's revision.
     pub revision: Option<i64>,
 }
@@ -38,7 +38,7 @@ pub struct Rollout {
 pub enum RollbackTo {
     /// Nobody gets the treatment.
     Zero,
-    /// The percentage in force before the launch.
+    /// The percentage in force before the change.
     Previous,
 }
 
@@ -70,7 +70,7 @@ impl Admin {
             for rule in stored.document.rules.iter().chain(&gate.rules) {
                 allow_widening(&edit, &target(&gate.key, &rule.id))?;
             }
-            for rule in &gate.rules {
+            for rule in gate.rules.iter().skip(unmoved_rules(&stored.document, &gate)) {
                 widen_rule(&mut edit, &gate, rule);
             }
         }
@@ -115,18 +115,20 @@ impl Admin {
         if highest > rule.percentage {
             edit.refuse_latched(&target, None)?;
         }
+        let rollback = rollout.rollback_to.map(|to| match to {
+            RollbackTo::Zero => 0.0,
+            RollbackTo::Previous => rule.percentage.min(first),
+        });
         let live = edit.catalogue().live_launch(&target).cloned();
         match live {
             Some(launch) => {
                 if first > rule.percentage {
                     edit.allow_raise(&launch)?;
                 }
-                edit_launch(&mut edit, &launch, rollout.steps);
+                edit_launch(&mut edit, &launch, rollout.steps, rollback);
             }
             None if highest > first || first > rule.percentage => {
-                let previous = rule.percentage.min(first);
-                let rollback = if rollout.rollback_to == RollbackTo::Previous { previous } else { 0.0 };
-                begin_launch(&mut edit, gate, rule, rollout.steps, rollback);
+                begin_launch(&mut edit, gate, rule, rollout.steps, rollback.unwrap_or_default());
             }
             None => {}
         }
@@ -166,8 +168,9 @@ fn begin_launch(edit: &mut Edit, gate: &Gate, rule: &GateRule, steps: Vec<Step>,
 }
 
 /// A person's new steps for a launch that goes on, or its end when nobody is to get the treatment.
-fn edit_launch(edit: &mut Edit, launch: &Launch, steps: Vec<Step>) {
+fn edit_launch(edit: &mut Edit, launch: &Launch, steps: Vec<Step>, rollback_percentage: Option<f64>) {
     let mut changed = launch.clone();
+    changed.rollback_percentage = rollback_percentage.unwrap_or(launch.rollback_percentage);
     if steps.iter().all(|step| step.percentage <= 0.0) {
         changed.end(LaunchState::Cancelled, edit.now);
         by_operator(edit, &changed, DecisionAction::Cancel, "the rollout was set to 0 percent");
@@ -237,6 +240,14 @@ fn may_widen(stored: &Gate, given: &Gate) -> bool {
         gate.rules.iter().map(|rule| (rule.id.clone(), rule.conditions.clone())).collect()
     };
     given.enabled && (!stored.enabled || shape(stored) != shape(given))
+}
+
+/// How many rules, from the first on, are reached by the same units as before.
+fn unmoved_rules(stored: &Gate, given: &Gate) -> usize {
+    let same = |(before, after): &(&GateRule, &GateRule)| {
+        before.id == after.id && before.conditions == after.conditions
+    };
+    if stored.enabled { stored.rules.iter().zip(&given.rules).take_while(same).count() } else { 0 }
 }
 
 /// Refuses while a latch bears on the rule, or while the guard holds its live launch.

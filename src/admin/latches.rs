@@ -5,7 +5,9 @@ use uuid::Uuid;
 use super::edit::Said;
 use super::{Admin, Principal};
 use crate::analysis::decision::{DecisionAction, DecisionKind, Reason, ReasonCode};
+use crate::domain::catalogue::Catalogue;
 use crate::domain::latch::{Latch, LatchId, Resolution};
+use crate::domain::launch::Target;
 use crate::domain::time::{DAY_MS, Timestamp};
 use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
@@ -53,10 +55,25 @@ impl Admin {
             judgement: None,
         };
         if let Some(launch) = launch {
-            edit.decide(&launch, 0.0, said);
+            let percentage = in_force(edit.catalogue(), &launch.target);
+            edit.decide(&launch, percentage, said);
         }
         edit.put_latch(latch.clone());
         edit.commit().await?;
         Ok(latch)
     }
+}
+
+/// The share of a target's units that get the treatment now; for an experiment its allocation.
+fn in_force(catalogue: &Catalogue, target: &Target) -> f64 {
+    let share = match target {
+        Target::GateRule { gate, rule } => {
+            let stored = catalogue.gates.get(gate);
+            stored.and_then(|stored| stored.document.rule(rule)).map(|rule| rule.percentage)
+        }
+        Target::Experiment { experiment } => {
+            catalogue.experiments.get(experiment).map(|stored| stored.document.allocation)
+        }
+    };
+    share.unwrap_or(0.0)
 }

@@ -1,6 +1,5 @@
 //! Bad input: refused with a status that says what is wrong, and the server goes on.
 
-use bytes_of::{Bytes, RawCodec};
 use portcullis::transport::grpc::wire::{
     AttributeValue, CheckGateRequest, CheckLaunchRequest, Condition, ConditionOperator,
     CreateExperimentRequest, CreateGateRequest, CreateHoldoutRequest, CreateMetricRequest,
@@ -9,6 +8,7 @@ use portcullis::transport::grpc::wire::{
     Target, User, attribute_value, check_launch_request,
 };
 use prost::Message;
+use raw::{Bytes, RawCodec};
 use tonic::{Code, Request, Status};
 
 use crate::documents::{button_color_v3, condition, gate, metric, percentage, ramp, step};
@@ -16,7 +16,7 @@ use crate::server::{Server, by, fields, wire_duration, wire_time};
 use crate::visitors::{event, user};
 
 /// A request of bytes that need not be a message.
-mod bytes_of {
+mod raw {
     use tonic::Status;
     use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 

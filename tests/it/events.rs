@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use portcullis::app::DATABASE_FILE;
 use portcullis::transport::grpc::wire::event_service_client::EventServiceClient;
-use portcullis::transport::grpc::wire::{Event, EventOutcome, LogEventsRequest, MetricKind};
+use portcullis::transport::grpc::wire::{Event, EventOutcome, EventResult, LogEventsRequest, MetricKind};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection, Row};
 use tokio::sync::Mutex;
@@ -140,9 +140,7 @@ async fn a_server_killed_under_load_keeps_every_acknowledged_event_once() {
                 let answer = client.log_events(LogEventsRequest { events: events.clone() }).await;
                 let mut sent = sent.lock().await;
                 if let Ok(answer) = answer {
-                    let stored = |result: &portcullis::transport::grpc::wire::EventResult| {
-                        result.outcome() == EventOutcome::Stored
-                    };
+                    let stored = |result: &EventResult| result.outcome() == EventOutcome::Stored;
                     assert!(answer.into_inner().results.iter().all(stored), "a new event was not stored");
                     sent.acknowledged.extend(events.into_iter().map(|event| event.id));
                     answered.fetch_add(1, Ordering::Relaxed);
@@ -173,7 +171,7 @@ async fn a_server_killed_under_load_keeps_every_acknowledged_event_once() {
 
     for events in sent.unanswered.clone() {
         let answer = client.log_events(LogEventsRequest { events }).await.expect("the batch is taken");
-        let outcomes: Vec<_> = answer.into_inner().results.iter().map(|result| result.outcome()).collect();
+        let outcomes: Vec<_> = answer.into_inner().results.iter().map(EventResult::outcome).collect();
         let known = [EventOutcome::Stored, EventOutcome::Duplicate];
         assert!(outcomes.iter().all(|outcome| known.contains(outcome)), "{outcomes:?}");
         assert!(outcomes.windows(2).all(|two| two[0] == two[1]), "a batch was stored in part: {outcomes:?}");

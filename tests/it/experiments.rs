@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use portcullis::transport::grpc::wire::decide_experiment_request::Decision;
 use portcullis::transport::grpc::wire::{
     ConditionOperator, DecideExperimentRequest, DecideExperimentResponse, EvaluationReason, Experiment,
-    ExperimentStatus, GetExperimentRequest, GetExperimentResponse, ParameterSource, StartExperimentRequest,
-    UpdateExperimentRequest, User,
+    ExperimentStatus, GetExperimentRequest, GetExperimentResponse, Parameter, ParameterSource,
+    StartExperimentRequest, UpdateExperimentRequest, User,
 };
 use prost_types::{Struct, Value};
 use tonic::{Code, Status};
@@ -28,12 +28,8 @@ async fn get(server: &Server, user: User, defaults: Struct) -> GetExperimentResp
 
 /// Each parameter's value with where it came from.
 fn parameters(answer: &GetExperimentResponse) -> BTreeMap<&str, (Value, ParameterSource)> {
-    let parameter = |(name, parameter)| {
-        let parameter: &portcullis::transport::grpc::wire::Parameter = parameter;
-        let name: &String = name;
-        (name.as_str(), (parameter.value.clone().unwrap(), parameter.source()))
-    };
-    answer.parameters.iter().map(parameter).collect()
+    let parameter = |parameter: &Parameter| (parameter.value.clone().unwrap(), parameter.source());
+    answer.parameters.iter().map(|(name, found)| (name.as_str(), parameter(found))).collect()
 }
 
 async fn update(server: &Server, experiment: Experiment) -> Result<Experiment, Status> {
@@ -69,17 +65,21 @@ async fn a_draft_serves_the_callers_defaults_and_a_started_experiment_its_groups
     assert_eq!(arms, ["Blue", "Red", "Green", "Orange"]);
 
     let visitors = ids("visitor", 1_000);
-    let served = groups(&server, "button_color_v3", &visitors).await;
+    let by_visitor = groups(&server, "button_color_v3", &visitors).await;
     for group in ["Blue", "Red", "Green", "Orange"] {
-        let count = served.values().filter(|served| *served == group).count();
+        let count = by_visitor.values().filter(|served| *served == group).count();
         assert_share(count, visitors.len(), 0.25);
     }
-    assert_eq!(groups(&server, "button_color_v3", &visitors).await, served, "a group changed between calls");
+    assert_eq!(
+        groups(&server, "button_color_v3", &visitors).await,
+        by_visitor,
+        "a group changed between calls"
+    );
     for visitor in visitors.iter().take(20) {
         let answer = get(&server, user(visitor), defaults.clone()).await;
-        let expected = (text(&served[visitor]), ParameterSource::Group);
+        let expected = (text(&by_visitor[visitor]), ParameterSource::Group);
         assert_eq!(parameters(&answer)["Button Color"], expected);
-        assert_eq!(parameters(&answer)["Paragraph Text"].0, text(&format!("Data {}", served[visitor])));
+        assert_eq!(parameters(&answer)["Paragraph Text"].0, text(&format!("Data {}", by_visitor[visitor])));
     }
 }
 
@@ -107,7 +107,7 @@ async fn allocation_and_targeting_leave_visitors_out_and_a_larger_allocation_mov
     let (mut running, _) = server.run_experiment(experiment).await;
 
     let visitors = ids("visitor", 600);
-    let served = async |server: &Server| {
+    let groups_of = async |server: &Server| {
         let mut groups = BTreeMap::new();
         for visitor in &visitors {
             let chrome = User { browser: "chrome".to_owned(), ..user(visitor) };
@@ -116,7 +116,7 @@ async fn allocation_and_targeting_leave_visitors_out_and_a_larger_allocation_mov
         }
         groups
     };
-    let before = served(&server).await;
+    let before = groups_of(&server).await;
     let allocated = before.values().filter(|(group, _)| !group.is_empty()).count();
     assert_share(allocated, visitors.len(), 0.5);
     let outside: BTreeSet<_> =
@@ -137,7 +137,7 @@ async fn allocation_and_targeting_leave_visitors_out_and_a_larger_allocation_mov
     server.check_until_allowed(&experiment_target("button_color_v3")).await;
     running.allocation = Some(100.0);
     update(&server, running).await.unwrap();
-    let after = served(&server).await;
+    let after = groups_of(&server).await;
     assert!(after.values().all(|(group, _)| !group.is_empty()), "at 100 % somebody is left out");
     for (visitor, (group, _)) in before.iter().filter(|(_, (group, _))| !group.is_empty()) {
         assert_eq!(after[visitor].0, *group, "{visitor} changed group");

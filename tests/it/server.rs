@@ -133,7 +133,7 @@ fn settings(folder: &Path) -> ServeSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         tick: Duration::from_millis(50),
         allowed_lateness: Duration::ZERO,
-        max_event_skew: Duration::from_secs(300),
+        max_event_skew: Duration::from_mins(5),
         event_queue: 256,
         exposure_queue: 65_536,
         exposure_memory: 1_000_000,
@@ -163,34 +163,43 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Res
         match look().await {
             Ok(found) => return found,
             Err(seen) => {
-                assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}; last seen: {seen}")
+                assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}; last seen: {seen}");
             }
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// A clock that stands still until the test moves it.
+/// A clock that the test moves; it stands still otherwise, or goes on like the system's.
 #[derive(Clone)]
-pub(crate) struct TestClock(Arc<AtomicI64>);
+pub(crate) struct TestClock {
+    /// Milliseconds, added to the system's clock where there is one.
+    ms: Arc<AtomicI64>,
+    system: Option<Clock>,
+}
 
 impl TestClock {
-    /// Noon of a day in March.
+    /// Stands still at noon of a day in March.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(1_772_452_800_000)))
+        Self { ms: Arc::new(AtomicI64::new(1_772_452_800_000)), system: None }
+    }
+
+    /// Goes on like the system's clock.
+    pub(crate) fn running() -> Self {
+        Self { ms: Arc::new(AtomicI64::new(0)), system: Some(Clock::system()) }
     }
 
     pub(crate) fn clock(&self) -> Clock {
-        let now = Arc::clone(&self.0);
-        Clock::of(move || Timestamp(now.load(Ordering::SeqCst)))
+        let clock = self.clone();
+        Clock::of(move || Timestamp(clock.now_ms()))
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.ms.load(Ordering::SeqCst) + self.system.as_ref().map_or(0, |clock| clock.now().0)
     }
 
     pub(crate) fn advance(&self, by: Duration) {
-        self.0.fetch_add(i64::try_from(by.as_millis()).expect("a duration"), Ordering::SeqCst);
+        self.ms.fetch_add(i64::try_from(by.as_millis()).expect("a duration"), Ordering::SeqCst);
     }
 }
 

@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis::transport::grpc::wire::{
-    CheckGateRequest, Event, EventOutcome, GetExperimentRequest, GetExperimentResponse, LogEventsRequest,
-    User,
+    CheckGateRequest, Event, EventOutcome, EventResult, GetExperimentRequest, GetExperimentResponse,
+    LogEventsRequest, User,
 };
 use tokio::task::JoinSet;
 
-use crate::server::Server;
+use crate::server::{Server, eventually};
 
 /// Tasks that call for visitors at the same time.
 const TASKS: usize = 8;
 /// Events of one batch.
 const BATCH: usize = 500;
+
+/// Visitors of one wave.
+const WAVE: usize = 60;
 
 /// What each visitor is served by a gate.
 pub(crate) type Passes = BTreeMap<String, bool>;
@@ -50,7 +53,7 @@ pub(crate) async fn log(server: &Server, events: Vec<Event>) {
 /// Logs one batch and tells what became of each event.
 pub(crate) async fn log_batch(server: &Server, events: Vec<Event>) -> Vec<EventOutcome> {
     let answer = server.events().log_events(LogEventsRequest { events }).await;
-    answer.expect("the batch is taken").into_inner().results.iter().map(|result| result.outcome()).collect()
+    answer.expect("the batch is taken").into_inner().results.iter().map(EventResult::outcome).collect()
 }
 
 /// An event of somebody who takes part in nothing: it tells the guard that events go on coming in.
@@ -119,6 +122,79 @@ pub(crate) fn assert_share(count: usize, all: usize, share: f64) {
     let deviation = (expected * (1.0 - share)).sqrt();
     let off = (count as f64 - expected).abs();
     assert!(off <= 4.0 * deviation, "{count} of {all} is not a share of {share}");
+}
+
+/// Visitors who come to a gate in waves, of whom a share does something.
+pub(crate) struct Crowd {
+    prefix: String,
+    gate: String,
+    event: String,
+    treated: f64,
+    untreated: f64,
+    visitors: Vec<String>,
+    /// How many came in each arm.
+    came: [usize; 2],
+}
+
+impl Crowd {
+    pub(crate) fn new(gate: &str, event: &str) -> Self {
+        Self::named("visitor", gate, event)
+    }
+
+    pub(crate) fn named(prefix: &str, gate: &str, event: &str) -> Self {
+        let [prefix, gate, event] = [prefix, gate, event].map(str::to_owned);
+        Self { prefix, gate, event, treated: 0.5, untreated: 0.5, visitors: Vec::new(), came: [0, 0] }
+    }
+
+    /// Which share of each arm does it.
+    pub(crate) fn doing(mut self, treated: f64, untreated: f64) -> Self {
+        (self.treated, self.untreated) = (treated, untreated);
+        self
+    }
+
+    pub(crate) fn gate(&self) -> &str {
+        &self.gate
+    }
+
+    /// All who came so far.
+    pub(crate) fn visitors(&self) -> &[String] {
+        &self.visitors
+    }
+
+    /// So many new visitors come, are served, and do what they do.
+    pub(crate) async fn come(&mut self, server: &Server, count: usize) -> Passes {
+        let before = self.visitors.len();
+        let new: Vec<String> =
+            (before..before + count).map(|number| format!("{}-{number}", self.prefix)).collect();
+        let passes = check_gate(server, &self.gate, &new).await;
+        let mut events = Vec::new();
+        for (visitor, pass) in &passes {
+            let share = if *pass { self.treated } else { self.untreated };
+            let came = &mut self.came[usize::from(*pass)];
+            *came += 1;
+            // Evenly: the share of all who came so far, to the nearest one.
+            let does = (*came as f64 * share).floor() > ((*came - 1) as f64 * share).floor();
+            events.extend(does.then(|| event(visitor, &self.event)));
+        }
+        log(server, events).await;
+        heartbeat(server).await;
+        self.visitors.extend(new);
+        passes
+    }
+
+    /// New visitors come until something is as it must become.
+    pub(crate) async fn come_until<T>(
+        &mut self,
+        server: &Server,
+        what: &str,
+        mut look: impl AsyncFnMut(&Server) -> Result<T, String>,
+    ) -> T {
+        eventually(what, async || {
+            self.come(server, WAVE).await;
+            look(server).await
+        })
+        .await
+    }
 }
 
 /// The visitors that the gate lets through.

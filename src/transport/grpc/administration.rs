@@ -66,10 +66,11 @@ fn steps(rollout: Option<wire::set_rollout_request::Rollout>) -> Result<(&'stati
     }
 }
 
-fn rollback_to(value: i32) -> Result<RollbackTo> {
+fn rollback_to(value: i32) -> Result<Option<RollbackTo>> {
     match wire::RollbackTo::try_from(value) {
-        Ok(wire::RollbackTo::Unspecified | wire::RollbackTo::Zero) => Ok(RollbackTo::Zero),
-        Ok(wire::RollbackTo::Previous) => Ok(RollbackTo::Previous),
+        Ok(wire::RollbackTo::Unspecified) => Ok(None),
+        Ok(wire::RollbackTo::Zero) => Ok(Some(RollbackTo::Zero)),
+        Ok(wire::RollbackTo::Previous) => Ok(Some(RollbackTo::Previous)),
         Err(_) => Err(Error::field("rollback_to", "must be ZERO or PREVIOUS")),
     }
 }
