@@ -26,6 +26,10 @@ use crate::transport::grpc::{self, ServeError, Services};
 /// Name of the database file in the data folder.
 pub const DATABASE_FILE: &str = "portcullis.db";
 
+/// A judgement may be acted on for this many ticks of the guard, and for [`JUDGEMENT_AGE`] where ticks are short.
+const JUDGEMENT_TICKS: u32 = 3;
+const JUDGEMENT_AGE: Duration = Duration::from_secs(30);
+
 /// What can keep the service from starting or from ending cleanly.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -49,7 +53,7 @@ pub enum AppError {
         cause: std::io::Error,
     },
     /// The store is not usable.
-    #[error("store: {0}{detail}", detail = source_text(.0))]
+    #[error("store: {}", .0.in_full())]
     Store(#[from] Error),
     /// The server failed.
     #[error(transparent)]
@@ -82,7 +86,9 @@ impl App {
 
         let (stop, stop_writers) = (CancellationToken::new(), CancellationToken::new());
         let (ingest, writers) = Ingest::start(&events, &clock, ingest_settings(settings), &stop_writers);
-        let admin = Admin::new(store, Arc::clone(&live), clock.clone());
+        let max_judgement_age_ms =
+            milliseconds(settings.tick.saturating_mul(JUDGEMENT_TICKS).max(JUDGEMENT_AGE));
+        let admin = Admin::new(store, Arc::clone(&live), clock.clone(), max_judgement_age_ms);
         let guard = Guard {
             live: Arc::clone(&live),
             events,
@@ -171,9 +177,4 @@ fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
 
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The cause of an internal error, which is for the operator and not for callers.
-fn source_text(error: &Error) -> String {
-    std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default()
 }

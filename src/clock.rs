@@ -4,7 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use uuid::Uuid;
+
 use crate::domain::time::Timestamp;
+
+/// A new id that sorts by time.
+#[must_use]
+pub fn new_id(now: Timestamp) -> Uuid {
+    let seconds = u64::try_from(now.0.div_euclid(1_000)).unwrap_or_default();
+    let nanos = u32::try_from(now.0.rem_euclid(1_000) * 1_000_000).unwrap_or_default();
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
+}
 
 /// Tells the time. Cloning shares the source.
 #[derive(Clone)]

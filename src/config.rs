@@ -25,7 +25,7 @@ pub struct ServeSettings {
     #[arg(long, env = "PORTCULLIS_MAX_EVENT_SKEW", default_value = "5m", value_parser = humantime::parse_duration)]
     pub max_event_skew: Duration,
     /// Batches of events that may wait to be stored; over it callers get UNAVAILABLE.
-    #[arg(long, env = "PORTCULLIS_EVENT_QUEUE", default_value_t = 256, value_parser = size())]
+    #[arg(long, env = "PORTCULLIS_EVENT_QUEUE", default_value_t = 64, value_parser = size())]
     pub event_queue: u32,
     /// Exposures that may wait to be stored; over it they are dropped and the log says how many.
     #[arg(long, env = "PORTCULLIS_EXPOSURE_QUEUE", default_value_t = 65_536, value_parser = size())]

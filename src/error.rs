@@ -67,6 +67,15 @@ impl Error {
         Self::Internal(cause.into())
     }
 
+    /// The message with its cause, for logs and operators; callers get the message alone.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        match self {
+            Self::Internal(cause) => format!("{self}: {cause}"),
+            _ => self.to_string(),
+        }
+    }
+
     /// A wrong field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(Invalid::field(field, message))

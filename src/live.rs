@@ -21,6 +21,16 @@ pub struct InForce {
     pub snapshot: Snapshot,
 }
 
+impl InForce {
+    fn compile(catalogue: Catalogue) -> Self {
+        let snapshot = compile(&catalogue);
+        for key in snapshot.faulty() {
+            tracing::error!(key, "the document can not be compiled, and is served to nobody");
+        }
+        Self { catalogue, snapshot }
+    }
+}
+
 /// What all parts of the service share.
 #[derive(Debug)]
 pub struct Live {
@@ -33,9 +43,8 @@ impl Live {
     /// Puts a configuration in force; `cursor` is that of the latest decision.
     #[must_use]
     pub fn new(catalogue: Catalogue, cursor: i64) -> Self {
-        let snapshot = compile(&catalogue);
         Self {
-            in_force: ArcSwap::from_pointee(InForce { catalogue, snapshot }),
+            in_force: ArcSwap::from_pointee(InForce::compile(catalogue)),
             judgements: ArcSwap::default(),
             decisions: watch::Sender::new(cursor),
         }
@@ -49,8 +58,7 @@ impl Live {
 
     /// Puts another configuration in force for every call that begins afterwards.
     pub fn replace(&self, catalogue: Catalogue, cursor: i64) {
-        let snapshot = compile(&catalogue);
-        self.in_force.store(Arc::new(InForce { catalogue, snapshot }));
+        self.in_force.store(Arc::new(InForce::compile(catalogue)));
         self.decisions.send_replace(cursor);
     }
 
@@ -60,9 +68,23 @@ impl Live {
         self.judgements.load().get(&launch).cloned()
     }
 
-    /// Notes the judgements of one look at all live launches.
-    pub fn note_judgements(&self, judgements: BTreeMap<LaunchId, Arc<Judgement>>) {
-        self.judgements.store(Arc::new(judgements));
+    /// Notes a judgement.
+    pub fn note_judgement(&self, launch: LaunchId, judgement: &Arc<Judgement>) {
+        self.judgements.rcu(|judgements| {
+            let mut judgements = BTreeMap::clone(judgements);
+            judgements.insert(launch, Arc::clone(judgement));
+            judgements
+        });
+    }
+
+    /// Forgets the judgements of launches that are not live any more.
+    pub fn forget_ended(&self, catalogue: &Catalogue) {
+        let is_live = |id: &LaunchId| catalogue.launches.get(id).is_some_and(|launch| launch.is_live());
+        self.judgements.rcu(|judgements| {
+            let mut judgements = BTreeMap::clone(judgements);
+            judgements.retain(|id, _| is_live(id));
+            judgements
+        });
     }
 
     /// Tells the cursor of the latest decision, and when it changes.

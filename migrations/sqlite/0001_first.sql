@@ -98,6 +98,7 @@ create table exposure (
     epoch integer not null,
     arm text not null,
     first_at integer not null,
+    settled integer not null,
     reverted integer not null,
     constraint exposure_key primary key (launch_id, unit_id, epoch, arm)
 ) without rowid;

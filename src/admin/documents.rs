@@ -133,17 +133,17 @@ pub(super) fn check_fixed<T: PartialEq>(checks: &mut Checks, field: &str, stored
     checks.require(stored == given, field, "can not be changed any more");
 }
 
-/// Units that a holdout lets go get the feature: that is a raise, and a closed latch on the feature refuses it.
+/// Units that a holdout lets go get the feature: that is a raise, and passes the guard.
 fn refuse_release(edit: &Edit, stored: &Holdout, given: Option<&Holdout>) -> Result<()> {
     let still_held = |holds: fn(&Holdout) -> &[String], key: &String| {
         given.is_some_and(|given| given.percentage >= stored.percentage && holds(given).contains(key))
     };
     for gate in stored.gates.iter().filter(|gate| !still_held(|holdout| &holdout.gates, gate)) {
-        edit.refuse_latched(&Target::GateRule { gate: gate.clone(), rule: String::new() }, None)?;
+        edit.allow_wider(&Target::GateRule { gate: gate.clone(), rule: String::new() })?;
     }
     for experiment in stored.experiments.iter().filter(|key| !still_held(|holdout| &holdout.experiments, key))
     {
-        edit.refuse_latched(&Target::Experiment { experiment: experiment.clone() }, None)?;
+        edit.allow_wider(&Target::Experiment { experiment: experiment.clone() })?;
     }
     Ok(())
 }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedMutexGuard;
-use uuid::Uuid;
-
 use super::{Admin, Principal};
 use crate::analysis::decision::{Decision, DecisionAction, DecisionId, DecisionKind, Judgement, Reason};
 use crate::analysis::plan::{answer_raise, latch_reason};
+use crate::clock::new_id;
 use crate::domain::catalogue::Catalogue;
+use crate::domain::latch::{Latch, LatchId};
 use crate::domain::launch::{Launch, Needs, Target};
 use crate::domain::stored::Stored;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::live::InForce;
 use crate::store::change::{Change, Kept, Write};
+use tokio::sync::OwnedMutexGuard;
 
 /// A change in the making. While it lives no other change can be made.
 pub(super) struct Edit {
@@ -96,16 +96,38 @@ impl Edit {
     }
 
     /// Writes a latch.
-    pub(super) fn put_latch(&mut self, latch: crate::domain::latch::Latch) {
+    pub(super) fn put_latch(&mut self, latch: Latch) {
         self.writes.push(Write::Latch(latch));
     }
 
     /// Refuses unless the guard allows the live launch to get more exposure now.
-    pub(super) fn allow_raise(&self, launch: &Launch) -> Result<()> {
-        let judgement = self.admin.live.judgement(launch.id);
+    pub(super) fn allow_raise(&self, launch: &Launch, needs: Needs) -> Result<()> {
+        let judgement = self.admin.judgement(launch.id, self.now);
         let latch = self.catalogue().closed_latch(&launch.target, None, self.now).map(AsRef::as_ref);
-        let (kind, reasons) = answer_raise(launch, judgement.as_deref(), latch, Needs::Time);
+        let (kind, reasons) = answer_raise(launch, judgement.as_deref(), latch, needs);
         refuse_unless_allowed(kind, reasons)
+    }
+
+    /// Refuses while a latch bears on a gate or experiment, or while the guard holds a live launch of it.
+    pub(super) fn allow_wider(&self, target: &Target) -> Result<()> {
+        self.refuse_latched(target, None)?;
+        let launches = self.catalogue().launches.values();
+        launches
+            .filter(|launch| launch.is_live() && launch.target.is_same_entity(target))
+            .try_for_each(|launch| self.allow_raise(launch, launch.needs()))
+    }
+
+    /// Closes a latch on a launch's target, or on one arm of it.
+    pub(super) fn close_latch(&mut self, launch: &Launch, arm: Option<&str>, cause: String) {
+        self.writes.push(Write::Latch(Latch {
+            id: LatchId(new_id(self.now)),
+            target: launch.target.clone(),
+            arm: arm.map(str::to_owned),
+            launch: launch.id,
+            cause,
+            closed_at: self.now,
+            resolution: None,
+        }));
     }
 
     /// Refuses while a latch is closed that bears on the target, or on the arm of it that is to be raised.
@@ -120,13 +142,13 @@ impl Edit {
 
     /// The guard's latest judgement of a launch.
     pub(super) fn judgement(&self, launch: &Launch) -> Option<Judgement> {
-        self.admin.live.judgement(launch.id).map(|judgement| (*judgement).clone())
+        self.admin.judgement(launch.id, self.now).map(|judgement| (*judgement).clone())
     }
 
     /// Records a decision about a launch; `launch` is what it was judged as, `percentage` what is in force afterwards.
     pub(super) fn decide(&mut self, launch: &Launch, percentage: f64, said: Said) {
         let decision = Decision {
-            id: DecisionId(Uuid::now_v7()),
+            id: DecisionId(new_id(self.now)),
             launch: launch.clone(),
             judgement: said.judgement,
             kind: said.kind,

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::documents::{check_fixed, replace, stored_in};
 use super::edit::{Edit, refuse_unless_allowed};
 use super::gates::by_operator;
 use super::{Admin, Principal};
 use crate::analysis::decision::DecisionAction;
 use crate::analysis::plan::answer_raise;
-use crate::domain::experiment::{Experiment, Status};
+use crate::clock::new_id;
+use crate::domain::experiment::{Experiment, Status, buckets};
 use crate::domain::launch::{Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step, Target};
 use crate::domain::stored::Stored;
 use crate::domain::violation::Checks;
@@ -92,9 +91,13 @@ impl Admin {
         }
         edit.current::<Experiment>(key, revision)?;
         let mut experiment = stored.document.clone();
+        if buckets(experiment.allocation) == 0 {
+            return Err(Error::field("experiment.allocation", "must be above 0 before the start"));
+        }
         experiment.status = Status::Running;
         let launch = Launch::begin(launch_plan(&edit, &experiment), edit.now);
-        by_operator(&mut edit, &launch, DecisionAction::Start, "the experiment was started");
+        let allocation = experiment.allocation;
+        by_operator(&mut edit, &launch, allocation, DecisionAction::Start, "the experiment was started");
         edit.put_launch(launch);
         let changed = stored.changed(experiment, edit.now);
         edit.put(changed);
@@ -120,22 +123,23 @@ impl Admin {
         edit.current::<Experiment>(key, revision)?;
         let mut experiment = stored.document.clone();
         let launch = edit.catalogue().live_launch(&target(key)).cloned();
-        let (state, action, what) = match outcome {
+        let (state, action, percentage, what) = match outcome {
             Outcome::Ship(group) => {
                 allow_ship(&edit, &experiment, launch.as_deref(), &group)?;
                 let what = format!("group {group} was shipped");
                 experiment.status = Status::Decided { group };
-                (LaunchState::Completed, DecisionAction::Complete, what)
+                (LaunchState::Completed, DecisionAction::Complete, experiment.allocation, what)
             }
             Outcome::Abandon => {
                 experiment.status = Status::Abandoned;
-                (LaunchState::Cancelled, DecisionAction::Cancel, "the experiment was abandoned".to_owned())
+                let what = "the experiment was abandoned".to_owned();
+                (LaunchState::Cancelled, DecisionAction::Cancel, 0.0, what)
             }
         };
         if let Some(launch) = launch {
             let mut ended = (*launch).clone();
             ended.end(state, edit.now);
-            by_operator(&mut edit, &ended, action, &what);
+            by_operator(&mut edit, &launch, percentage, action, &what);
             edit.put_launch(ended);
         }
         replace(edit, experiment).await
@@ -151,7 +155,7 @@ fn launch_plan(edit: &Edit, experiment: &Experiment) -> LaunchPlan {
     let control = experiment.control_group.clone();
     let others = experiment.groups.iter().map(|group| group.name.clone()).filter(|name| *name != control);
     LaunchPlan {
-        id: LaunchId(Uuid::now_v7()),
+        id: LaunchId(new_id(edit.now)),
         target: target(&experiment.key),
         unit_type: experiment.unit_type.clone(),
         steps: vec![Step { needs: Needs::Evidence, ..Step::at_once(experiment.allocation) }],
@@ -167,10 +171,11 @@ fn grow_allocation(edit: &mut Edit, experiment: &Experiment) -> Result<()> {
     let Some(launch) = edit.catalogue().live_launch(&target(&experiment.key)).cloned() else {
         return Ok(());
     };
-    edit.allow_raise(&launch)?;
+    edit.allow_raise(&launch, Needs::Time)?;
     let mut changed = (*launch).clone();
     changed.begin_epoch(experiment.allocation, edit.now);
-    by_operator(edit, &changed, DecisionAction::Edit, "the allocation was raised");
+    let allocation = experiment.allocation;
+    by_operator(edit, &launch, allocation, DecisionAction::Edit, "the allocation was raised");
     edit.put_launch(changed);
     Ok(())
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::documents::{check_fixed, replace, stored_in};
 use super::edit::{Edit, Said};
 use super::{Admin, Principal};
 use crate::analysis::decision::{DecisionAction, DecisionKind, Reason, ReasonCode};
+use crate::clock::new_id;
 use crate::domain::gate::{Gate, GateRule};
 use crate::domain::launch::{
     CONTROL, Launch, LaunchId, LaunchPlan, LaunchState, Step, TREATMENT, Target, check_steps,
@@ -47,7 +46,7 @@ impl Admin {
     pub async fn create_gate(&self, actor: &Principal, gate: Gate) -> Result<Arc<Stored<Gate>>> {
         gate.check()?;
         let begin = |edit: &mut Edit, gate: &Gate| {
-            for rule in gate.rules.iter().filter(|rule| rule.percentage > 0.0) {
+            for rule in gate.rules.iter().filter(|rule| gate.enabled && rule.percentage > 0.0) {
                 begin_launch(edit, gate, rule, vec![Step::at_once(rule.percentage)], 0.0);
             }
             Ok(())
@@ -66,16 +65,16 @@ impl Admin {
         let mut edit = self.edit(actor, "update_gate").await;
         let stored = edit.current::<Gate>(&gate.key, revision)?;
         check_unchanged(&stored.document, &gate)?;
-        if may_widen(&stored.document, &gate) {
-            for rule in stored.document.rules.iter().chain(&gate.rules) {
-                allow_widening(&edit, &target(&gate.key, &rule.id))?;
-            }
-            for rule in gate.rules.iter().skip(unmoved_rules(&stored.document, &gate)) {
-                widen_rule(&mut edit, &gate, rule);
-            }
+        let wider: Vec<&GateRule> = wider_rules(&stored.document, &gate).collect();
+        if !wider.is_empty() {
+            edit.allow_wider(&target(&gate.key, ""))?;
         }
-        for rule in stored.document.rules.iter().filter(|rule| gate.rule(&rule.id).is_none()) {
-            cancel_launch(&mut edit, &gate.key, &rule.id);
+        for rule in wider {
+            widen_rule(&mut edit, &gate, rule);
+        }
+        for rule in stored.document.rules.iter().filter(|rule| !gate.enabled || gate.rule(&rule.id).is_none())
+        {
+            cancel_launch(&mut edit, &gate.key, &rule.id, "the rule was taken out of use");
         }
         replace(edit, gate).await
     }
@@ -90,7 +89,7 @@ impl Admin {
         let mut edit = self.edit(actor, "archive_gate").await;
         let stored = edit.current::<Gate>(key, revision)?;
         for rule in &stored.document.rules {
-            cancel_launch(&mut edit, key, &rule.id);
+            cancel_launch(&mut edit, key, &rule.id, "the gate was archived");
         }
         super::documents::archive(edit, key, revision).await
     }
@@ -114,6 +113,11 @@ impl Admin {
         let highest = rollout.steps.last().map_or(0.0, |step| step.percentage);
         if highest > rule.percentage {
             edit.refuse_latched(&target, None)?;
+            if !gate.enabled {
+                let message =
+                    format!("gate `{}` is switched off; switch it on before raising a rule", gate.key);
+                return Err(Error::WrongState(message));
+            }
         }
         let rollback = rollout.rollback_to.map(|to| match to {
             RollbackTo::Zero => 0.0,
@@ -123,7 +127,7 @@ impl Admin {
         match live {
             Some(launch) => {
                 if first > rule.percentage {
-                    edit.allow_raise(&launch)?;
+                    edit.allow_raise(&launch, launch.needs())?;
                 }
                 edit_launch(&mut edit, &launch, rollout.steps, rollback);
             }
@@ -153,7 +157,7 @@ pub(super) fn rule_target(gate: &Gate, id: &str) -> Result<Target> {
 
 fn begin_launch(edit: &mut Edit, gate: &Gate, rule: &GateRule, steps: Vec<Step>, rollback_percentage: f64) {
     let plan = LaunchPlan {
-        id: LaunchId(Uuid::now_v7()),
+        id: LaunchId(new_id(edit.now)),
         target: target(&gate.key, &rule.id),
         unit_type: gate.unit_type.clone(),
         steps,
@@ -163,45 +167,56 @@ fn begin_launch(edit: &mut Edit, gate: &Gate, rule: &GateRule, steps: Vec<Step>,
         principal: edit.actor().to_owned(),
     };
     let launch = Launch::begin(plan, edit.now);
-    by_operator(edit, &launch, DecisionAction::Start, "a launch began");
+    by_operator(edit, &launch, launch.percentage(), DecisionAction::Start, "a launch began");
     edit.put_launch(launch);
 }
 
 /// A person's new steps for a launch that goes on, or its end when nobody is to get the treatment.
 fn edit_launch(edit: &mut Edit, launch: &Launch, steps: Vec<Step>, rollback_percentage: Option<f64>) {
+    if steps.iter().all(|step| step.percentage <= 0.0) {
+        return end_launch(edit, launch, "the rollout was set to 0 percent");
+    }
     let mut changed = launch.clone();
     changed.rollback_percentage = rollback_percentage.unwrap_or(launch.rollback_percentage);
-    if steps.iter().all(|step| step.percentage <= 0.0) {
-        changed.end(LaunchState::Cancelled, edit.now);
-        by_operator(edit, &changed, DecisionAction::Cancel, "the rollout was set to 0 percent");
-    } else {
-        changed.replan(steps, edit.now);
-        by_operator(edit, &changed, DecisionAction::Edit, "the rollout was changed");
+    changed.replan(steps, edit.now);
+    by_operator(edit, launch, changed.percentage(), DecisionAction::Edit, "the rollout was changed");
+    edit.put_launch(changed);
+}
+
+fn cancel_launch(edit: &mut Edit, gate: &str, rule: &str, what: &str) {
+    if let Some(launch) = edit.catalogue().live_launch(&target(gate, rule)).cloned() {
+        end_launch(edit, &launch, what);
     }
-    edit.put_launch(changed);
 }
 
-fn cancel_launch(edit: &mut Edit, gate: &str, rule: &str) {
-    let Some(launch) = edit.catalogue().live_launch(&target(gate, rule)).cloned() else {
-        return;
-    };
-    let mut changed = (*launch).clone();
-    changed.end(LaunchState::Cancelled, edit.now);
-    by_operator(edit, &changed, DecisionAction::Cancel, "the rule was taken out of use");
-    edit.put_launch(changed);
-}
-
-/// A person's decision, with what the guard last knew.
-pub(super) fn by_operator(edit: &mut Edit, launch: &Launch, action: DecisionAction, what: &str) {
-    let message = format!("{what} by {}", edit.actor());
+/// Ends a launch by hand. A hold is not shaken off this way: with evidence of harm past the hold level, a latch closes.
+fn end_launch(edit: &mut Edit, launch: &Launch, what: &str) {
     let judgement = edit.judgement(launch);
-    let percentage = if launch.is_live() { launch.percentage() } else { 0.0 };
+    if launch.warned || judgement.is_some_and(|judgement| judgement.warned) {
+        let cause = "a person ended the launch while evidence of harm was past the hold level";
+        edit.close_latch(launch, None, cause.to_owned());
+    }
+    let mut changed = launch.clone();
+    changed.end(LaunchState::Cancelled, edit.now);
+    by_operator(edit, launch, 0.0, DecisionAction::Cancel, what);
+    edit.put_launch(changed);
+}
+
+/// A person's decision about a launch as it was before, with what the guard last knew of it.
+pub(super) fn by_operator(
+    edit: &mut Edit,
+    launch: &Launch,
+    percentage: f64,
+    action: DecisionAction,
+    what: &str,
+) {
+    let message = format!("{what} by {}", edit.actor());
     let said = Said {
         kind: DecisionKind::Allow,
         action,
         arm: None,
         reasons: vec![Reason::of_launch(ReasonCode::Operator, message)],
-        judgement,
+        judgement: edit.judgement(launch),
     };
     edit.decide(launch, percentage, said);
 }
@@ -234,26 +249,18 @@ fn check_unchanged(stored: &Gate, given: &Gate) -> Result<()> {
     Ok(checks.finish()?)
 }
 
-/// Whether a change of a gate could let more units in.
-fn may_widen(stored: &Gate, given: &Gate) -> bool {
-    let shape = |gate: &Gate| -> Vec<_> {
-        gate.rules.iter().map(|rule| (rule.id.clone(), rule.conditions.clone())).collect()
-    };
-    given.enabled && (!stored.enabled || shape(stored) != shape(given))
-}
-
-/// How many rules, from the first on, are reached by the same units as before.
-fn unmoved_rules(stored: &Gate, given: &Gate) -> usize {
+/// The rules of a gate that other units may reach than before: all when it is switched on, else those from the first one
+/// on that is new, moved, or has other conditions. None while it is off.
+fn wider_rules<'g>(stored: &Gate, given: &'g Gate) -> impl Iterator<Item = &'g GateRule> {
     let same = |(before, after): &(&GateRule, &GateRule)| {
         before.id == after.id && before.conditions == after.conditions
     };
-    if stored.enabled { stored.rules.iter().zip(&given.rules).take_while(same).count() } else { 0 }
-}
-
-/// Refuses while a latch bears on the rule, or while the guard holds its live launch.
-fn allow_widening(edit: &Edit, target: &Target) -> Result<()> {
-    edit.refuse_latched(target, None)?;
-    edit.catalogue().live_launch(target).map_or(Ok(()), |launch| edit.allow_raise(launch))
+    let unmoved = match (stored.enabled, given.enabled) {
+        (true, true) => stored.rules.iter().zip(&given.rules).take_while(same).count(),
+        (false, true) => 0,
+        (_, false) => given.rules.len(),
+    };
+    given.rules.iter().skip(unmoved)
 }
 
 /// A rule whose units may be others from now on: its live launch begins a new epoch; without one, a launch begins.
@@ -262,7 +269,8 @@ fn widen_rule(edit: &mut Edit, gate: &Gate, rule: &GateRule) {
     if let Some(launch) = launch {
         let mut changed = (*launch).clone();
         changed.begin_epoch(rule.percentage, edit.now);
-        by_operator(edit, &changed, DecisionAction::Edit, "the rule's conditions or place were changed");
+        let what = "the rule's conditions or place were changed";
+        by_operator(edit, &launch, rule.percentage, DecisionAction::Edit, what);
         edit.put_launch(changed);
     } else if rule.percentage > 0.0 {
         begin_launch(edit, gate, rule, vec![Step::at_once(rule.percentage)], 0.0);

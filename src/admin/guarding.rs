@@ -1,15 +1,12 @@
 //! What the guard does, by the same functions and records as everyone else. It can only lower exposure, or take a step
 //! that a person planned.
 
-use uuid::Uuid;
-
 use super::edit::{Edit, Said};
 use super::{Admin, Principal};
 use crate::analysis::decision::{Decision, DecisionAction, GUARD, Judgement, Reason, ReasonCode};
 use crate::analysis::plan::{Action, Plan};
 use crate::domain::experiment::Experiment;
 use crate::domain::gate::Gate;
-use crate::domain::latch::{Latch, LatchId};
 use crate::domain::launch::{Launch, LaunchState, Target};
 use crate::error::Result;
 
@@ -111,15 +108,23 @@ fn says_same(last: &Decision, plan: &Plan) -> bool {
 
 /// Turns the treatment off, closes the latch, and gives the percentage that is left in force.
 fn roll_back(edit: &mut Edit, launch: &mut Launch, plan: &Plan) -> Result<f64> {
-    let percentage = launch.percentage().min(launch.rollback_percentage);
     let arms: Vec<String> = launch.treatments().map(|arm| arm.name.clone()).collect();
+    let served = launch.percentage();
     launch.end(LaunchState::RolledBack, edit.now);
-    match launch.target {
-        Target::GateRule { .. } => set_percentage(edit, &launch.target, percentage)?,
-        Target::Experiment { .. } => stop_groups(edit, &launch.target, &arms)?,
-    }
     close_latch(edit, launch, None, plan);
-    Ok(percentage)
+    match launch.target {
+        Target::GateRule { .. } => {
+            // Where a person has lowered it to the fallback or below, falling back would change nothing.
+            let fallback = launch.rollback_percentage;
+            let percentage = if fallback < served { fallback } else { 0.0 };
+            set_percentage(edit, &launch.target, percentage)?;
+            Ok(percentage)
+        }
+        Target::Experiment { .. } => {
+            stop_groups(edit, &launch.target, &arms)?;
+            Ok(served)
+        }
+    }
 }
 
 /// Sets a rule's percentage to what its launch says.
@@ -147,15 +152,7 @@ fn stop_groups(edit: &mut Edit, target: &Target, groups: &[String]) -> Result<()
 fn close_latch(edit: &mut Edit, launch: &Launch, arm: Option<&str>, plan: &Plan) {
     let about = |reason: &&Reason| arm.is_none() || reason.arm.is_none() || reason.arm.as_deref() == arm;
     let causes: Vec<&str> = plan.reasons.iter().filter(about).map(|reason| reason.message.as_str()).collect();
-    edit.put_latch(Latch {
-        id: LatchId(Uuid::now_v7()),
-        target: launch.target.clone(),
-        arm: arm.map(str::to_owned),
-        launch: launch.id,
-        cause: causes.join("; "),
-        closed_at: edit.now,
-        resolution: None,
-    });
+    edit.close_latch(launch, arm, causes.join("; "));
 }
 
 /// Records a decision with the launch as it was judged, so that it can be made again from the record.

@@ -12,7 +12,10 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use crate::analysis::decision::Judgement;
 use crate::clock::Clock;
+use crate::domain::launch::LaunchId;
+use crate::domain::time::Timestamp;
 use crate::live::Live;
 use crate::store::Store;
 
@@ -33,6 +36,8 @@ pub struct Admin {
     store: Store,
     live: Arc<Live>,
     clock: Clock,
+    /// A judgement older than this is none.
+    max_judgement_age_ms: i64,
     /// One change at a time: each is made from the configuration that the one before left.
     writer: Arc<Mutex<()>>,
 }
@@ -40,7 +45,13 @@ pub struct Admin {
 impl Admin {
     /// Functions over a store and what is in force.
     #[must_use]
-    pub fn new(store: Store, live: Arc<Live>, clock: Clock) -> Self {
-        Self { store, live, clock, writer: Arc::new(Mutex::new(())) }
+    pub fn new(store: Store, live: Arc<Live>, clock: Clock, max_judgement_age_ms: i64) -> Self {
+        Self { store, live, clock, max_judgement_age_ms, writer: Arc::new(Mutex::new(())) }
+    }
+
+    /// The guard's latest judgement of a launch, as long as it is not too old to be acted on.
+    fn judgement(&self, launch: LaunchId, now: Timestamp) -> Option<Arc<Judgement>> {
+        let judgement = self.live.judgement(launch)?;
+        (now.ms_since(judgement.at) <= self.max_judgement_age_ms).then_some(judgement)
     }
 }

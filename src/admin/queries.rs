@@ -8,7 +8,7 @@ use super::Admin;
 use crate::analysis::decision::{DecisionKind, Judgement, Reason, ReasonCode};
 use crate::analysis::plan::{answer_raise, latch_reason};
 use crate::domain::latch::Latch;
-use crate::domain::launch::{Launch, LaunchId, Needs, Target};
+use crate::domain::launch::{Launch, LaunchId, Target};
 use crate::domain::stored::Stored;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -125,7 +125,7 @@ impl Admin {
             }
         };
         let judgement = match &launch {
-            Some(launch) if launch.is_live() => self.live.judgement(launch.id),
+            Some(launch) if launch.is_live() => self.judgement(launch.id, now),
             // An ended launch is not looked at any more; what was found last is on record.
             Some(launch) => {
                 let last = self.store.latest_decision(launch.id, true).await?;
@@ -148,10 +148,7 @@ fn say(
 ) -> (DecisionKind, Vec<Reason>) {
     match (launch, closed) {
         (_, Some(latch)) => (DecisionKind::Block, vec![latch_reason(latch)]),
-        (Some(launch), None) if launch.is_live() => {
-            let needs = launch.step().map_or(Needs::Time, |step| step.needs);
-            answer_raise(launch, judgement, None, needs)
-        }
+        (Some(launch), None) if launch.is_live() => answer_raise(launch, judgement, None, launch.needs()),
         (Some(_), None) => {
             let reason = Reason::of_launch(ReasonCode::Ended, "the launch has ended, and no latch is closed");
             (DecisionKind::Allow, vec![reason])

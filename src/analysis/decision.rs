@@ -171,15 +171,32 @@ pub struct MetricVerdict {
     pub epochs: Vec<EpochMoments>,
 }
 
-/// What was measured in one epoch.
+/// What was measured of the units first exposed in one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochMoments {
     /// Number of the epoch.
     pub epoch: u32,
+    /// What they did within the epoch.
+    pub within: Compared,
+    /// What those of them did so far whose arm no planned step changes.
+    pub settled: Compared,
+}
+
+/// Both sides of a comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
     /// The control arm.
     pub control: Moments,
     /// The treatment arm.
     pub treatment: Moments,
+}
+
+impl Compared {
+    /// Units of the smaller arm.
+    #[must_use]
+    pub fn smaller(&self) -> u64 {
+        self.control.n.min(self.treatment.n)
+    }
 }
 
 /// All that one look at a launch found.
@@ -189,6 +206,8 @@ pub struct Judgement {
     pub at: Timestamp,
     /// Event time up to which the numbers are complete; none without numbers.
     pub as_of: Option<Timestamp>,
+    /// Event time up to which data had come in; none without numbers.
+    pub watermark: Option<Timestamp>,
     /// How many units each arm got in each epoch.
     pub units: Vec<ArmUnits>,
     /// ln of the launch-level e-value.

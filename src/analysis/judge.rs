@@ -1,7 +1,7 @@
 //! From a measurement to verdicts and one launch-level e-value.
 
-use super::decision::{EpochMoments, Judgement, MetricVerdict, ReasonCode, Verdict};
-use super::measurement::Measurement;
+use super::decision::{Compared, EpochMoments, Judgement, MetricVerdict, ReasonCode, Verdict};
+use super::measurement::{ArmMoments, Measurement};
 use crate::domain::launch::{Launch, PinnedMetric};
 use crate::domain::time::Timestamp;
 use crate::stats::combination::{Weighted, ln_adjusted, ln_weighted_sum};
@@ -30,9 +30,10 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
     Judgement {
         at: now,
         as_of: measurement.map(|found| found.as_of),
+        watermark: measurement.map(|found| found.watermark),
         units: measurement.map(|found| found.units.clone()).unwrap_or_default(),
         ln_e,
-        warned: is_warned(launch, ln_e),
+        warned: is_warned(launch, ln_e, &verdicts),
         verdicts,
     }
 }
@@ -48,20 +49,61 @@ pub fn contribution(verdicts: &[MetricVerdict], counts: impl Fn(&MetricVerdict) 
     (!parts.is_empty()).then(|| ln_weighted_sum(&parts))
 }
 
-/// The hold level is left only below half of it, so that a launch does not flicker.
-fn is_warned(launch: &Launch, ln_e: f64) -> bool {
+/// The hold level is left only below half of it, so that a launch does not flicker, and not for want of numbers.
+fn is_warned(launch: &Launch, ln_e: f64, verdicts: &[MetricVerdict]) -> bool {
+    let weighed = verdicts.iter().any(|verdict| verdict.guardrail && verdict.scale.is_some());
     let level = -launch.alpha_hold.ln();
     let level = if launch.warned { level - std::f64::consts::LN_2 } else { level };
-    ln_e >= level
+    ln_e >= level || (launch.warned && !weighed)
 }
 
 /// The scale of a metric, from the first arm that is through its burn-in.
 fn first_scale(launch: &Launch, pinned: &PinnedMetric, measurement: &Measurement) -> Option<f64> {
     launch.treatments().find_map(|arm| {
-        let (control, treatment) = totals(&epochs(launch, pinned, &arm.name, measurement));
+        let Compared { control, treatment } = total(&epochs(launch, pinned, &arm.name, measurement), within);
         let done = e_process::burn_in_done(&control, &treatment, pinned.metric.min_units);
         done.then(|| e_process::first_scale(&control, &treatment)).flatten()
     })
+}
+
+/// Two views of one launch, each an e-process of its own: what units did within the epoch of their first exposure, and
+/// what those did so far whose arm no planned step changes. The first has all units and forgets those that come back, the
+/// second keeps them. Their mean is an e-process too. In a launch of one step both are the same.
+const VIEWS: [View; 2] = [within, |epoch| epoch.settled];
+
+/// Picks a view.
+pub(super) type View = fn(&EpochMoments) -> Compared;
+
+/// The first view.
+pub(super) fn within(epoch: &EpochMoments) -> Compared {
+    epoch.within
+}
+
+/// What one view shows.
+struct Seen {
+    burnt_in: bool,
+    harm: Option<Evidence>,
+    safety: Option<Evidence>,
+}
+
+fn see(epochs: &[EpochMoments], view: View, pinned: &PinnedMetric, scale: Option<f64>) -> Seen {
+    let metric = &pinned.metric;
+    let Compared { control, treatment } = total(epochs, view);
+    let burnt_in = e_process::burn_in_done(&control, &treatment, metric.min_units)
+        && epochs.iter().any(|epoch| view(epoch).smaller() >= MIN_EPOCH_UNITS);
+    let evidence = |test| {
+        let scale = scale.filter(|_| burnt_in)?;
+        let of_epoch = |epoch: &EpochMoments| {
+            let Compared { control, treatment } = view(epoch);
+            e_process::epoch_evidence(&control, &treatment, metric.direction, test, scale)
+        };
+        epochs.iter().filter_map(of_epoch).reduce(|a, b| a + b)
+    };
+    Seen {
+        burnt_in,
+        harm: evidence(Test::Harm(metric.margin)),
+        safety: evidence(Test::Safety(metric.ship_margin)),
+    }
 }
 
 /// One metric in one arm, before its verdict is known.
@@ -75,27 +117,22 @@ fn look(
 ) -> MetricVerdict {
     let metric = &pinned.metric;
     let epochs = measurement.map(|found| epochs(launch, pinned, arm, found)).unwrap_or_default();
-    let (control, treatment) = totals(&epochs);
-    let burnt_in = e_process::burn_in_done(&control, &treatment, metric.min_units);
-    let evidence = |test| {
-        let scale = scale.filter(|_| burnt_in)?;
-        let of_epoch = |epoch: &EpochMoments| {
-            e_process::epoch_evidence(&epoch.control, &epoch.treatment, metric.direction, test, scale)
-        };
-        epochs.iter().filter_map(of_epoch).reduce(|a, b| a + b)
+    let seen = VIEWS.map(|view| see(&epochs, view, pinned, scale));
+    let mean_ln_e = |pick: fn(&Seen) -> Option<Evidence>| {
+        let weight = 1.0 / VIEWS.len() as f64;
+        let part = |seen: &Seen| Weighted { weight, ln_e: pick(seen).map_or(0.0, e_process::ln_e) };
+        ln_weighted_sum(&seen.each_ref().map(part))
     };
-    let harm = evidence(Test::Harm(metric.margin));
-    let safety = evidence(Test::Safety(metric.ship_margin));
-    let ln_e = |evidence: Option<Evidence>| evidence.map_or(0.0, e_process::ln_e);
-    let counts = |epoch: &EpochMoments| epoch.control.n.min(epoch.treatment.n) >= MIN_EPOCH_UNITS;
-    let age = measurement.map_or(0, |found| now.ms_since(found.as_of));
-    let reason = if control.n == 0 || treatment.n == 0 {
+    let harm = mean_ln_e(|seen| seen.harm);
+    let burnt_in = seen.iter().any(|seen| seen.burnt_in);
+    let age = measurement.map_or(0, |found| now.ms_since(found.watermark));
+    let reason = if total(&epochs, within).smaller() == 0 {
         Some(ReasonCode::NoData)
     } else if age > metric.freshness_ms {
         Some(ReasonCode::Stale)
-    } else if !burnt_in || !epochs.iter().any(counts) {
+    } else if !burnt_in || !is_watched(launch, &epochs) {
         Some(ReasonCode::BurnIn)
-    } else if harm.is_none() {
+    } else if seen.iter().all(|seen| seen.harm.is_none()) {
         Some(ReasonCode::NoVariance)
     } else {
         None
@@ -106,13 +143,24 @@ fn look(
         guardrail: metric.is_guardrail(),
         verdict: Verdict::Undecided,
         reason,
-        ln_e: ln_e(harm),
-        ln_e_adjusted: ln_e(harm),
-        ln_e_safe: ln_e(safety),
+        ln_e: harm,
+        ln_e_adjusted: harm,
+        ln_e_safe: mean_ln_e(|seen| seen.safety),
         weight: weight(launch, pinned),
         scale: scale.filter(|_| burnt_in),
         epochs,
     }
+}
+
+/// Whether the share in force is compared at all: by units that came in it, or by earlier ones that are settled. Old
+/// evidence says nothing of a new share.
+fn is_watched(launch: &Launch, epochs: &[EpochMoments]) -> bool {
+    let is_settled = |number: u32| {
+        let epoch = launch.epochs.iter().find(|epoch| epoch.number == number);
+        epoch.is_some_and(|epoch| launch.settled_until(epoch).is_none())
+    };
+    !launch.has_both_arms()
+        || epochs.iter().any(|epoch| epoch.settled.smaller() >= MIN_EPOCH_UNITS && is_settled(epoch.epoch))
 }
 
 /// A guardrail's weight in the launch: all guardrails and arms the launch began with sum to 1.
@@ -126,18 +174,23 @@ fn weight(launch: &Launch, pinned: &PinnedMetric) -> f64 {
 }
 
 fn epochs(launch: &Launch, pinned: &PinnedMetric, arm: &str, measurement: &Measurement) -> Vec<EpochMoments> {
-    let of_epoch = |number: u32| EpochMoments {
-        epoch: number,
-        control: measurement.moments(&pinned.metric.key, number, launch.control()),
-        treatment: measurement.moments(&pinned.metric.key, number, arm),
+    let of_epoch = |epoch: u32| {
+        let row = |arm| measurement.row(&pinned.metric.key, epoch, arm);
+        let (control, treatment) = (row(launch.control()), row(arm));
+        let compare = |pick: fn(&ArmMoments) -> Moments| Compared {
+            control: control.map(pick).unwrap_or_default(),
+            treatment: treatment.map(pick).unwrap_or_default(),
+        };
+        EpochMoments { epoch, within: compare(|row| row.moments), settled: compare(|row| row.settled) }
     };
     launch.epochs.iter().map(|epoch| of_epoch(epoch.number)).collect()
 }
 
-/// Only for burn-in and scale: evidence is never taken from sums pooled over epochs.
-fn totals(epochs: &[EpochMoments]) -> (Moments, Moments) {
-    epochs.iter().fold((Moments::default(), Moments::default()), |(control, treatment), epoch| {
-        (control.merged(epoch.control), treatment.merged(epoch.treatment))
+/// One view's sums over all epochs, for burn-in, scale and messages: evidence is never taken from pooled sums.
+pub(super) fn total(epochs: &[EpochMoments], view: View) -> Compared {
+    epochs.iter().map(view).fold(Compared::default(), |sum, epoch| Compared {
+        control: sum.control.merged(epoch.control),
+        treatment: sum.treatment.merged(epoch.treatment),
     })
 }
 
@@ -178,7 +231,7 @@ fn conclude(verdict: &mut MetricVerdict, alpha: f64) {
 /// Arms without any spread that agree are no concern; where they do not, something broke that cannot be weighed.
 fn same_means(verdict: &MetricVerdict) -> bool {
     verdict.epochs.iter().all(|epoch| {
-        let means = epoch.control.mean().zip(epoch.treatment.mean());
+        let means = epoch.within.control.mean().zip(epoch.within.treatment.mean());
         means.is_none_or(|(control, treatment)| (control - treatment).abs() <= ROUNDING * control.abs())
     })
 }

@@ -12,6 +12,8 @@ use crate::stats::moments::Moments;
 pub struct Measurement {
     /// Event time up to which everything is counted.
     pub as_of: Timestamp,
+    /// Event time up to which data have come in; later than `as_of` by what is allowed for late ones.
+    pub watermark: Timestamp,
     /// How many units each arm got in each epoch.
     pub units: Vec<ArmUnits>,
     /// Moments by key of the metric.
@@ -25,7 +27,7 @@ pub struct ArmUnits {
     pub epoch: u32,
     /// Name of the arm.
     pub arm: String,
-    /// Units first exposed then and there.
+    /// Units that were exposed then and there, for the first time or again.
     pub units: u64,
 }
 
@@ -36,16 +38,16 @@ pub struct ArmMoments {
     pub epoch: u32,
     /// Name of the arm.
     pub arm: String,
-    /// The sums.
+    /// What the units first exposed then and there did within the epoch.
     pub moments: Moments,
+    /// What those of them did so far whose arm no planned step changes.
+    pub settled: Moments,
 }
 
 impl Measurement {
-    /// Moments of a metric in one arm and epoch; all zero where no unit was seen.
+    /// The row of a metric, an epoch and an arm; none where no unit was seen.
     #[must_use]
-    pub fn moments(&self, metric: &str, epoch: u32, arm: &str) -> Moments {
-        let rows = self.metrics.get(metric).map(Vec::as_slice).unwrap_or_default();
-        let found = rows.iter().find(|row| row.epoch == epoch && row.arm == arm);
-        found.map(|row| row.moments).unwrap_or_default()
+    pub fn row(&self, metric: &str, epoch: u32, arm: &str) -> Option<&ArmMoments> {
+        self.metrics.get(metric)?.iter().find(|row| row.epoch == epoch && row.arm == arm)
     }
 }

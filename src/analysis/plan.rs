@@ -1,7 +1,7 @@
 //! From a judgement to what is said and done: protect, then hold for data, then progress.
 
-use super::decision::{DecisionKind, Judgement, MetricVerdict, Reason, ReasonCode, Verdict};
-use super::judge::contribution;
+use super::decision::{Compared, DecisionKind, Judgement, MetricVerdict, Reason, ReasonCode, Verdict};
+use super::judge::{contribution, total, within};
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, Needs, Target};
 use crate::domain::time::Timestamp;
@@ -44,8 +44,7 @@ pub fn plan(launch: &Launch, judgement: &Judgement, latch: Option<&Latch>, now: 
         let reasons = vec![Reason::of_launch(ReasonCode::NoData, message)];
         return Plan { kind: DecisionKind::Hold, reasons, action: Action::Complete };
     }
-    let needs = launch.step().map_or(Needs::Time, |step| step.needs);
-    let (kind, mut reasons) = answer_raise(launch, Some(judgement), latch, needs);
+    let (kind, mut reasons) = answer_raise(launch, Some(judgement), latch, launch.needs());
     let unfinished = unfinished_step(launch, judgement, now);
     let action = match (kind, &unfinished) {
         (DecisionKind::Allow, None) if launch.next_step().is_some() => Action::Advance,
@@ -68,7 +67,8 @@ pub fn answer_raise(
         return (DecisionKind::Block, vec![latch_reason(latch)]);
     }
     let Some(judgement) = judgement else {
-        let reason = Reason::of_launch(ReasonCode::NotJudged, "the guard has not looked at this launch yet");
+        let reason =
+            Reason::of_launch(ReasonCode::NotJudged, "the guard has not looked at this launch lately");
         return (DecisionKind::Hold, vec![reason]);
     };
     if protection(launch, judgement).is_some() {
@@ -142,7 +142,8 @@ fn harm_reasons(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
         1.0 / launch.alpha,
         launch.guardrails().count()
     );
-    let culprits = judgement.verdicts.iter().filter(|verdict| verdict.verdict == Verdict::Harm);
+    let guardrails = judgement.verdicts.iter().filter(|verdict| verdict.guardrail);
+    let culprits = guardrails.filter(|verdict| verdict.verdict == Verdict::Harm);
     let mut reasons: Vec<Reason> = culprits
         .map(|verdict| {
             let message = format!("{}: e-value {}", change_message(verdict), e_value(verdict.ln_e));
@@ -210,14 +211,19 @@ fn blind_message(
     judgement: &Judgement,
     code: ReasonCode,
 ) -> String {
-    let (control, treatment) = units_of(verdict);
+    let Compared { control, treatment } = total(&verdict.epochs, within);
+    let (control, treatment) = (control.n, treatment.n);
     let pinned = launch.metrics.iter().find(|pinned| pinned.metric.key == verdict.metric);
-    match (code, pinned, judgement.as_of) {
-        (ReasonCode::Stale, Some(pinned), Some(as_of)) => format!(
+    match (code, pinned, judgement.watermark) {
+        (ReasonCode::Stale, Some(pinned), Some(watermark)) => format!(
             "{} is {} ms old, and stale after {} ms",
             verdict.metric,
-            judgement.at.ms_since(as_of),
+            judgement.at.ms_since(watermark),
             pinned.metric.freshness_ms
+        ),
+        (ReasonCode::BurnIn, ..) if verdict.scale.is_some() => format!(
+            "{} has fewer than {MIN_EPOCH_UNITS} units an arm that were watched since the share was changed",
+            verdict.metric
         ),
         (ReasonCode::BurnIn, Some(pinned), _) => format!(
             "{} has {control} units in control and {treatment} in {}; evidence counts from {} units and 10 expected \
@@ -245,24 +251,21 @@ fn undecided_message(launch: &Launch, verdict: &MetricVerdict) -> String {
     )
 }
 
-/// Both plain means in words, over all epochs.
+/// The plain means in words, over all epochs, of both views where they differ.
 fn change_message(verdict: &MetricVerdict) -> String {
-    let (control, treatment) = units_of(verdict);
-    let mean = |pick: fn(&super::decision::EpochMoments) -> crate::stats::moments::Moments, n: u64| {
-        verdict.epochs.iter().map(|epoch| pick(epoch).sum).sum::<f64>() / n.max(1) as f64
+    let (within, settled) = (total(&verdict.epochs, within), total(&verdict.epochs, |epoch| epoch.settled));
+    let means = |Compared { control, treatment }: Compared| {
+        format!(
+            "{:.5} on {} units of {} against {:.5} on {} of control",
+            treatment.mean().unwrap_or_default(),
+            treatment.n,
+            verdict.arm,
+            control.mean().unwrap_or_default(),
+            control.n
+        )
     };
-    format!(
-        "{} is {:.5} on {treatment} units of {} against {:.5} on {control} of control",
-        verdict.metric,
-        mean(|epoch| epoch.treatment, treatment),
-        verdict.arm,
-        mean(|epoch| epoch.control, control),
-    )
-}
-
-fn units_of(verdict: &MetricVerdict) -> (u64, u64) {
-    let sum = |pick: fn(&super::decision::EpochMoments) -> u64| verdict.epochs.iter().map(pick).sum();
-    (sum(|epoch| epoch.control.n), sum(|epoch| epoch.treatment.n))
+    let message = format!("{} is {}", verdict.metric, means(within));
+    if within == settled { message } else { format!("{message}, and of settled units {}", means(settled)) }
 }
 
 /// An e-value in words; beyond the range of numbers only that it is.

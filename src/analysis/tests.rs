@@ -87,12 +87,13 @@ fn measured(launch: &Launch, arms: &[Moments]) -> Measurement {
         epoch: 1,
         arm: arm.name.clone(),
         moments: *moments,
+        settled: *moments,
     };
     let rows: Vec<ArmMoments> = launch.arms.iter().zip(arms).map(row).collect();
     let units = rows.iter().map(|row| ArmUnits { epoch: 1, arm: row.arm.clone(), units: row.moments.n });
     let units = units.collect();
     let metrics = launch.metrics.iter().map(|pinned| (pinned.metric.key.clone(), rows.clone()));
-    Measurement { as_of: NOW, units, metrics: metrics.collect() }
+    Measurement { as_of: NOW, watermark: NOW, units, metrics: metrics.collect() }
 }
 
 fn look(launch: &Launch, arms: &[Moments]) -> Judgement {
@@ -186,10 +187,16 @@ fn epochs_too_small_to_count_are_burn_in_even_when_together_they_are_not() {
     for _ in 0..7 {
         launch.begin_epoch(20.0, START);
     }
-    let row = |epoch: u32, arm: &str| ArmMoments { epoch, arm: arm.to_owned(), moments: moments(20, 10) };
+    let row = |epoch: u32, arm: &str| ArmMoments {
+        epoch,
+        arm: arm.to_owned(),
+        moments: moments(20, 10),
+        settled: moments(20, 10),
+    };
     let rows = (1..=8).flat_map(|epoch| [row(epoch, CONTROL), row(epoch, TREATMENT)]).collect();
     let metrics = BTreeMap::from([("buys".to_owned(), rows)]);
-    let judgement = judge(&launch, Some(&Measurement { as_of: NOW, units: Vec::new(), metrics }), NOW);
+    let judgement =
+        judge(&launch, Some(&Measurement { as_of: NOW, watermark: NOW, units: Vec::new(), metrics }), NOW);
     assert_eq!(
         (only(&judgement).verdict, only(&judgement).reason),
         (Verdict::Blind, Some(ReasonCode::BurnIn))

@@ -44,7 +44,8 @@ impl Catalogue {
     /// The live launch of a target, else its latest.
     #[must_use]
     pub fn latest_launch(&self, target: &Target) -> Option<&Arc<Launch>> {
-        self.launches.values().filter(|launch| launch.target == *target).max_by_key(|launch| launch.id)
+        let of_target = self.launches.values().filter(|launch| launch.target == *target);
+        of_target.max_by_key(|launch| (launch.is_live(), launch.id))
     }
 
     /// Puts a launch in, in place of earlier ended ones of its target.

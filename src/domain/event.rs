@@ -10,6 +10,8 @@ use super::violation::{Checks, Invalid};
 
 /// Most events of one batch.
 pub const MAX_BATCH: usize = 1_000;
+/// Largest value of an event, so that sums of squares never overflow.
+pub const MAX_VALUE: f64 = 1e15;
 /// Most properties of one event.
 pub const MAX_PROPERTIES: usize = 64;
 
@@ -47,7 +49,8 @@ impl Event {
             format!("must be at most {max_skew_ms} ms in the future, is {skew} ms"),
         );
         checks.require(self.at.0 >= 0, "time", "must not be before 1970");
-        checks.require(self.value.is_none_or(f64::is_finite), "value", "must be a finite number");
+        let value = self.value.is_none_or(|value| value.abs() <= MAX_VALUE);
+        checks.require(value, "value", format!("must be a number from -{MAX_VALUE:e} to {MAX_VALUE:e}"));
         let count = self.properties.len();
         checks.require(
             count <= MAX_PROPERTIES,
@@ -84,6 +87,8 @@ pub struct Assignment {
     pub epoch: u32,
     /// Name of the arm.
     pub arm: String,
+    /// No planned step changes the unit's arm.
+    pub settled: bool,
     /// The guard had turned the arm off already, and the unit was served the default.
     pub reverted: bool,
 }

@@ -126,9 +126,9 @@ impl Experiment {
             checks.require(names.insert(&group.name), format!("{field}.name"), "must be unique");
             check_percentage(checks, &format!("{field}.weight"), group.weight);
             checks.require(
-                is_whole_buckets(group.weight),
+                is_whole_buckets(group.weight) && buckets(group.weight) > 0,
                 format!("{field}.weight"),
-                format!("must be a multiple of 0.1, is {}", group.weight),
+                format!("must be a multiple of 0.1 above 0, is {}", group.weight),
             );
             let parameters = format!("{field}.parameters");
             checks.require(

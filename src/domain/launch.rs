@@ -112,6 +112,12 @@ pub fn check_steps(field: &str, steps: &[Step]) -> Result<(), Invalid> {
         field,
         format!("must have 1 to {MAX_STEPS}, has {count}"),
     );
+    let starts = count == 1 || steps.first().is_none_or(|step| step.percentage > 0.0);
+    checks.require(
+        starts,
+        format!("{field}[0].percentage"),
+        "must be above 0: a ramp begins with some units",
+    );
     let mut floor = -1.0;
     for (index, step) in steps.iter().take(MAX_STEPS).enumerate() {
         let path = format!("{field}[{index}]");
@@ -148,6 +154,8 @@ pub struct Epoch {
     pub number: u32,
     /// Share served.
     pub percentage: f64,
+    /// The largest share below 100 that is planned from here on. The control above it stays control until then.
+    pub ceiling: f64,
     /// When it began.
     pub started_at: Timestamp,
     /// When it ended; none for the one in force.
@@ -248,7 +256,7 @@ impl Launch {
             state: LaunchState::Steady,
             steps: plan.steps,
             current_step: 0,
-            epochs: vec![Epoch { number: 1, percentage, started_at: now, ended_at: None }],
+            epochs: Vec::new(),
             arms,
             metrics: plan.metrics,
             alpha: ALPHA,
@@ -260,6 +268,7 @@ impl Launch {
             ended_at: None,
         };
         launch.state = launch.state_of_step();
+        launch.begin_epoch(percentage, now);
         launch
     }
 
@@ -273,6 +282,12 @@ impl Launch {
     #[must_use]
     pub fn step(&self) -> Option<&Step> {
         self.steps.get(self.current_step)
+    }
+
+    /// What the step in force needs before more units may get the treatment.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        self.step().map_or(Needs::Time, |step| step.needs)
     }
 
     /// The step after the one in force.
@@ -291,6 +306,15 @@ impl Launch {
     #[must_use]
     pub fn percentage(&self) -> f64 {
         self.epoch().map_or(0.0, |epoch| epoch.percentage)
+    }
+
+    /// Whether the share in force leaves units to both sides.
+    #[must_use]
+    pub fn has_both_arms(&self) -> bool {
+        match self.target {
+            Target::GateRule { .. } => self.percentage() > 0.0 && self.percentage() < 100.0,
+            Target::Experiment { .. } => self.percentage() > 0.0,
+        }
     }
 
     /// Name of the control arm.
@@ -318,20 +342,41 @@ impl Launch {
         }
     }
 
-    /// Replaces the ramp by other steps, the first of them from now on.
+    /// Replaces the ramp by other steps, the first of them from now on. The epoch goes on where its share stays.
     pub fn replan(&mut self, steps: Vec<Step>, now: Timestamp) {
         let percentage = steps.first().map_or(0.0, |step| step.percentage);
         self.steps = steps;
         self.current_step = 0;
         self.state = self.state_of_step();
-        self.begin_epoch(percentage, now);
+        #[expect(clippy::float_cmp, reason = "the same number is the same share")]
+        if percentage != self.percentage() {
+            self.begin_epoch(percentage, now);
+        }
     }
 
     /// Ends the epoch in force and begins another.
     pub fn begin_epoch(&mut self, percentage: f64, now: Timestamp) {
         let number = self.epoch().map_or(1, |epoch| epoch.number + 1);
+        let ceiling = match self.target {
+            Target::GateRule { .. } => {
+                let planned = self.steps.iter().skip(self.current_step).map(|step| step.percentage);
+                planned.filter(|planned| *planned < 100.0).fold(percentage, f64::max)
+            }
+            // Arms of an experiment never swap units, whatever its allocation.
+            Target::Experiment { .. } => 100.0,
+        };
         self.end_epoch(now);
-        self.epochs.push(Epoch { number, percentage, started_at: now, ended_at: None });
+        self.epochs.push(Epoch { number, percentage, ceiling, started_at: now, ended_at: None });
+    }
+
+    /// Until when the settled units of an epoch, whose arm no planned step changes, have been in the arm of their first
+    /// exposure: the end of the last epoch since with a share from the epoch's own to its ceiling; none while that goes
+    /// on.
+    #[must_use]
+    pub fn settled_until(&self, epoch: &Epoch) -> Option<Timestamp> {
+        let since = self.epochs.iter().skip_while(|other| other.number < epoch.number);
+        let settled = |other: &&Epoch| (epoch.percentage..=epoch.ceiling).contains(&other.percentage);
+        since.take_while(settled).last().and_then(|last| last.ended_at)
     }
 
     /// Stops one arm; the others go on.

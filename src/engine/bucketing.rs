@@ -18,15 +18,24 @@ pub fn hash(parts: &[&str]) -> u64 {
     digest.finalize().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
-/// Whether a unit is within a percentage from 0 to 100 of a rule.
+/// The part of a rule's units, below 10,000, that a unit belongs to.
+#[must_use]
+pub fn part(spec_salt: &str, rule_salt: &str, unit: &str) -> u64 {
+    hash(&[spec_salt, rule_salt, unit]) % PERCENT_PARTS
+}
+
+/// Whether a part is within a percentage from 0 to 100.
 ///
 /// The comparison is of doubles on purpose: 1.1 · 100 is above 110, and the unit in that place passes everywhere else.
 #[must_use]
+pub fn is_within(part: u64, percentage: f64) -> bool {
+    (part as f64) < percentage * 100.0
+}
+
+/// Whether a unit is within a percentage from 0 to 100 of a rule.
+#[must_use]
 pub fn passes(spec_salt: &str, rule_salt: &str, unit: &str, percentage: f64) -> bool {
-    if percentage >= 100.0 {
-        return true;
-    }
-    percentage > 0.0 && ((hash(&[spec_salt, rule_salt, unit]) % PERCENT_PARTS) as f64) < percentage * 100.0
+    is_within(part(spec_salt, rule_salt, unit), percentage)
 }
 
 /// The bucket of a unit, below `buckets`, which is above 0.

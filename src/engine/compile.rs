@@ -37,8 +37,11 @@ impl<'c> Context<'c> {
             experiment_holdouts: HashMap::new(),
             launches: HashMap::new(),
         };
-        // In the order of their ids, so that the latest launch of a target stays.
-        context.launches.extend(catalogue.launches.values().map(|launch| (&launch.target, launch.as_ref())));
+        // The live launch of a target comes last, and stays.
+        for live in [false, true] {
+            let launches = catalogue.launches.values().filter(|launch| launch.is_live() == live);
+            context.launches.extend(launches.map(|launch| (&launch.target, launch.as_ref())));
+        }
         for stored in catalogue.holdouts.values().filter(|stored| !stored.archived) {
             let holdout = &stored.document;
             let slice = Arc::new(Slice {
@@ -82,14 +85,15 @@ impl<'c> Context<'c> {
     fn watch_of_rule(&self, gate: &Gate, rule: &GateRule) -> Option<Watch> {
         let target = Target::GateRule { gate: gate.key.clone(), rule: rule.id.clone() };
         let launch = self.launches.get(&target)?;
-        let number = launch.epoch()?.number;
-        let (epoch, percentage, reverted) = match launch.state {
-            LaunchState::Ramping | LaunchState::Steady => (number, rule.percentage, false),
+        let last = launch.epoch()?;
+        let epoch = match launch.state {
+            LaunchState::Ramping | LaunchState::Steady => last.number,
             // Who would have been treated goes on being recorded, so that recovery can be told.
-            LaunchState::RolledBack => (number + 1, launch.percentage(), true),
+            LaunchState::RolledBack => last.number + 1,
             LaunchState::Completed | LaunchState::Cancelled => return None,
         };
-        Some(Watch { launch: launch.id, epoch, arms: WatchedArms::ByPercentage { percentage, reverted } })
+        let arms = WatchedArms::Share { percentage: last.percentage, ceiling: last.ceiling };
+        Some(Watch { launch: launch.id, epoch, arms })
     }
 
     fn experiment(&self, stored: &Stored<Experiment>) -> Spec {

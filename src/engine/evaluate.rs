@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::bucketing;
 use super::reason::Reason;
-use super::snapshot::{Condition, Outcome, Rule, Snapshot, Spec, WatchedArms};
+use super::snapshot::{Condition, Outcome, Rule, Snapshot, Spec, Watch, WatchedArms};
 use crate::domain::event::{Assignment, Exposure};
 use crate::domain::experiment::BUCKETS;
 use crate::domain::launch::{CONTROL, LaunchId, TREATMENT};
@@ -66,6 +66,8 @@ pub struct ExposedArm<'s> {
     pub epoch: u32,
     /// Name of the arm.
     pub arm: &'s str,
+    /// No planned step changes the unit's arm.
+    pub settled: bool,
     /// The guard has turned the arm off, and the unit got the default.
     pub reverted: bool,
 }
@@ -82,6 +84,7 @@ impl Exposed<'_> {
                 launch: arm.launch,
                 epoch: arm.epoch,
                 arm: arm.arm.to_owned(),
+                settled: arm.settled,
                 reverted: arm.reverted,
             }),
         })
@@ -114,10 +117,9 @@ pub fn evaluate<'s>(
         return Decision::no(if spec.rules.is_empty() { spec.fallback } else { Reason::MissingUnit });
     };
     let rule = spec.rules.iter().find(|rule| matches(rule, user, unit));
-    let mut decision = rule.map_or_else(|| Decision::no(spec.fallback), |rule| decide(spec, rule, unit));
-    let arm = rule.and_then(|rule| exposed_arm(spec, rule, unit));
-    decision.exposure = Some(Exposed { unit_type: &spec.unit_type, at: now, arm });
-    decision
+    let (decision, arm) =
+        rule.map_or_else(|| (Decision::no(spec.fallback), None), |rule| decide(spec, rule, unit));
+    Decision { exposure: Some(Exposed { unit_type: &spec.unit_type, at: now, arm }), ..decision }
 }
 
 fn matches(rule: &Rule, user: &User, unit: &str) -> bool {
@@ -130,33 +132,41 @@ fn matches(rule: &Rule, user: &User, unit: &str) -> bool {
     })
 }
 
-fn decide<'s>(spec: &Spec, rule: &'s Rule, unit: &str) -> Decision<'s> {
-    let group = match &rule.outcome {
-        Outcome::Group(group) => Some(ServedGroup { name: &group.name, parameters: &group.parameters }),
-        Outcome::Percentage(_) | Outcome::Nothing => None,
+fn decide<'s>(spec: &Spec, rule: &'s Rule, unit: &str) -> (Decision<'s>, Option<ExposedArm<'s>>) {
+    let (passed, group, arm) = match &rule.outcome {
+        Outcome::Nothing => (false, None, rule.watch.as_ref().and_then(exposed_group)),
+        Outcome::Group(group) => {
+            let served = ServedGroup { name: &group.name, parameters: &group.parameters };
+            (true, Some(served), rule.watch.as_ref().and_then(exposed_group))
+        }
+        Outcome::Percentage(percentage) => {
+            let part = bucketing::part(&spec.salt, &rule.id, unit);
+            let passed = bucketing::is_within(part, *percentage);
+            (passed, None, rule.watch.as_ref().and_then(|watch| exposed_share(watch, part, passed)))
+        }
     };
-    let within = match rule.outcome {
-        Outcome::Percentage(percentage) => bucketing::passes(&spec.salt, &rule.id, unit, percentage),
-        Outcome::Group(_) | Outcome::Nothing => false,
-    };
-    Decision {
-        passed: within || group.is_some(),
-        reason: rule.reason,
-        rule_id: &rule.id,
-        group,
-        exposure: None,
-    }
+    (Decision { passed, reason: rule.reason, rule_id: &rule.id, group, exposure: None }, arm)
 }
 
-/// The arm of the launch that watches the rule.
-fn exposed_arm<'s>(spec: &Spec, rule: &'s Rule, unit: &str) -> Option<ExposedArm<'s>> {
-    let watch = rule.watch.as_ref()?;
-    let (arm, reverted) = match &watch.arms {
-        WatchedArms::ByPercentage { percentage, reverted } => {
-            let treated = bucketing::passes(&spec.salt, &rule.id, unit, *percentage);
-            (if treated { TREATMENT } else { CONTROL }, *reverted)
-        }
-        WatchedArms::Group { arm, reverted } => (arm.as_str(), *reverted),
+/// The arm of a unit of a gate.
+fn exposed_share(watch: &Watch, part: u64, passed: bool) -> Option<ExposedArm<'_>> {
+    let WatchedArms::Share { percentage, ceiling } = watch.arms else {
+        return None;
     };
-    Some(ExposedArm { launch: watch.launch, epoch: watch.epoch, arm, reverted })
+    let treated = bucketing::is_within(part, percentage);
+    Some(ExposedArm {
+        launch: watch.launch,
+        epoch: watch.epoch,
+        arm: if treated { TREATMENT } else { CONTROL },
+        settled: treated || !bucketing::is_within(part, ceiling),
+        reverted: treated && !passed,
+    })
+}
+
+/// The arm of a unit of an experiment.
+fn exposed_group(watch: &Watch) -> Option<ExposedArm<'_>> {
+    let WatchedArms::Group { arm, reverted } = &watch.arms else {
+        return None;
+    };
+    Some(ExposedArm { launch: watch.launch, epoch: watch.epoch, arm, settled: true, reverted: *reverted })
 }

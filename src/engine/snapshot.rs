@@ -20,6 +20,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Keys of the gates and experiments that could not be compiled.
+    pub fn faulty(&self) -> impl Iterator<Item = &str> {
+        let faulty = |(_, spec): &(&String, &Spec)| spec.fallback == Reason::Faulty;
+        self.gates.iter().chain(&self.experiments).filter(faulty).map(|(key, _)| key.as_str())
+    }
+
     /// Revision of the configuration it was compiled from.
     #[must_use]
     pub fn revision(&self) -> i64 {
@@ -73,12 +79,13 @@ pub(super) struct Watch {
     pub(super) arms: WatchedArms,
 }
 
-/// Which arm a unit is in, and whether the guard has turned that arm off.
+/// Which arm a unit is in.
 #[derive(Debug)]
 pub(super) enum WatchedArms {
-    /// Treatment within the percentage, else control. Once reverted, by the percentage that was in force before.
-    ByPercentage { percentage: f64, reverted: bool },
-    /// A group of an experiment.
+    /// Treatment within the percentage that the launch serves, or served before it was rolled back, else control. Control
+    /// above the ceiling stays control through the planned steps.
+    Share { percentage: f64, ceiling: f64 },
+    /// A group of an experiment, and whether the guard has turned it off.
     Group { arm: String, reverted: bool },
 }
 

@@ -31,13 +31,13 @@ type UnitDay<'e> = (Cow<'e, str>, &'e str, i64);
 
 impl EventStore {
     /// Stores events in one transaction; once it returns they are durable. One result for each event, in order.
-    pub async fn append(&self, events: &[Event]) -> Result<Vec<Appended>> {
+    pub async fn append(&self, events: &[&Event]) -> Result<Vec<Appended>> {
         let mut transaction = self.pool.begin_with(WRITE).await?;
         let mut seqs = insert_events(&mut transaction, events).await?;
         // Of two events of one id in the same call, the first is the one that was stored.
         let stored: Vec<Option<i64>> = events.iter().map(|event| seqs.remove(event.id.as_str())).collect();
         let new: Vec<(&Event, i64)> =
-            events.iter().zip(&stored).filter_map(|(event, seq)| seq.map(|seq| (event, seq))).collect();
+            events.iter().zip(&stored).filter_map(|(event, seq)| seq.map(|seq| (*event, seq))).collect();
         insert_unit_events(&mut transaction, &new).await?;
         let days = new.iter().flat_map(|(event, _)| {
             let units = event.user.units().into_iter();
@@ -57,7 +57,7 @@ impl EventStore {
             exposures.iter().filter_map(|exposure| Some((exposure, exposure.assignment.as_ref()?))).collect();
         for chunk in assigned.chunks(CHUNK) {
             let mut insert = QueryBuilder::<Sqlite>::new(
-                "insert into exposure (launch_id, unit_id, epoch, arm, first_at, reverted) ",
+                "insert into exposure (launch_id, unit_id, epoch, arm, first_at, settled, reverted) ",
             );
             insert.push_values(chunk, |mut row, (exposure, assignment)| {
                 row.push_bind(assignment.launch.to_string())
@@ -65,6 +65,7 @@ impl EventStore {
                     .push_bind(assignment.epoch)
                     .push_bind(&assignment.arm)
                     .push_bind(exposure.at.0)
+                    .push_bind(assignment.settled)
                     .push_bind(assignment.reverted);
             });
             insert.push(" on conflict do nothing").build().execute(&mut *transaction).await?;
@@ -89,13 +90,13 @@ impl EventStore {
 /// Inserts the events whose ids are new, and gives their sequence numbers by id.
 async fn insert_events(
     transaction: &mut Transaction<'_, Sqlite>,
-    events: &[Event],
+    events: &[&Event],
 ) -> Result<HashMap<String, i64>> {
     let mut seqs = HashMap::with_capacity(events.len());
     for chunk in events.chunks(CHUNK) {
         let rows: Vec<(&Event, String)> = chunk
             .iter()
-            .map(|event| Ok((event, serde_json::to_string(&event.properties).map_err(Error::internal)?)))
+            .map(|event| Ok((*event, serde_json::to_string(&event.properties).map_err(Error::internal)?)))
             .collect::<Result<_>>()?;
         let mut insert =
             QueryBuilder::<Sqlite>::new("insert into event (id, name, at, received_at, value, properties) ");
@@ -158,7 +159,7 @@ async fn insert_activity(
 }
 
 /// An event from the future must not claim that everything up to it has come in.
-async fn raise_watermark(transaction: &mut Transaction<'_, Sqlite>, events: &[Event]) -> Result<()> {
+async fn raise_watermark(transaction: &mut Transaction<'_, Sqlite>, events: &[&Event]) -> Result<()> {
     let Some(at) = events.iter().map(|event| event.at.min(event.received_at)).max() else {
         return Ok(());
     };

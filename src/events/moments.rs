@@ -14,72 +14,103 @@ use crate::domain::user::canonical_unit_type;
 use crate::error::{Error, Result};
 use crate::stats::moments::Moments;
 
-/// The units of a launch: each in the epoch and arm of its first exposure, with the time until which it is watched.
+/// The epochs with the times until which their units are watched: within the epoch, and settled in their arm. Bound: ?1
+/// the launch, ?2 its epochs as JSON triples of number and the two times.
+const BOUND: &str = "
+    with bound as (
+        select value ->> 0 as epoch, value ->> 1 as until, value ->> 2 as settled_until from json_each(?2)
+    )";
+
+/// Follows [`BOUND`]: how many units each arm got in each epoch, come for the first time or back.
+const UNITS: &str = "
+    select x.epoch, x.arm, count(*) as units
+    from exposure x join bound b on b.epoch = x.epoch
+    where x.launch_id = ?1 and x.reverted = 0 and x.first_at < b.until
+    group by x.epoch, x.arm";
+
+/// Follows [`BOUND`]: the units of a launch, each in the epoch and arm of its first exposure.
 ///
 /// An epoch's end cuts off what its units do later, in both arms alike, because a raise moves some of the control into
-/// the treatment. A unit that was seen in two arms of its epoch is left out of both. Bound: ?1 the launch, ?2 its epochs
-/// as JSON pairs of number and end.
-const COHORT: &str = "
-    with bound as (select value ->> 0 as epoch, value ->> 1 as until from json_each(?2)),
+/// the treatment; units that are settled in their arm are watched beyond it. A unit that was seen in two arms of its
+/// epoch is left out of both. An exposure that was recorded for an epoch after its end does not count.
+const COHORT: &str = ",
     cohort as (
-        select x.unit_id, x.epoch, min(x.arm) as arm, min(x.first_at) as first_at, b.until
+        select x.unit_id, x.epoch, min(x.arm) as arm, min(x.first_at) as first_at, min(x.settled) as settled,
+               b.until, b.settled_until
         from exposure x join bound b on b.epoch = x.epoch
         where x.launch_id = ?1 and x.reverted = 0 and x.first_at < b.until
           and not exists (
-              select 1 from exposure earlier
+              select 1 from exposure earlier join bound eb on eb.epoch = earlier.epoch
               where earlier.launch_id = ?1 and earlier.unit_id = x.unit_id and earlier.epoch < x.epoch
+                and earlier.first_at < eb.until
           )
         group by x.unit_id, x.epoch
         having count(*) = 1
     )";
 
-/// Follows [`COHORT`].
-const UNITS: &str = "select epoch, arm, count(*) as units from cohort group by epoch, arm";
-
 /// Follows [`COHORT`]. Bound besides: ?3 unit type, ?4 event name, ?5 window in ms or null, ?6 kind.
 const EVENT_VALUES: &str = ",
     unit_value as (
-        select c.epoch, c.arm,
+        select c.epoch, c.arm, c.settled,
                case ?6
-                   when 'conversion' then count(e.seq) > 0
-                   when 'count' then count(e.seq)
-                   else coalesce(sum(e.value), 0.0)
-               end * 1.0 as y
+                   when 'conversion' then count(e.seq) filter (where e.at < c.until) > 0
+                   when 'count' then count(e.seq) filter (where e.at < c.until)
+                   else coalesce(sum(e.value) filter (where e.at < c.until), 0.0)
+               end * 1.0 as y,
+               case ?6
+                   when 'conversion' then count(e.seq) filter (where e.at < c.settled_until) > 0
+                   when 'count' then count(e.seq) filter (where e.at < c.settled_until)
+                   else coalesce(sum(e.value) filter (where e.at < c.settled_until), 0.0)
+               end * 1.0 as z
         from cohort c
         left join unit_event e
             on e.unit_type = ?3 and e.unit_id = c.unit_id and e.name = ?4
-            and e.at >= c.first_at and e.at < min(c.until, c.first_at + coalesce(?5, c.until - c.first_at))
+            and e.at >= c.first_at and e.at < c.first_at + coalesce(?5, c.settled_until - c.first_at)
         group by c.unit_id
     )";
 
 /// Follows [`COHORT`]. Bound besides: ?3 unit type, ?4 milliseconds of a day, ?5 window in ms or null.
 const ACTIVE_DAYS: &str = ",
     unit_value as (
-        select c.epoch, c.arm, count(a.day) * 1.0 as y
+        select c.epoch, c.arm, c.settled,
+               count(a.day) filter (where a.day * ?4 < c.until) * 1.0 as y,
+               count(a.day) filter (where a.day * ?4 < c.settled_until) * 1.0 as z
         from cohort c
         left join activity a
             on a.unit_type = ?3 and a.unit_id = c.unit_id and a.day >= c.first_at / ?4
-            and a.day * ?4 < min(c.until, c.first_at + coalesce(?5, c.until - c.first_at))
+            and a.day * ?4 < c.first_at + coalesce(?5, c.settled_until - c.first_at)
         group by c.unit_id
     )";
 
 /// Follows [`EVENT_VALUES`] or [`ACTIVE_DAYS`].
 const SUMS: &str = "
-    select epoch, arm, count(*) as n, sum(y) as total, sum(y * y) as squares, sum(y <> 0) as nonzero
+    select epoch, arm,
+           count(*) as n, total(y) as sum, total(y * y) as squares, count(*) filter (where y <> 0) as nonzero,
+           count(*) filter (where settled) as settled_n,
+           total(z) filter (where settled) as settled_sum,
+           total(z * z) filter (where settled) as settled_squares,
+           count(*) filter (where settled and z <> 0) as settled_nonzero
     from unit_value group by epoch, arm";
 
 impl EventStore {
-    /// Measures a launch on everything before `as_of`, all from one view of the store.
-    pub async fn measure(&self, launch: &Launch, as_of: Timestamp) -> Result<Measurement> {
-        let bounds: Vec<(u32, i64)> = launch
+    /// Measures a launch on everything before `as_of`, all from one view of the store. `watermark` is how far the data
+    /// reach.
+    pub async fn measure(
+        &self,
+        launch: &Launch,
+        as_of: Timestamp,
+        watermark: Timestamp,
+    ) -> Result<Measurement> {
+        let until = |end: Option<Timestamp>| end.map_or(as_of, |end| end.min(as_of)).0;
+        let bounds: Vec<(u32, i64, i64)> = launch
             .epochs
             .iter()
-            .map(|epoch| (epoch.number, epoch.ended_at.map_or(as_of, |end| end.min(as_of)).0))
+            .map(|epoch| (epoch.number, until(epoch.ended_at), until(launch.settled_until(epoch))))
             .collect();
         let bounds = serde_json::to_string(&bounds).map_err(Error::internal)?;
         let id = launch.id.to_string();
         let mut transaction = self.pool.begin().await?;
-        let units = AssertSqlSafe(format!("{COHORT} {UNITS}"));
+        let units = AssertSqlSafe(format!("{BOUND}{UNITS}"));
         let rows = sqlx::query(units).bind(&id).bind(&bounds).fetch_all(&mut *transaction).await?;
         let units = rows.iter().map(arm_units).collect::<Result<_>>()?;
         let unit_type = canonical_unit_type(&launch.unit_type);
@@ -90,7 +121,7 @@ impl EventStore {
             metrics.insert(metric.key.clone(), rows.iter().map(arm_moments).collect::<Result<_>>()?);
         }
         transaction.commit().await?;
-        Ok(Measurement { as_of, units, metrics })
+        Ok(Measurement { as_of, watermark, units, metrics })
     }
 }
 
@@ -106,33 +137,48 @@ async fn read_metric(
         MetricKind::Count => "count",
         MetricKind::Sum => "sum",
         MetricKind::ActiveDays => {
-            let query = AssertSqlSafe(format!("{COHORT}{ACTIVE_DAYS}{SUMS}"));
+            let query = AssertSqlSafe(format!("{BOUND}{COHORT}{ACTIVE_DAYS}{SUMS}"));
             let query = sqlx::query(query).bind(launch).bind(bounds).bind(unit_type);
             return Ok(query.bind(DAY_MS).bind(metric.window_ms).fetch_all(&mut **transaction).await?);
         }
     };
-    let query = AssertSqlSafe(format!("{COHORT}{EVENT_VALUES}{SUMS}"));
+    let query = AssertSqlSafe(format!("{BOUND}{COHORT}{EVENT_VALUES}{SUMS}"));
     let query = sqlx::query(query).bind(launch).bind(bounds).bind(unit_type);
     let query = query.bind(&metric.event).bind(metric.window_ms).bind(kind);
     Ok(query.fetch_all(&mut **transaction).await?)
 }
 
 fn arm_units(row: &SqliteRow) -> Result<ArmUnits> {
-    let units: i64 = row.try_get("units")?;
-    Ok(ArmUnits {
-        epoch: row.try_get("epoch")?,
-        arm: row.try_get("arm")?,
-        units: u64::try_from(units).unwrap_or_default(),
-    })
+    Ok(ArmUnits { epoch: row.try_get("epoch")?, arm: row.try_get("arm")?, units: count(row, "units")? })
 }
 
 fn arm_moments(row: &SqliteRow) -> Result<ArmMoments> {
-    let (n, nonzero): (i64, i64) = (row.try_get("n")?, row.try_get("nonzero")?);
     let moments = Moments {
-        n: u64::try_from(n).unwrap_or_default(),
-        sum: row.try_get("total")?,
-        sum_squares: row.try_get("squares")?,
-        nonzero: u64::try_from(nonzero).unwrap_or_default(),
+        n: count(row, "n")?,
+        sum: finite(row, "sum")?,
+        sum_squares: finite(row, "squares")?,
+        nonzero: count(row, "nonzero")?,
     };
-    Ok(ArmMoments { epoch: row.try_get("epoch")?, arm: row.try_get("arm")?, moments })
+    let settled = Moments {
+        n: count(row, "settled_n")?,
+        sum: finite(row, "settled_sum")?,
+        sum_squares: finite(row, "settled_squares")?,
+        nonzero: count(row, "settled_nonzero")?,
+    };
+    Ok(ArmMoments { epoch: row.try_get("epoch")?, arm: row.try_get("arm")?, moments, settled })
+}
+
+fn count(row: &SqliteRow, column: &str) -> Result<u64> {
+    let count: i64 = row.try_get(column)?;
+    u64::try_from(count).map_err(Error::internal)
+}
+
+/// A sum that overflowed is no number to judge by, nor one that could be recorded.
+fn finite(row: &SqliteRow, column: &str) -> Result<f64> {
+    let sum: f64 = row.try_get(column)?;
+    if sum.is_finite() {
+        Ok(sum)
+    } else {
+        Err(Error::internal(format!("the {column} of a metric overflows")))
+    }
 }

@@ -4,9 +4,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Batch;
-use crate::domain::event::MAX_BATCH;
-use crate::error::Error;
-use crate::events::EventStore;
+use crate::domain::event::Event;
+use crate::error::{Error, Result};
+use crate::events::{Appended, EventStore};
 
 /// Most batches of one write.
 const MAX_BATCHES: usize = 16;
@@ -23,29 +23,45 @@ pub(super) async fn run(store: EventStore, mut queue: mpsc::Receiver<Batch>, sto
     }
 }
 
+/// Writes all batches together; when that fails, each alone, so that what is wrong with one fails no other.
 async fn write(store: &EventStore, batches: &mut Vec<Batch>) {
     if batches.is_empty() {
         return;
     }
-    let mut events = Vec::with_capacity(batches.len() * MAX_BATCH);
-    let sizes: Vec<usize> = batches.iter().map(|batch| batch.events.len()).collect();
-    for batch in batches.iter_mut() {
-        events.append(&mut batch.events);
-    }
-    // A caller that has gone away misses its answer; its events are stored all the same.
-    match store.append(&events).await {
+    let all: Vec<&Event> = batches.iter().flat_map(|batch| &batch.events).collect();
+    match store.append(&all).await {
         Ok(outcomes) => {
             let mut outcomes = outcomes.into_iter();
-            for (batch, size) in batches.drain(..).zip(sizes) {
-                let _ = batch.results.send(Ok(outcomes.by_ref().take(size).collect()));
+            for batch in batches.drain(..) {
+                let own = outcomes.by_ref().take(batch.events.len()).collect();
+                answer(batch, Ok(own));
+            }
+        }
+        Err(error) if batches.len() == 1 => {
+            tracing::error!(error = error.in_full(), events = all.len(), "events were not stored");
+            for batch in batches.drain(..) {
+                answer(batch, Err(not_stored()));
             }
         }
         Err(error) => {
-            tracing::error!(%error, events = events.len(), "events were not stored");
+            tracing::error!(error = error.in_full(), events = all.len(), "events were not stored together");
             for batch in batches.drain(..) {
-                let message = "the events were not stored; the same call may be repeated".to_owned();
-                let _ = batch.results.send(Err(Error::Unavailable(message)));
+                let own: Vec<&Event> = batch.events.iter().collect();
+                let outcome = store.append(&own).await.map_err(|error| {
+                    tracing::error!(error = error.in_full(), events = own.len(), "events were not stored");
+                    not_stored()
+                });
+                answer(batch, outcome);
             }
         }
     }
+}
+
+/// A caller that has gone away misses its answer; its events are stored all the same.
+fn answer(batch: Batch, outcome: Result<Vec<Appended>>) {
+    let _ = batch.results.send(outcome);
+}
+
+fn not_stored() -> Error {
+    Error::Unavailable("the events were not stored; the same call may be repeated".to_owned())
 }

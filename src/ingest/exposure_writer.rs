@@ -42,12 +42,20 @@ pub(super) async fn run(
                 Ok(()) => waiting.clear(),
                 // Kept and tried again: a lost exposure would hide a unit. Only a stop gives up.
                 Err(error) if !stopping => {
-                    tracing::error!(%error, exposures = waiting.len(), "exposures were not stored; trying again");
+                    tracing::error!(
+                        error = error.in_full(),
+                        exposures = waiting.len(),
+                        "exposures were not stored; trying again"
+                    );
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
                     continue;
                 }
                 Err(error) => {
-                    tracing::error!(%error, exposures = waiting.len(), "exposures were lost at the stop");
+                    tracing::error!(
+                        error = error.in_full(),
+                        exposures = waiting.len(),
+                        "exposures were lost at the stop"
+                    );
                     return;
                 }
             }

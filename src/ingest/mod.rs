@@ -7,6 +7,7 @@ mod seen;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -91,9 +92,14 @@ impl Ingest {
     /// Stores events; once it returns they are durable. One result for each, in order.
     pub async fn log(&self, events: Vec<Event>) -> Result<Vec<Appended>> {
         let (results, answer) = oneshot::channel();
-        let full = |_| Error::Unavailable("the event queue is full; retry in a second".to_owned());
-        self.events.try_send(Batch { events, results }).map_err(full)?;
-        answer.await.map_err(|_| Error::Unavailable("the server is stopping".to_owned()))?
+        let stopping = || Error::Unavailable("the server is stopping".to_owned());
+        self.events.try_send(Batch { events, results }).map_err(|refusal| match refusal {
+            TrySendError::Full(_) => {
+                Error::Unavailable("the event queue is full; retry in a second".to_owned())
+            }
+            TrySendError::Closed(_) => stopping(),
+        })?;
+        answer.await.map_err(|_| stopping())?
     }
 
     /// Takes an exposure without ever waiting; over the bound it is dropped and counted.
@@ -101,7 +107,7 @@ impl Ingest {
         if self.exposures.try_send(exposure).is_err() {
             let dropped = self.progress.dropped_exposures.fetch_add(1, Ordering::Relaxed) + 1;
             if dropped.is_power_of_two() {
-                tracing::warn!(dropped, "exposures dropped: the queue is full");
+                tracing::warn!(dropped, "exposures dropped: the queue is full or closed");
             }
         }
     }

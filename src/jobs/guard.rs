@@ -1,6 +1,5 @@
 //! The guard: looks at every live launch, whatever its state, and carries out what the look calls for.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +49,7 @@ impl Guard {
         let mut looked_at = tokio::time::Instant::now();
         while !stop.is_cancelled() {
             let watermark = guard.events.watermark().await.unwrap_or_else(|error| {
-                tracing::error!(%error, "the watermark could not be read");
+                tracing::error!(error = error.in_full(), "the watermark could not be read");
                 None
             });
             // A change of the configuration is news too: a launch that has just begun is looked at soon.
@@ -73,35 +72,36 @@ impl Guard {
     /// One look at every live launch. A launch whose look fails does not keep the others from theirs.
     async fn look(&self, watermark: Option<Timestamp>) {
         let in_force = self.live.in_force();
-        let mut judgements = BTreeMap::new();
         for launch in in_force.catalogue.launches.values().filter(|launch| launch.is_live()) {
             let judgement = Arc::new(self.judge(launch, watermark).await);
-            judgements.insert(launch.id, Arc::clone(&judgement));
+            self.live.note_judgement(launch.id, &judgement);
             if let Err(error) = self.act(&in_force.catalogue, launch, &judgement).await {
-                tracing::error!(%error, launch = %launch.id, "the guard could not act; it tries again at the next look");
+                tracing::error!(error = error.in_full(), launch = %launch.id, "the guard could not act; it tries again at the next look");
             }
         }
-        self.live.note_judgements(judgements);
+        self.live.forget_ended(&self.live.in_force().catalogue);
     }
 
     async fn judge(&self, launch: &Launch, watermark: Option<Timestamp>) -> Judgement {
         let measurement = self.measure(launch, watermark).await.unwrap_or_else(|error| {
-            tracing::error!(%error, launch = %launch.id, "the launch could not be measured and is blind");
+            tracing::error!(error = error.in_full(), launch = %launch.id, "the launch could not be measured and is blind");
             None
         });
         judge(launch, measurement.as_ref(), self.clock.now())
     }
 
-    /// Measures on what is complete: logged events up to their watermark, exposures up to what is stored. A launch
-    /// without guardrails waits for no events.
+    /// Measures on what is complete: logged events up to their watermark, exposures up to what is stored. Where no
+    /// guardrail is made from events, none are waited for.
     async fn measure(&self, launch: &Launch, watermark: Option<Timestamp>) -> Result<Option<Measurement>> {
         let exposures = self.ingest.exposures_until();
-        let events = if launch.guardrails().next().is_none() { Some(exposures) } else { watermark };
+        let needs_events = launch.guardrails().any(|pinned| !pinned.metric.event.is_empty());
+        let events = if needs_events { watermark } else { Some(exposures) };
         let Some(events) = events else {
             return Ok(None);
         };
-        let as_of = events.min(exposures).plus_ms(-self.allowed_lateness_ms);
-        self.events.measure(launch, as_of).await.map(Some)
+        let watermark = events.min(exposures);
+        let as_of = watermark.plus_ms(-self.allowed_lateness_ms);
+        self.events.measure(launch, as_of, watermark).await.map(Some)
     }
 
     async fn act(&self, catalogue: &Catalogue, launch: &Launch, judgement: &Judgement) -> Result<()> {

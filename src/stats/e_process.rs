@@ -54,8 +54,8 @@ pub enum Test {
 
 /// Evidence from one epoch; none while an arm is too small, or when no unit of either arm differs from the others.
 ///
-/// L = k·θ_C − θ_T with k = 1 − m where higher is better, L = θ_T − k·θ_C with k = 1 + m where lower is better, and the
-/// opposite sign for safety. se² is the larger of the unpooled v_T/n_T + k²v_C/n_C and the pooled v(1/n_T + k²/n_C), so
+/// L = k·θ_C − θ_T with k = 1 − m where higher is better, L = θ_T − k·θ_C with k = 1 + m where lower is better (m taken
+/// of |θ_C|), and the opposite sign for safety. se² is the larger of the unpooled v_T/n_T + k²v_C/n_C and the pooled v(1/n_T + k²/n_C), so
 /// that a small arm without a single event is judged by the spread of both; where no arm has a spread of its own, that of
 /// the two merged.
 #[must_use]
@@ -75,11 +75,14 @@ pub fn epoch_evidence(
         Test::Harm(margin) => (1.0, margin),
         Test::Safety(margin) => (-1.0, margin),
     };
+    let (treatment_mean, control_mean) = (treatment.mean()?, control.mean()?);
+    // A share of the control's size: below zero, "5 % worse" is further from zero, not nearer to it.
+    let share = margin * control_mean.signum();
     let (k, worse) = match direction {
-        Direction::HigherIsBetter => (1.0 - margin, -1.0),
-        Direction::LowerIsBetter => (1.0 + margin, 1.0),
+        Direction::HigherIsBetter => (1.0 - share, -1.0),
+        Direction::LowerIsBetter => (1.0 + share, 1.0),
     };
-    let loss = sign * worse * (treatment.mean()? - k * control.mean()?);
+    let loss = sign * worse * (treatment_mean - k * control_mean);
     let unpooled = treatment_variance / treatment_n + k * k * control_variance / control_n;
     let pooled_variance = ((treatment_n - 1.0) * treatment_variance + (control_n - 1.0) * control_variance)
         / (treatment_n + control_n - 2.0);

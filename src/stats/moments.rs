@@ -50,7 +50,7 @@ impl Moments {
         let n = self.n as f64;
         let centred = self.sum_squares - self.sum * self.sum / n;
         let rounding = 4.0 * f64::EPSILON * n.sqrt() * self.sum_squares;
-        let spread = if centred.is_nan() {
+        let spread = if !centred.is_finite() {
             f64::INFINITY
         } else if centred > rounding {
             centred

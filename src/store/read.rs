@@ -151,12 +151,13 @@ async fn shelf<T: Document>(transaction: &mut Transaction<'_, Sqlite>) -> Result
     rows.iter().map(stored).collect()
 }
 
-/// The latest launch of each target; a live one is always its target's latest.
+/// Live launches, and the latest of each target.
 async fn launches(transaction: &mut Transaction<'_, Sqlite>) -> Result<BTreeMap<LaunchId, Arc<Launch>>> {
-    let rows =
-        sqlx::query("select body from launch where id in (select max(id) from launch group by target)")
-            .fetch_all(&mut **transaction)
-            .await?;
+    let rows = sqlx::query(
+        "select body from launch where live = 1 or id in (select max(id) from launch group by target)",
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
     let launch = |row| body(row).map(|launch: Launch| (launch.id, Arc::new(launch)));
     rows.iter().map(launch).collect()
 }

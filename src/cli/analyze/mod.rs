@@ -214,7 +214,7 @@ fn measurement(launch: &Launch, table: &Table) -> Measurement {
     let of_metric = |index: usize| {
         let row = |(name, arm): (&str, &table::Arm)| {
             let moments = arm.moments.get(index).copied().unwrap_or_default();
-            ArmMoments { epoch: EPOCH, arm: name.to_owned(), moments }
+            ArmMoments { epoch: EPOCH, arm: name.to_owned(), moments, settled: moments }
         };
         arms().map(row).collect()
     };
@@ -224,7 +224,7 @@ fn measurement(launch: &Launch, table: &Table) -> Measurement {
         .enumerate()
         .map(|(index, pinned)| (pinned.metric.key.clone(), of_metric(index)))
         .collect();
-    Measurement { as_of: NOW, units: units.collect(), metrics }
+    Measurement { as_of: NOW, watermark: NOW, units: units.collect(), metrics }
 }
 
 #[cfg(test)]

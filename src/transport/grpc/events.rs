@@ -1,12 +1,11 @@
 //! Events: taken in batches, answered once durable.
 
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
 use super::convert;
 use super::wire::event_service_server::EventService;
 use super::wire::{self, EventOutcome, EventResult, LogEventsRequest, LogEventsResponse};
-use crate::clock::Clock;
+use crate::clock::{Clock, new_id};
 use crate::domain::event::{Event, MAX_BATCH};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -57,7 +56,7 @@ fn event(message: wire::Event, now: Timestamp, max_skew_ms: i64) -> Result<Event
     let user = convert::unchecked_user("user", convert::required("user", message.user)?)?;
     let at = message.time.map(|time| convert::timestamp("time", &time)).transpose()?;
     let event = Event {
-        id: if message.id.is_empty() { Uuid::now_v7().to_string() } else { message.id },
+        id: if message.id.is_empty() { new_id(now).to_string() } else { message.id },
         name: message.name,
         user,
         at: at.unwrap_or(now),

@@ -101,10 +101,12 @@ impl GuardService for Guarding {
         let query = DecisionQuery {
             launch: launch_filter(&request.launch_id)?,
             after: request.after_cursor,
-            limit: i64::try_from(size).unwrap_or(i64::MAX),
+            limit: i64::try_from(size + 1).unwrap_or(i64::MAX),
         };
-        let recorded = self.admin.decisions(&query).await?;
-        let next = recorded.last().filter(|_| recorded.len() == size).map(|last| last.cursor);
+        let mut recorded = self.admin.decisions(&query).await?;
+        let more = recorded.len() > size;
+        recorded.truncate(size);
+        let next = recorded.last().filter(|_| more).map(|last| last.cursor);
         Ok(Response::new(wire::ListDecisionsResponse {
             decisions: recorded.iter().map(records::decision).collect(),
             next_cursor: next.unwrap_or_default(),

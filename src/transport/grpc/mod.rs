@@ -28,7 +28,7 @@ use wire::event_service_server::EventServiceServer;
 use wire::guard_service_server::GuardServiceServer;
 
 /// Largest request in bytes. Above the field limits, so that an oversized field is named.
-const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
+const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
 /// All that the services stand on.
 #[derive(Clone, Debug)]

@@ -121,8 +121,10 @@ fn metric_verdict(verdict: &MetricVerdict) -> wire::MetricVerdict {
     };
     let epoch = |epoch: &EpochMoments| wire::EpochMoments {
         epoch: number(epoch.epoch),
-        control: Some(moments(&epoch.control)),
-        treatment: Some(moments(&epoch.treatment)),
+        control: Some(moments(&epoch.within.control)),
+        treatment: Some(moments(&epoch.within.treatment)),
+        control_settled: Some(moments(&epoch.settled.control)),
+        treatment_settled: Some(moments(&epoch.settled.treatment)),
     };
     wire::MetricVerdict {
         metric: verdict.metric.clone(),

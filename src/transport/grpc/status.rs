@@ -56,7 +56,7 @@ impl From<Error> for Status {
                 Code::Unavailable
             }
             Error::Internal(cause) => {
-                tracing::error!(%cause, "internal error");
+                tracing::error!(%cause, "a call failed");
                 Code::Internal
             }
         };
