@@ -77,8 +77,7 @@ impl Admin {
         revision: i64,
     ) -> Result<Arc<Stored<Holdout>>> {
         let edit = self.edit(actor, "archive_holdout").await;
-        let stored = edit.current::<Holdout>(key, revision)?;
-        refuse_release(&edit, &stored.document, None)?;
+        refuse_release(&edit, &edit.current::<Holdout>(key, revision)?.document, None)?;
         archive(edit, key, revision).await
     }
 
@@ -134,19 +133,19 @@ pub(super) fn check_fixed<T: PartialEq>(checks: &mut Checks, field: &str, stored
     checks.require(stored == given, field, "can not be changed any more");
 }
 
-/// Refuses to let units out of a holdout into a gate or an experiment whose latch is closed.
-fn refuse_release(edit: &Edit, before: &Holdout, after: Option<&Holdout>) -> Result<()> {
-    let after = after.filter(|after| after.percentage >= before.percentage);
-    let kept =
-        after.map_or((&[][..], &[][..]), |after| (after.gates.as_slice(), after.experiments.as_slice()));
-    let released =
-        |key: &String, covered: &[String], kept: &[String]| covered.contains(key) && !kept.contains(key);
-    edit.refuse_latched(|latch| match &latch.target {
-        Target::GateRule { gate, .. } => released(gate, &before.gates, kept.0),
-        Target::Experiment { experiment } => {
-            latch.arm.is_none() && released(experiment, &before.experiments, kept.1)
-        }
-    })
+/// Units that a holdout lets go get the feature: that is a raise, and a closed latch on the feature refuses it.
+fn refuse_release(edit: &Edit, stored: &Holdout, given: Option<&Holdout>) -> Result<()> {
+    let still_held = |holds: fn(&Holdout) -> &[String], key: &String| {
+        given.is_some_and(|given| given.percentage >= stored.percentage && holds(given).contains(key))
+    };
+    for gate in stored.gates.iter().filter(|gate| !still_held(|holdout| &holdout.gates, gate)) {
+        edit.refuse_latched(&Target::GateRule { gate: gate.clone(), rule: String::new() }, None)?;
+    }
+    for experiment in stored.experiments.iter().filter(|key| !still_held(|holdout| &holdout.experiments, key))
+    {
+        edit.refuse_latched(&Target::Experiment { experiment: experiment.clone() }, None)?;
+    }
+    Ok(())
 }
 
 /// A holdout names only what exists.

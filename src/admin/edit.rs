@@ -9,7 +9,7 @@ use super::{Admin, Principal};
 use crate::analysis::decision::{Decision, DecisionAction, DecisionId, DecisionKind, Judgement, Reason};
 use crate::analysis::plan::{answer_raise, latch_reason};
 use crate::domain::catalogue::Catalogue;
-use crate::domain::launch::{Launch, Needs};
+use crate::domain::launch::{Launch, Needs, Target};
 use crate::domain::stored::Stored;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -103,19 +103,14 @@ impl Edit {
     /// Refuses unless the guard allows the live launch to get more exposure now.
     pub(super) fn allow_raise(&self, launch: &Launch) -> Result<()> {
         let judgement = self.admin.live.judgement(launch.id);
-        let latch = self.catalogue().closed_latch(&launch.target, self.now);
-        let latch = latch.map(AsRef::as_ref).filter(|latch| latch.arm.is_none());
+        let latch = self.catalogue().closed_latch(&launch.target, None, self.now).map(AsRef::as_ref);
         let (kind, reasons) = answer_raise(launch, judgement.as_deref(), latch, Needs::Time);
         refuse_unless_allowed(kind, reasons)
     }
 
-    /// Refuses while a latch that `concerns` the raise is closed.
-    pub(super) fn refuse_latched(
-        &self,
-        concerns: impl Fn(&crate::domain::latch::Latch) -> bool,
-    ) -> Result<()> {
-        let mut closed = self.catalogue().latches.values().filter(|latch| latch.is_closed(self.now));
-        match closed.find(|latch| concerns(latch)) {
+    /// Refuses while a latch is closed that bears on the target, or on the arm of it that is to be raised.
+    pub(super) fn refuse_latched(&self, target: &Target, arm: Option<&str>) -> Result<()> {
+        match self.catalogue().closed_latch(target, arm, self.now) {
             Some(latch) => {
                 Err(Error::Refused { decision: DecisionKind::Block, reasons: vec![latch_reason(latch)] })
             }

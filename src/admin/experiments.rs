@@ -163,7 +163,7 @@ fn launch_plan(edit: &Edit, experiment: &Experiment) -> LaunchPlan {
 }
 
 fn grow_allocation(edit: &mut Edit, experiment: &Experiment) -> Result<()> {
-    edit.refuse_latched(|latch| latch.target == target(&experiment.key) && latch.arm.is_none())?;
+    edit.refuse_latched(&target(&experiment.key), None)?;
     let Some(launch) = edit.catalogue().live_launch(&target(&experiment.key)).cloned() else {
         return Ok(());
     };
@@ -183,9 +183,7 @@ fn allow_ship(edit: &Edit, experiment: &Experiment, launch: Option<&Launch>, gro
     if group == experiment.control_group {
         return Ok(());
     }
-    edit.refuse_latched(|latch| {
-        latch.target == target(&experiment.key) && latch.arm.as_deref().is_none_or(|arm| arm == group)
-    })?;
+    edit.refuse_latched(&target(&experiment.key), Some(group))?;
     if experiment.stopped_groups.contains(group) {
         return Err(Error::WrongState(format!(
             "group `{group}` was stopped by the guard and has no evidence"

@@ -67,9 +67,11 @@ impl Admin {
         let stored = edit.current::<Gate>(&gate.key, revision)?;
         check_unchanged(&stored.document, &gate)?;
         if may_widen(&stored.document, &gate) {
-            refuse_latched(&edit, &gate.key)?;
-            for rule in gate.rules.iter().skip(unmoved_rules(&stored.document, &gate)) {
-                widen_rule(&mut edit, &gate, rule)?;
+            for rule in stored.document.rules.iter().chain(&gate.rules) {
+                allow_widening(&edit, &target(&gate.key, &rule.id))?;
+            }
+            for rule in &gate.rules {
+                widen_rule(&mut edit, &gate, rule);
             }
         }
         for rule in stored.document.rules.iter().filter(|rule| gate.rule(&rule.id).is_none()) {
@@ -111,7 +113,7 @@ impl Admin {
         let first = rollout.steps.first().map_or(0.0, |step| step.percentage);
         let highest = rollout.steps.last().map_or(0.0, |step| step.percentage);
         if highest > rule.percentage {
-            refuse_latched(&edit, &gate.key)?;
+            edit.refuse_latched(&target, None)?;
         }
         let rollback = rollout.rollback_to.map(|to| match to {
             RollbackTo::Zero => 0.0,
@@ -204,11 +206,6 @@ pub(super) fn by_operator(edit: &mut Edit, launch: &Launch, action: DecisionActi
     edit.decide(launch, percentage, said);
 }
 
-/// A latch on one rule refuses raises on all rules of its gate: another rule could let in the same units.
-fn refuse_latched(edit: &Edit, key: &str) -> Result<()> {
-    edit.refuse_latched(|latch| matches!(&latch.target, Target::GateRule { gate, .. } if gate == key))
-}
-
 fn find_rule<'g>(gate: &'g Gate, id: &str) -> Result<&'g GateRule> {
     match (gate.rules.as_slice(), id) {
         ([rule], "") => Ok(rule),
@@ -245,19 +242,16 @@ fn may_widen(stored: &Gate, given: &Gate) -> bool {
     given.enabled && (!stored.enabled || shape(stored) != shape(given))
 }
 
-/// How many rules, from the first on, are reached by the same units as before.
-fn unmoved_rules(stored: &Gate, given: &Gate) -> usize {
-    let same = |(before, after): &(&GateRule, &GateRule)| {
-        before.id == after.id && before.conditions == after.conditions
-    };
-    if stored.enabled { stored.rules.iter().zip(&given.rules).take_while(same).count() } else { 0 }
+/// Refuses while a latch bears on the rule, or while the guard holds its live launch.
+fn allow_widening(edit: &Edit, target: &Target) -> Result<()> {
+    edit.refuse_latched(target, None)?;
+    edit.catalogue().live_launch(target).map_or(Ok(()), |launch| edit.allow_raise(launch))
 }
 
-/// A rule whose units may change: its live launch must allow it and begins a new epoch; without one, a launch begins.
-fn widen_rule(edit: &mut Edit, gate: &Gate, rule: &GateRule) -> Result<()> {
+/// A rule whose units may be others from now on: its live launch begins a new epoch; without one, a launch begins.
+fn widen_rule(edit: &mut Edit, gate: &Gate, rule: &GateRule) {
     let launch = edit.catalogue().live_launch(&target(&gate.key, &rule.id)).cloned();
     if let Some(launch) = launch {
-        edit.allow_raise(&launch)?;
         let mut changed = (*launch).clone();
         changed.begin_epoch(rule.percentage, edit.now);
         by_operator(edit, &changed, DecisionAction::Edit, "the rule's conditions or place were changed");
@@ -265,5 +259,4 @@ fn widen_rule(edit: &mut Edit, gate: &Gate, rule: &GateRule) -> Result<()> {
     } else if rule.percentage > 0.0 {
         begin_launch(edit, gate, rule, vec![Step::at_once(rule.percentage)], 0.0);
     }
-    Ok(())
 }

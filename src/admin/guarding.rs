@@ -32,8 +32,11 @@ impl Admin {
         match &plan.action {
             Action::None => {
                 let unchanged = launch == *current;
-                let repeats =
-                    self.store.latest_decision(judged.id).await?.is_some_and(|last| says_same(&last, plan));
+                let repeats = self
+                    .store
+                    .latest_decision(judged.id, false)
+                    .await?
+                    .is_some_and(|last| says_same(&last, plan));
                 if unchanged && repeats {
                     return Ok(false);
                 }

@@ -124,10 +124,18 @@ impl Admin {
                 (target, launch)
             }
         };
-        let judgement = launch.as_ref().and_then(|launch| self.live.judgement(launch.id));
+        let judgement = match &launch {
+            Some(launch) if launch.is_live() => self.live.judgement(launch.id),
+            // An ended launch is not looked at any more; what was found last is on record.
+            Some(launch) => {
+                let last = self.store.latest_decision(launch.id, true).await?;
+                last.and_then(|decision| decision.judgement).map(Arc::new)
+            }
+            None => None,
+        };
         let latches: Vec<Latch> = catalogue.latches_of(&target).map(|latch| (**latch).clone()).collect();
-        let closed = latches.iter().find(|latch| latch.is_closed(now) && latch.arm.is_none());
-        let (kind, reasons) = say(launch.as_ref(), judgement.as_deref(), closed);
+        let closed = catalogue.closed_latch(&target, None, now);
+        let (kind, reasons) = say(launch.as_ref(), judgement.as_deref(), closed.map(AsRef::as_ref));
         let judgement = judgement.map(|judgement| (*judgement).clone());
         Ok(Answer { kind, reasons, launch, judgement, latches, now })
     }

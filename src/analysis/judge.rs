@@ -5,11 +5,13 @@ use super::measurement::Measurement;
 use crate::domain::launch::{Launch, PinnedMetric};
 use crate::domain::time::Timestamp;
 use crate::stats::combination::{Weighted, ln_adjusted, ln_weighted_sum};
-use crate::stats::e_process::{self, Evidence, Test};
+use crate::stats::e_process::{self, Evidence, MIN_EPOCH_UNITS, Test};
 use crate::stats::moments::Moments;
 
 /// Level of the test that shows a guardrail safe.
 pub const ALPHA_SAFE: f64 = 0.05;
+/// What sums of floats may be off by, as a share.
+const ROUNDING: f64 = 1e-9;
 
 /// Looks at a launch. Everything that is not known leaves its metric blind; nothing unknown counts as good.
 #[must_use]
@@ -85,12 +87,13 @@ fn look(
     let harm = evidence(Test::Harm(metric.margin));
     let safety = evidence(Test::Safety(metric.ship_margin));
     let ln_e = |evidence: Option<Evidence>| evidence.map_or(0.0, e_process::ln_e);
+    let counts = |epoch: &EpochMoments| epoch.control.n.min(epoch.treatment.n) >= MIN_EPOCH_UNITS;
     let age = measurement.map_or(0, |found| now.ms_since(found.as_of));
     let reason = if control.n == 0 || treatment.n == 0 {
         Some(ReasonCode::NoData)
     } else if age > metric.freshness_ms {
         Some(ReasonCode::Stale)
-    } else if !burnt_in {
+    } else if !burnt_in || !epochs.iter().any(counts) {
         Some(ReasonCode::BurnIn)
     } else if harm.is_none() {
         Some(ReasonCode::NoVariance)
@@ -138,12 +141,17 @@ fn totals(epochs: &[EpochMoments]) -> (Moments, Moments) {
     })
 }
 
-/// Adjusts the guardrails' e-values for one another.
+/// Adjusts the guardrails' e-values for one another. The weight of stopped arms is lost and not dealt out again, as in
+/// the launch-level e-value, so that no verdict claims what the launch as a whole does not show.
 fn adjust(verdicts: &mut [MetricVerdict]) {
     let mut guardrails: Vec<&mut MetricVerdict> =
         verdicts.iter_mut().filter(|verdict| verdict.guardrail).collect();
-    let parts: Vec<Weighted> =
+    let mut parts: Vec<Weighted> =
         guardrails.iter().map(|verdict| Weighted { weight: verdict.weight, ln_e: verdict.ln_e }).collect();
+    let lost = 1.0 - parts.iter().map(|part| part.weight).sum::<f64>();
+    if lost > ROUNDING {
+        parts.push(Weighted { weight: lost, ln_e: f64::NEG_INFINITY });
+    }
     for (verdict, adjusted) in guardrails.iter_mut().zip(ln_adjusted(&parts)) {
         verdict.ln_e_adjusted = adjusted;
     }
@@ -155,7 +163,9 @@ fn conclude(verdict: &mut MetricVerdict, alpha: f64) {
         (Verdict::Harm, None)
     } else {
         match verdict.reason {
-            Some(ReasonCode::NoVariance) => (Verdict::Undecided, Some(ReasonCode::NoVariance)),
+            Some(ReasonCode::NoVariance) if same_means(verdict) => {
+                (Verdict::Undecided, Some(ReasonCode::NoVariance))
+            }
             Some(reason) => (Verdict::Blind, Some(reason)),
             None if verdict.ln_e_safe >= -ALPHA_SAFE.ln() => (Verdict::Safe, None),
             None => (Verdict::Undecided, Some(ReasonCode::Undecided)),
@@ -163,4 +173,12 @@ fn conclude(verdict: &mut MetricVerdict, alpha: f64) {
     };
     verdict.verdict = outcome;
     verdict.reason = reason;
+}
+
+/// Arms without any spread that agree are no concern; where they do not, something broke that cannot be weighed.
+fn same_means(verdict: &MetricVerdict) -> bool {
+    verdict.epochs.iter().all(|epoch| {
+        let means = epoch.control.mean().zip(epoch.treatment.mean());
+        means.is_none_or(|(control, treatment)| (control - treatment).abs() <= ROUNDING * control.abs())
+    })
 }

@@ -4,3 +4,6 @@ pub mod decision;
 pub mod judge;
 pub mod measurement;
 pub mod plan;
+
+#[cfg(test)]
+mod tests;

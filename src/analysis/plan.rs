@@ -5,6 +5,7 @@ use super::judge::contribution;
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, Needs, Target};
 use crate::domain::time::Timestamp;
+use crate::stats::e_process::MIN_EPOCH_UNITS;
 
 /// What is said of a launch, and what is to be done about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,11 @@ pub enum Action {
 pub fn plan(launch: &Launch, judgement: &Judgement, latch: Option<&Latch>, now: Timestamp) -> Plan {
     if let Some(action) = protection(launch, judgement) {
         return Plan { kind: DecisionKind::RollBack, reasons: harm_reasons(launch, judgement), action };
+    }
+    if has_no_control(launch) {
+        let message = "everyone got it at once: there is no control, and the guard cannot judge this launch";
+        let reasons = vec![Reason::of_launch(ReasonCode::NoData, message)];
+        return Plan { kind: DecisionKind::Hold, reasons, action: Action::Complete };
     }
     let needs = launch.step().map_or(Needs::Time, |step| step.needs);
     let (kind, mut reasons) = answer_raise(launch, Some(judgement), latch, needs);
@@ -71,8 +77,8 @@ pub fn answer_raise(
     let mut reasons = Vec::new();
     if judgement.warned {
         let message = format!(
-            "evidence of harm is past the hold level: e-value {:.4}, hold level {}, released below half of it",
-            judgement.ln_e.exp(),
+            "evidence of harm is past the hold level: e-value {}, hold level {}, released below half of it",
+            e_value(judgement.ln_e),
             1.0 / launch.alpha_hold
         );
         reasons.push(Reason::of_launch(ReasonCode::Warning, message));
@@ -86,7 +92,7 @@ pub fn answer_raise(
         let undecided = guardrails().filter(|verdict| verdict.verdict == Verdict::Undecided);
         reasons.extend(undecided.map(|verdict| {
             let code = verdict.reason.unwrap_or(ReasonCode::Undecided);
-            of_metric(code, verdict, undecided_message(verdict))
+            of_metric(code, verdict, undecided_message(launch, verdict))
         }));
     }
     if !reasons.is_empty() {
@@ -97,7 +103,7 @@ pub fn answer_raise(
     } else if guardrails().all(|verdict| verdict.verdict == Verdict::Safe) {
         Reason::of_launch(ReasonCode::Safe, "every guardrail is shown safe")
     } else {
-        let message = format!("no harm shown: e-value {:.4}", judgement.ln_e.exp());
+        let message = format!("no harm shown: e-value {}", e_value(judgement.ln_e));
         Reason::of_launch(ReasonCode::NoHarmShown, message)
     };
     (DecisionKind::Allow, vec![reason])
@@ -131,15 +137,15 @@ fn protection(launch: &Launch, judgement: &Judgement) -> Option<Action> {
 
 fn harm_reasons(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
     let total = format!(
-        "launch-level e-value {:.4} reaches {} over {} guardrail(s)",
-        judgement.ln_e.exp(),
+        "launch-level e-value {} reaches {} over {} guardrail(s)",
+        e_value(judgement.ln_e),
         1.0 / launch.alpha,
         launch.guardrails().count()
     );
     let culprits = judgement.verdicts.iter().filter(|verdict| verdict.verdict == Verdict::Harm);
     let mut reasons: Vec<Reason> = culprits
         .map(|verdict| {
-            let message = format!("{}: e-value {:.4}", change_message(verdict), verdict.ln_e.exp());
+            let message = format!("{}: e-value {}", change_message(verdict), e_value(verdict.ln_e));
             of_metric(ReasonCode::Harm, verdict, message)
         })
         .collect();
@@ -189,6 +195,11 @@ fn is_whole(launch: &Launch) -> bool {
     matches!(launch.target, Target::GateRule { .. }) && launch.percentage() >= 100.0
 }
 
+/// Whether everyone got the treatment from the first moment on.
+fn has_no_control(launch: &Launch) -> bool {
+    is_whole(launch) && launch.epochs.iter().all(|epoch| epoch.percentage >= 100.0)
+}
+
 fn of_metric(code: ReasonCode, verdict: &MetricVerdict, message: String) -> Reason {
     Reason { code, message, metric: Some(verdict.metric.clone()), arm: Some(verdict.arm.clone()) }
 }
@@ -210,9 +221,12 @@ fn blind_message(
         ),
         (ReasonCode::BurnIn, Some(pinned), _) => format!(
             "{} has {control} units in control and {treatment} in {}; evidence counts from {} units and 10 expected \
-             events in the smaller arm",
+             events in the smaller arm, in epochs of {MIN_EPOCH_UNITS} units or more",
             verdict.metric, verdict.arm, pinned.metric.min_units
         ),
+        (ReasonCode::NoVariance, ..) => {
+            format!("no unit of an arm differs from the others: {}", change_message(verdict))
+        }
         _ => format!(
             "{} has no data: {control} units in control, {treatment} in {}",
             verdict.metric, verdict.arm
@@ -220,12 +234,14 @@ fn blind_message(
     }
 }
 
-fn undecided_message(verdict: &MetricVerdict) -> String {
+fn undecided_message(launch: &Launch, verdict: &MetricVerdict) -> String {
+    let harm =
+        if verdict.ln_e >= -launch.alpha_hold.ln() { "some evidence of harm" } else { "no harm shown" };
     format!(
-        "no harm shown, and not shown safe: {}, e-value {:.4} for harm and {:.4} for safety",
+        "{harm}, and not shown safe: {}, e-value {} for harm and {} for safety",
         change_message(verdict),
-        verdict.ln_e.exp(),
-        verdict.ln_e_safe.exp()
+        e_value(verdict.ln_e),
+        e_value(verdict.ln_e_safe)
     )
 }
 
@@ -247,4 +263,10 @@ fn change_message(verdict: &MetricVerdict) -> String {
 fn units_of(verdict: &MetricVerdict) -> (u64, u64) {
     let sum = |pick: fn(&super::decision::EpochMoments) -> u64| verdict.epochs.iter().map(pick).sum();
     (sum(|epoch| epoch.control.n), sum(|epoch| epoch.treatment.n))
+}
+
+/// An e-value in words; beyond the range of numbers only that it is.
+fn e_value(ln_e: f64) -> String {
+    let e_value = ln_e.exp();
+    if e_value.is_finite() { format!("{e_value:.4}") } else { "above 1e308".to_owned() }
 }

@@ -1,5 +1,7 @@
 //! The commands.
 
+mod analyze;
+mod demo;
 mod serve;
 
 use std::process::ExitCode;
@@ -20,6 +22,10 @@ pub struct Cli {
 enum Command {
     /// Runs the server.
     Serve(ServeSettings),
+    /// Shows the guard at work: a real server, simulated visitors, a harmless launch and a harmful one.
+    Demo(demo::DemoSettings),
+    /// Judges a table with one row a unit by the guard's own engine.
+    Analyze(analyze::AnalyzeArgs),
 }
 
 impl Cli {
@@ -28,6 +34,10 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let outcome = match self.command {
             Command::Serve(settings) => serve::run(&settings),
+            Command::Demo(settings) => demo::run(&settings),
+            Command::Analyze(arguments) => analyze::run(&arguments, &mut std::io::stdout().lock())
+                .map(|()| ExitCode::SUCCESS)
+                .map_err(|error| error.to_string()),
         };
         outcome.unwrap_or_else(|message| {
             #[expect(clippy::print_stderr, reason = "this is where a command reports its failure")]

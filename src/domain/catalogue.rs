@@ -54,15 +54,17 @@ impl Catalogue {
         self.launches.insert(id, Arc::new(launch));
     }
 
-    /// All latches of a target.
+    /// All latches that bear on a target.
     pub fn latches_of(&self, target: &Target) -> impl Iterator<Item = &Arc<Latch>> {
-        self.latches.values().filter(move |latch| latch.target == *target)
+        self.latches.values().filter(move |latch| latch.target.is_same_entity(target))
     }
 
-    /// The latch of a target that refuses increases at `now`.
+    /// The latch that refuses increases of a target at `now`. The latch of one arm refuses increases of that arm alone.
     #[must_use]
-    pub fn closed_latch(&self, target: &Target, now: Timestamp) -> Option<&Arc<Latch>> {
-        self.latches.values().find(|latch| latch.target == *target && latch.is_closed(now))
+    pub fn closed_latch(&self, target: &Target, arm: Option<&str>, now: Timestamp) -> Option<&Arc<Latch>> {
+        let concerns = |latch: &Latch| latch.arm.is_none() || latch.arm.as_deref() == arm;
+        let mut latches = self.latches.values();
+        latches.find(|latch| latch.target.is_same_entity(target) && concerns(latch) && latch.is_closed(now))
     }
 
     /// Every metric in use, as a launch that begins now pins it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::key::{MAX_KEY_BYTES, check_length};
+use super::key::{MAX_KEY_BYTES, MAX_NAME_BYTES, check_length};
 use super::launch::LaunchId;
 use super::time::Timestamp;
 use super::user::{MAX_ATTRIBUTE_BYTES, User};
@@ -10,8 +10,6 @@ use super::violation::{Checks, Invalid};
 
 /// Most events of one batch.
 pub const MAX_BATCH: usize = 1_000;
-/// Most bytes in an event's name.
-pub const MAX_NAME_BYTES: usize = 256;
 /// Most properties of one event.
 pub const MAX_PROPERTIES: usize = 64;
 

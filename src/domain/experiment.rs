@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::condition::{Condition, check_conditions};
-use super::key::{MAX_KEY_BYTES, MAX_PROSE_BYTES, check_key, check_length, check_percentage, check_texts};
+use super::key::{MAX_KEY_BYTES, check_document, check_hashed, check_percentage, check_texts};
 use super::stored::Document;
 use super::violation::{Checks, Invalid};
 
@@ -90,12 +90,9 @@ impl Experiment {
     /// Checks the whole document.
     pub fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
-        check_key(&mut checks, "experiment.key", &self.key);
-        check_length(&mut checks, "experiment.hypothesis", &self.hypothesis, MAX_PROSE_BYTES);
-        check_length(&mut checks, "experiment.owner", &self.owner, MAX_PROSE_BYTES);
-        check_texts(&mut checks, "experiment.tags", &self.tags);
-        check_key(&mut checks, "experiment.unit_type", &self.unit_type);
-        check_key(&mut checks, "experiment.salt", &self.salt);
+        let prose = ("hypothesis", self.hypothesis.as_str());
+        check_document(&mut checks, "experiment", &self.key, prose, &self.owner, &self.tags);
+        check_hashed(&mut checks, "experiment", &self.unit_type, &self.salt);
         check_percentage(&mut checks, "experiment.allocation", self.allocation);
         checks.require(
             is_whole_buckets(self.allocation),

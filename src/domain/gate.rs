@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, check_conditions};
-use super::key::{MAX_PROSE_BYTES, check_key, check_length, check_percentage, check_texts};
+use super::key::{MAX_PROSE_BYTES, check_document, check_hashed, check_key, check_length, check_percentage};
 use super::stored::Document;
 use super::violation::{Checks, Invalid};
 
@@ -58,12 +58,9 @@ impl Gate {
     /// Checks the whole document.
     pub fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
-        check_key(&mut checks, "gate.key", &self.key);
-        check_length(&mut checks, "gate.description", &self.description, MAX_PROSE_BYTES);
-        check_length(&mut checks, "gate.owner", &self.owner, MAX_PROSE_BYTES);
-        check_texts(&mut checks, "gate.tags", &self.tags);
-        check_key(&mut checks, "gate.unit_type", &self.unit_type);
-        check_key(&mut checks, "gate.salt", &self.salt);
+        let prose = ("description", self.description.as_str());
+        check_document(&mut checks, "gate", &self.key, prose, &self.owner, &self.tags);
+        check_hashed(&mut checks, "gate", &self.unit_type, &self.salt);
         let count = self.rules.len();
         checks.require(
             count <= MAX_RULES,

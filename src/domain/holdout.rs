@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::key::{MAX_PROSE_BYTES, check_key, check_length, check_percentage, check_texts};
+use super::key::{check_document, check_hashed, check_percentage, check_texts};
 use super::stored::Document;
 use super::violation::{Checks, Invalid};
 
@@ -41,12 +41,9 @@ impl Holdout {
     /// Checks the whole document.
     pub fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
-        check_key(&mut checks, "holdout.key", &self.key);
-        check_length(&mut checks, "holdout.description", &self.description, MAX_PROSE_BYTES);
-        check_length(&mut checks, "holdout.owner", &self.owner, MAX_PROSE_BYTES);
-        check_texts(&mut checks, "holdout.tags", &self.tags);
-        check_key(&mut checks, "holdout.unit_type", &self.unit_type);
-        check_key(&mut checks, "holdout.salt", &self.salt);
+        let prose = ("description", self.description.as_str());
+        check_document(&mut checks, "holdout", &self.key, prose, &self.owner, &self.tags);
+        check_hashed(&mut checks, "holdout", &self.unit_type, &self.salt);
         check_percentage(&mut checks, "holdout.percentage", self.percentage);
         check_texts(&mut checks, "holdout.gates", &self.gates);
         check_texts(&mut checks, "holdout.experiments", &self.experiments);

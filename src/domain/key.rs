@@ -4,6 +4,8 @@ use super::violation::Checks;
 
 /// Most bytes in a key, a rule id, a group name or an event id.
 pub const MAX_KEY_BYTES: usize = 128;
+/// Most bytes in an event's name.
+pub const MAX_NAME_BYTES: usize = 256;
 /// Most bytes in a description or a hypothesis.
 pub const MAX_PROSE_BYTES: usize = 16_384;
 /// Most tags, members or metrics in one list of an entity.
@@ -35,4 +37,25 @@ pub fn check_texts(checks: &mut Checks, field: &str, texts: &[String]) {
 pub fn check_percentage(checks: &mut Checks, field: &str, percentage: f64) {
     let fits = (0.0..=100.0).contains(&percentage);
     checks.require(fits, field, format!("must be a number from 0 to 100, is {percentage}"));
+}
+
+/// Checks what every document of `kind` has.
+pub fn check_document(
+    checks: &mut Checks,
+    kind: &str,
+    key: &str,
+    prose: (&str, &str),
+    owner: &str,
+    tags: &[String],
+) {
+    check_key(checks, &format!("{kind}.key"), key);
+    check_length(checks, &format!("{kind}.{}", prose.0), prose.1, MAX_PROSE_BYTES);
+    check_length(checks, &format!("{kind}.owner"), owner, MAX_PROSE_BYTES);
+    check_texts(checks, &format!("{kind}.tags"), tags);
+}
+
+/// Checks what is hashed.
+pub fn check_hashed(checks: &mut Checks, kind: &str, unit_type: &str, salt: &str) {
+    check_key(checks, &format!("{kind}.unit_type"), unit_type);
+    check_key(checks, &format!("{kind}.salt"), salt);
 }

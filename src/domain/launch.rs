@@ -50,6 +50,19 @@ pub enum Target {
     },
 }
 
+impl Target {
+    /// Whether both are of one gate, or one experiment. A latch bears on all rules of its gate, because another rule
+    /// could let in the same units.
+    #[must_use]
+    pub fn is_same_entity(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::GateRule { gate: a, .. }, Self::GateRule { gate: b, .. })
+            | (Self::Experiment { experiment: a }, Self::Experiment { experiment: b }) => a == b,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

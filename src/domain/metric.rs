@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::MAX_NAME_BYTES;
-use super::key::{MAX_PROSE_BYTES, check_key, check_length, check_texts};
+use super::key::{MAX_NAME_BYTES, check_document};
 use super::stored::Document;
 use super::time::DAY_MS;
 use super::violation::{Checks, Invalid};
@@ -86,10 +85,8 @@ impl Metric {
     /// Checks the whole document.
     pub fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
-        check_key(&mut checks, "metric.key", &self.key);
-        check_length(&mut checks, "metric.description", &self.description, MAX_PROSE_BYTES);
-        check_length(&mut checks, "metric.owner", &self.owner, MAX_PROSE_BYTES);
-        check_texts(&mut checks, "metric.tags", &self.tags);
+        let prose = ("description", self.description.as_str());
+        check_document(&mut checks, "metric", &self.key, prose, &self.owner, &self.tags);
         if self.kind == MetricKind::ActiveDays {
             checks.require(
                 self.event.is_empty(),

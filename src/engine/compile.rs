@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::condition::AttributeTest;
-use super::evaluate::Reason;
+use super::reason::Reason;
 use super::snapshot::{Condition, Outcome, Rule, ServableGroup, Slice, Snapshot, Spec, Watch, WatchedArms};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::condition;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::bucketing;
+use super::reason::Reason;
 use super::snapshot::{Condition, Outcome, Rule, Snapshot, Spec, WatchedArms};
 use crate::domain::event::{Assignment, Exposure};
 use crate::domain::experiment::BUCKETS;
@@ -19,35 +20,6 @@ pub enum Entity {
     Gate,
     /// An experiment.
     Experiment,
-}
-
-/// Why a decision is what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// A rule or group matched, and its percentage decided.
-    Rule,
-    /// No rule matched.
-    NoRule,
-    /// Switched off, or archived.
-    Disabled,
-    /// There is no such entity.
-    UnknownKey,
-    /// The user has no id of the unit type.
-    MissingUnit,
-    /// A holdout keeps the unit out.
-    HeldOut,
-    /// Not started, or abandoned.
-    NotRunning,
-    /// Outside the allocation.
-    NotAllocated,
-    /// The targeting is not met.
-    NotTargeted,
-    /// Decided: everyone gets the shipped group.
-    Decided,
-    /// The guard stopped the unit's group.
-    GroupStopped,
-    /// The document could not be compiled.
-    Faulty,
 }
 
 /// What a user gets, and why.

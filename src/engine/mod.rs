@@ -4,4 +4,5 @@ pub mod bucketing;
 pub mod compile;
 pub mod condition;
 pub mod evaluate;
+pub mod reason;
 pub mod snapshot;

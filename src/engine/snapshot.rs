@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::bucketing;
 use super::condition::AttributeTest;
-use super::evaluate::Reason;
+use super::reason::Reason;
 use crate::domain::launch::LaunchId;
 use crate::domain::user::User;
 

@@ -45,21 +45,26 @@ pub struct Guard {
 impl Guard {
     /// Looks until the stop, every tick and as soon as there are new events.
     pub async fn run(self, stop: CancellationToken) {
+        let guard = Arc::new(self);
         let mut seen = None;
         let mut looked_at = tokio::time::Instant::now();
         while !stop.is_cancelled() {
-            let watermark = self.events.watermark().await.unwrap_or_else(|error| {
+            let watermark = guard.events.watermark().await.unwrap_or_else(|error| {
                 tracing::error!(%error, "the watermark could not be read");
                 None
             });
             // A change of the configuration is news too: a launch that has just begun is looked at soon.
-            let news = Some((watermark, self.live.in_force().catalogue.revision));
-            if news != seen || looked_at.elapsed() >= self.tick {
+            let news = Some((watermark, guard.live.in_force().catalogue.revision));
+            if news != seen || looked_at.elapsed() >= guard.tick {
                 (seen, looked_at) = (news, tokio::time::Instant::now());
-                self.look(watermark).await;
+                let look = Arc::clone(&guard);
+                // In a task of its own: a look that panics must not be the last one.
+                if let Err(error) = tokio::spawn(async move { look.look(watermark).await }).await {
+                    tracing::error!(%error, "a look of the guard failed; the next one comes with the next tick");
+                }
             }
             tokio::select! {
-                () = tokio::time::sleep(self.tick.min(NEWS)) => {}
+                () = tokio::time::sleep(guard.tick.min(NEWS)) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -101,7 +106,7 @@ impl Guard {
 
     async fn act(&self, catalogue: &Catalogue, launch: &Launch, judgement: &Judgement) -> Result<()> {
         let now = self.clock.now();
-        let latch = catalogue.closed_latch(&launch.target, now).filter(|latch| latch.arm.is_none());
+        let latch = catalogue.closed_latch(&launch.target, None, now);
         let plan = plan(launch, judgement, latch.map(AsRef::as_ref), now);
         let wrote = self.admin.carry_out(launch, judgement, &plan).await?;
         if wrote {

@@ -56,8 +56,7 @@ pub enum Test {
 ///
 /// L = k·θ_C − θ_T with k = 1 − m where higher is better, L = θ_T − k·θ_C with k = 1 + m where lower is better, and the
 /// opposite sign for safety. se² is the larger of the unpooled v_T/n_T + k²v_C/n_C and the pooled v(1/n_T + k²/n_C), so
-/// that a small arm without a single event is judged by the spread of both; where no arm has a spread of its own, that of
-/// the two merged.
+/// that a small arm without a single event is judged by the spread of both.
 #[must_use]
 pub fn epoch_evidence(
     control: &Moments,
@@ -84,13 +83,7 @@ pub fn epoch_evidence(
     let pooled_variance = ((treatment_n - 1.0) * treatment_variance + (control_n - 1.0) * control_variance)
         / (treatment_n + control_n - 2.0);
     let pooled = pooled_variance * (1.0 / treatment_n + k * k / control_n);
-    let within = unpooled.max(pooled);
-    let squared_error = if within > 0.0 {
-        within
-    } else {
-        // All units of one arm do it and none of the other: the spread of both together is what chance would deal.
-        control.merged(*treatment).variance()? * (1.0 / treatment_n + k * k / control_n)
-    };
+    let squared_error = unpooled.max(pooled);
     let evidence =
         Evidence { score: scale * loss / squared_error, information: scale * scale / squared_error };
     (squared_error > 0.0 && evidence.score.is_finite() && evidence.information.is_finite())
@@ -108,14 +101,14 @@ pub fn burn_in_done(control: &Moments, treatment: &Moments, min_units: u64) -> b
         && smaller as f64 * both.nonzero as f64 / both.n as f64 >= MIN_EXPECTED_NONZERO
 }
 
-/// The scale of a metric without history: the control's mean, or a twentieth of the spread of both arms where that
-/// mean is zero; none where neither gives a scale.
+/// The scale of a metric without history: the control's mean; where that is zero the mean of both arms, so that an
+/// error which only the treatment has is weighed against its own size; where that is zero too, a twentieth of the
+/// spread. None where nothing gives a scale.
 #[must_use]
 pub fn first_scale(control: &Moments, treatment: &Moments) -> Option<f64> {
-    let mean = control.mean()?.abs();
-    let spread = control.merged(*treatment).variance()?.sqrt() / 20.0;
-    let scale = if mean > 0.0 { mean } else { spread };
-    (scale > 0.0 && scale.is_finite()).then_some(scale)
+    let both = control.merged(*treatment);
+    let candidates = [control.mean()?.abs(), both.mean()?.abs(), both.variance()?.sqrt() / 20.0];
+    candidates.into_iter().find(|scale| *scale > 0.0).filter(|scale| scale.is_finite())
 }
 
 /// ln of the e-value of the mixture of seven effect sizes and one half-normal; finite for every finite evidence.
@@ -129,10 +122,8 @@ pub fn ln_e(evidence: Evidence) -> f64 {
     }
     let points = POINTS.map(|delta| POINT_WEIGHT.ln() + delta * score - delta * delta * information / 2.0);
     let r = HALF_NORMAL_SCALE * HALF_NORMAL_SCALE * information;
-    let z = score / information.sqrt();
-    let shrunk = r / (1.0 + r);
-    let half_normal = HALF_NORMAL_WEIGHT.ln() + LN_2 - 0.5 * libm::log1p(r)
-        + z * z * shrunk / 2.0
-        + normal::ln_cdf(z * shrunk.sqrt());
+    // z·√(r/(1+r)), without a quotient that could overflow.
+    let shrunk = HALF_NORMAL_SCALE * score / (1.0 + r).sqrt();
+    let half_normal = HALF_NORMAL_WEIGHT.ln() + LN_2 - 0.5 * libm::log1p(r) + normal::ln_scaled_cdf(shrunk);
     ln_sum_exp(points.into_iter().chain([half_normal]))
 }

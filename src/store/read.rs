@@ -109,12 +109,17 @@ impl Store {
         rows.iter().map(recorded).collect()
     }
 
-    /// The latest decision about a launch.
-    pub async fn latest_decision(&self, launch: LaunchId) -> Result<Option<Decision>> {
-        let row = sqlx::query("select body from decision where launch_id = ? order by cursor desc limit 1")
-            .bind(launch.to_string())
-            .fetch_optional(&self.pool)
-            .await?;
+    /// The latest decision about a launch; `judged`: the latest that rests on a judgement.
+    pub async fn latest_decision(&self, launch: LaunchId, judged: bool) -> Result<Option<Decision>> {
+        let row = sqlx::query(
+            "select body from decision
+             where launch_id = ?1 and (not ?2 or body ->> '$.judgement' is not null)
+             order by cursor desc limit 1",
+        )
+        .bind(launch.to_string())
+        .bind(judged)
+        .fetch_optional(&self.pool)
+        .await?;
         row.as_ref().map(body).transpose()
     }
 

@@ -9,6 +9,7 @@
 
 mod administration;
 mod bad_input;
+mod demo;
 mod documents;
 mod evaluation;
 mod events;

@@ -17,7 +17,8 @@ use super::wire::{
 use crate::clock::Clock;
 use crate::domain::experiment::json_type;
 use crate::domain::user::User;
-use crate::engine::evaluate::{Decision, Entity, Reason, evaluate};
+use crate::engine::evaluate::{Decision, Entity, evaluate};
+use crate::engine::reason::Reason;
 use crate::engine::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::ingest::Ingest;
