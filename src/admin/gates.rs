@@ -70,7 +70,7 @@ impl Admin {
             for rule in stored.document.rules.iter().chain(&gate.rules) {
                 allow_widening(&edit, &target(&gate.key, &rule.id))?;
             }
-            for rule in &gate.rules {
+            for rule in gate.rules.iter().skip(unmoved_rules(&stored.document, &gate)) {
                 widen_rule(&mut edit, &gate, rule);
             }
         }
@@ -240,6 +240,14 @@ fn may_widen(stored: &Gate, given: &Gate) -> bool {
         gate.rules.iter().map(|rule| (rule.id.clone(), rule.conditions.clone())).collect()
     };
     given.enabled && (!stored.enabled || shape(stored) != shape(given))
+}
+
+/// How many rules, from the first on, are reached by the same units as before.
+fn unmoved_rules(stored: &Gate, given: &Gate) -> usize {
+    let same = |(before, after): &(&GateRule, &GateRule)| {
+        before.id == after.id && before.conditions == after.conditions
+    };
+    if stored.enabled { stored.rules.iter().zip(&given.rules).take_while(same).count() } else { 0 }
 }
 
 /// Refuses while a latch bears on the rule, or while the guard holds its live launch.

@@ -56,7 +56,8 @@ pub enum Test {
 ///
 /// L = k·θ_C − θ_T with k = 1 − m where higher is better, L = θ_T − k·θ_C with k = 1 + m where lower is better, and the
 /// opposite sign for safety. se² is the larger of the unpooled v_T/n_T + k²v_C/n_C and the pooled v(1/n_T + k²/n_C), so
-/// that a small arm without a single event is judged by the spread of both.
+/// that a small arm without a single event is judged by the spread of both; where no arm has a spread of its own, that of
+/// the two merged.
 #[must_use]
 pub fn epoch_evidence(
     control: &Moments,
@@ -83,7 +84,13 @@ pub fn epoch_evidence(
     let pooled_variance = ((treatment_n - 1.0) * treatment_variance + (control_n - 1.0) * control_variance)
         / (treatment_n + control_n - 2.0);
     let pooled = pooled_variance * (1.0 / treatment_n + k * k / control_n);
-    let squared_error = unpooled.max(pooled);
+    let within = unpooled.max(pooled);
+    let squared_error = if within > 0.0 {
+        within
+    } else {
+        // All units of one arm do it and none of the other: the spread of both together is what chance would deal.
+        control.merged(*treatment).variance()? * (1.0 / treatment_n + k * k / control_n)
+    };
     let evidence =
         Evidence { score: scale * loss / squared_error, information: scale * scale / squared_error };
     (squared_error > 0.0 && evidence.score.is_finite() && evidence.information.is_finite())

@@ -270,40 +270,43 @@ async fn edit_gate(server: &Server, edit: impl FnOnce(&mut Gate)) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_may_let_more_units_in_is_a_launch_of_every_rule() {
+async fn whatever_may_let_more_units_in_is_a_launch_and_nothing_else_is() {
     let server = Server::start().await;
-    let conditions = vec![condition("country", ConditionOperator::Any, &["DE"])];
-    let rules = vec![rule("german", 10.0, conditions), rule("everyone", 100.0, Vec::new())];
+    let german = condition("country", ConditionOperator::Any, &["DE"]);
+    let rules = vec![rule("german", 10.0, vec![german]), rule("everyone", 100.0, Vec::new())];
     server.create_gate(Gate { rules, ..gate("new_checkout", 0.0) }).await;
-    let target = |rule: &str| Target { rule_id: rule.to_owned(), ..gate_target("new_checkout") };
-    let settled = async || {
-        let completed = |answer: &CheckLaunchResponse| {
-            answer.launch.as_ref().is_some_and(|launch| launch.state() == LaunchState::Completed)
-        };
-        server
-            .check_until(&target("everyone"), "everyone passes, and the launch is completed", completed)
-            .await;
-        server.check_until_allowed(&target("german")).await;
+    let everyone = Target { rule_id: "everyone".to_owned(), ..gate_target("new_checkout") };
+    let completed = |answer: &CheckLaunchResponse| {
+        answer.launch.as_ref().is_some_and(|launch| launch.state() == LaunchState::Completed)
     };
-    settled().await;
-    let of_both = async || (launches_of(&server, "german").await, launches_of(&server, "everyone").await);
-    assert_eq!(of_both().await, ((1, 1), (1, 1)));
+    server.check_until(&everyone, "everyone passes, and the launch is completed", completed).await;
+    let german = Target { rule_id: "german".to_owned(), ..everyone.clone() };
+    server.check_until_allowed(&german).await;
 
-    // What only describes the gate, and what closes it, lets nobody in.
-    edit_gate(&server, |gate| gate.description = "The new checkout.".to_owned()).await;
+    // A rule behind the others moves nobody.
+    edit_gate(&server, |gate| gate.rules.push(rule("rest", 50.0, Vec::new()))).await;
+    assert_eq!(
+        (launches_of(&server, "german").await, launches_of(&server, "everyone").await),
+        ((1, 1), (1, 1))
+    );
+    assert_eq!(launches_of(&server, "rest").await, (1, 1));
+
+    // A gate that is switched off lets nobody in, and on again lets everyone in again.
     edit_gate(&server, |gate| gate.enabled = Some(false)).await;
-    assert_eq!(of_both().await, ((1, 1), (1, 1)));
-
-    settled().await;
+    assert_eq!(
+        (launches_of(&server, "german").await, launches_of(&server, "everyone").await),
+        ((1, 1), (1, 1))
+    );
+    server.check_until_allowed(&german).await;
     edit_gate(&server, |gate| gate.enabled = Some(true)).await;
-    assert_eq!(of_both().await, ((1, 2), (2, 1)));
+    assert_eq!(
+        (launches_of(&server, "german").await, launches_of(&server, "everyone").await),
+        ((1, 2), (2, 1))
+    );
 
-    settled().await;
-    edit_gate(&server, |gate| gate.rules.insert(0, rule("first", 0.0, Vec::new()))).await;
-    assert_eq!(of_both().await, ((1, 3), (3, 1)));
-    assert_eq!(launches_of(&server, "first").await, (0, 0));
-
-    settled().await;
-    edit_gate(&server, |gate| gate.rules.retain(|rule| rule.id == "everyone")).await;
-    assert_eq!(launches_of(&server, "everyone").await, (4, 1));
+    // Without the rule before it, more units reach a rule.
+    server.check_until(&everyone, "the second launch is completed as well", completed).await;
+    server.check_until_allowed(&Target { rule_id: "rest".to_owned(), ..everyone.clone() }).await;
+    edit_gate(&server, |gate| drop(gate.rules.remove(0))).await;
+    assert_eq!(launches_of(&server, "everyone").await, (3, 1));
 }
