@@ -242,11 +242,10 @@ fn total_breakage_at_one_percent_is_harm_although_the_arm_has_no_variance() {
 }
 
 #[test]
-fn total_breakage_of_what_always_worked_does_not_go_on() {
+fn total_breakage_of_what_always_worked_is_harm_although_no_arm_has_a_variance() {
     let launch = ramp(Needs::Time);
     let broken = decide(&launch, &[moments(9_000, 9_000), moments(1_000, 0)]);
-    assert_eq!((broken.kind, broken.action), (DecisionKind::Hold, Action::None));
-    assert_eq!(codes(&broken.reasons), [ReasonCode::NoVariance]);
+    assert_eq!((broken.kind, broken.action), (DecisionKind::RollBack, Action::RollBack));
     let healthy = decide(&launch, &[moments(9_000, 9_000), moments(1_000, 1_000)]);
     assert_eq!((healthy.kind, healthy.action), (DecisionKind::Allow, Action::Advance));
 }
@@ -438,4 +437,46 @@ fn an_e_value_beyond_all_numbers_is_still_told_in_words() {
     let found = decide(&ramp(Needs::Time), &[moments(20_000, 19_000), moments(20_000, 0)]);
     assert_eq!(found.action, Action::RollBack);
     assert!(found.reasons.iter().all(|reason| !reason.message.contains("inf")), "{:?}", found.reasons);
+}
+
+/// A ramp at its second step, with what units of the first did in it and so far.
+fn returning(harmed: bool) -> (Launch, Measurement) {
+    let mut launch = ramp(Needs::Time);
+    launch.advance(NOW.plus_ms(-HOUR_MS));
+    let row = |arm: &str, so_far: Moments| ArmMoments {
+        epoch: 1,
+        arm: arm.to_owned(),
+        moments: moments(4_000, 400),
+        settled: so_far,
+    };
+    let treated = if harmed { moments(4_000, 420) } else { moments(4_000, 800) };
+    let rows = vec![row(CONTROL, moments(3_000, 600)), row(TREATMENT, treated)];
+    let metrics = launch.metrics.iter().map(|pinned| (pinned.metric.key.clone(), rows.clone())).collect();
+    (launch, Measurement { as_of: NOW, watermark: NOW, units: Vec::new(), metrics })
+}
+
+#[test]
+fn harm_that_begins_after_a_raise_is_seen_in_units_that_come_back() {
+    let (launch, measurement) = returning(true);
+    let judgement = judge(&launch, Some(&measurement), NOW);
+    assert_eq!(plan(&launch, &judgement, None, NOW).action, Action::RollBack);
+    let (launch, measurement) = returning(false);
+    let judgement = judge(&launch, Some(&measurement), NOW);
+    assert_eq!(plan(&launch, &judgement, None, NOW).kind, DecisionKind::Allow);
+}
+
+#[test]
+fn evidence_from_before_a_raise_says_nothing_of_a_share_beyond_the_plan() {
+    let (mut launch, measurement) = returning(false);
+    launch.replan(vec![Step::at_once(99.0)], NOW);
+    let judgement = judge(&launch, Some(&measurement), NOW);
+    assert_eq!(only(&judgement).reason, Some(ReasonCode::BurnIn));
+    assert_eq!(plan(&launch, &judgement, None, NOW).kind, DecisionKind::Hold);
+}
+
+#[test]
+fn a_warning_is_not_left_for_want_of_numbers() {
+    let mut launch = ramp(Needs::Time);
+    launch.warned = true;
+    assert!(judge(&launch, None, NOW).warned);
 }

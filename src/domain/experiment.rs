@@ -124,11 +124,11 @@ impl Experiment {
             let fits = !group.name.is_empty() && group.name.len() <= MAX_KEY_BYTES;
             checks.require(fits, format!("{field}.name"), format!("must be 1 to {MAX_KEY_BYTES} bytes"));
             checks.require(names.insert(&group.name), format!("{field}.name"), "must be unique");
-            check_percentage(checks, &format!("{field}.weight"), group.weight);
+            let share = (0.0..=100.0).contains(&group.weight) && is_whole_buckets(group.weight);
             checks.require(
-                is_whole_buckets(group.weight) && buckets(group.weight) > 0,
+                share && buckets(group.weight) > 0,
                 format!("{field}.weight"),
-                format!("must be a multiple of 0.1 above 0, is {}", group.weight),
+                format!("must be a multiple of 0.1 from 0.1 to 100, is {}", group.weight),
             );
             let parameters = format!("{field}.parameters");
             checks.require(

@@ -32,7 +32,7 @@ pub(crate) async fn launch(server: &Server, id: &str) -> Launch {
 }
 
 /// Visitors come to a gate until the guard has turned it off; gives what it says then.
-async fn harm(server: &Server, crowd: &mut Crowd) -> CheckLaunchResponse {
+pub(crate) async fn harm(server: &Server, crowd: &mut Crowd) -> CheckLaunchResponse {
     let target = gate_target(crowd.gate());
     crowd
         .come_until(server, "the launch is rolled back", async |server| {
@@ -53,7 +53,7 @@ async fn harmed(server: &Server) -> (Crowd, CheckLaunchResponse) {
     (crowd, answer)
 }
 
-async fn update_gate(server: &Server, edit: impl FnOnce(&mut Gate)) -> Result<Gate, Status> {
+pub(crate) async fn update_gate(server: &Server, edit: impl FnOnce(&mut Gate)) -> Result<Gate, Status> {
     let request = GetGateRequest { key: "new_checkout".to_owned() };
     let mut gate = server.admin().get_gate(request).await?.into_inner().gate.expect("the gate");
     edit(&mut gate);
@@ -84,7 +84,7 @@ async fn a_harmful_launch_is_rolled_back_and_stays_refused_by_every_way() {
     for share in [1.0, 50.0, 100.0] {
         assert_refused(server.set_rollout(percentage("new_checkout", share)).await, "LatchClosed");
     }
-    let steps = vec![step(0.0, 0, 0), step(10.0, 0, 0)];
+    let steps = vec![step(0.1, 0, 0), step(10.0, 0, 0)];
     assert_refused(server.set_rollout(ramp("new_checkout", steps)).await, "LatchClosed");
     let all = || rule("all", 100.0, Vec::new());
     assert_refused(update_gate(&server, |gate| gate.rules.push(all())).await, "LatchClosed");
@@ -440,6 +440,9 @@ async fn a_holdout_releases_nobody_into_a_gate_whose_latch_is_closed() {
     assert_refused(admin.update_holdout(update(without)).await, "LatchClosed");
     let archive = ArchiveHoldoutRequest { key: made.key.clone(), revision: made.revision };
     assert_refused(admin.archive_holdout(archive).await, "LatchClosed");
-    let larger = Holdout { percentage: 20.0, gates: vec!["new_checkout".to_owned()], ..made };
+    // The other gate's launch has no data yet, and is held.
+    let without = Holdout { gates: vec!["new_checkout".to_owned()], ..made.clone() };
+    assert_refused(admin.update_holdout(update(without)).await, "NoData");
+    let larger = Holdout { percentage: 20.0, ..made };
     admin.update_holdout(update(larger)).await.unwrap();
 }

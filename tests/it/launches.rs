@@ -1,13 +1,13 @@
 //! Launches that are not harmful: they go on as planned, or wait for what they lack.
 
 use portcullis::transport::grpc::wire::{
-    CheckLaunchResponse, ConditionOperator, Decision, DecisionAction, DecisionKind, Event, Gate,
-    GetGateRequest, Launch, LaunchState, ListLaunchesRequest, Metric, Reason, ReasonCode, Target,
-    UpdateGateRequest, Verdict,
+    CheckLaunchResponse, ConditionOperator, Decision, DecisionAction, DecisionKind, Event, Gate, Launch,
+    LaunchState, ListLaunchesRequest, Metric, MetricKind, Reason, ReasonCode, Target, Verdict,
 };
+use tonic::Code;
 
 use crate::documents::{condition, gate, guardrail, percentage, ramp, rule, step};
-use crate::guard::{assert_refused, launch};
+use crate::guard::{assert_refused, launch, update_gate};
 use crate::server::{Server, eventually, gate_target, ms_of, wire_duration};
 use crate::visitors::{Crowd, Passes, check_gate, event, heartbeat, ids, log, passing};
 
@@ -158,14 +158,22 @@ async fn a_launch_is_held_once_events_stop_and_goes_on_when_they_come_again() {
     server.set_rollout(percentage("new_checkout", 60.0)).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_raise_is_refused_while_there_is_a_warning_and_allowed_once_it_is_gone() {
-    let server = Server::start().await;
+/// Who signed up in a launch that the guard warns of.
+struct Warned {
+    passes: Passes,
+    treated: Vec<String>,
+    untreated: Vec<String>,
+    treated_signups: usize,
+    untreated_signups: usize,
+}
+
+/// A launch with two guardrails, and evidence of harm between the hold level and the level of harm.
+async fn warned(server: &Server) -> Warned {
     server.create_metric(signup()).await;
     server.create_metric(guardrail("pages", "page_viewed")).await;
     server.create_gate(gate("new_checkout", 50.0)).await;
     let visitors = ids("visitor", 400);
-    let passes = check_gate(&server, "new_checkout", &visitors).await;
+    let passes = check_gate(server, "new_checkout", &visitors).await;
     let (treated, untreated): (Vec<String>, Vec<String>) =
         visitors.iter().cloned().partition(|visitor| passes[visitor]);
 
@@ -176,26 +184,109 @@ async fn a_raise_is_refused_while_there_is_a_warning_and_allowed_once_it_is_gone
     };
     let mut events: Vec<Event> = shares.iter().flat_map(|share| each(&treated, *share)).collect();
     events.extend(shares.iter().flat_map(|share| each(&untreated, *share)));
-    log(&server, events).await;
+    log(server, events).await;
     server.check_until_allowed(&gate_target("new_checkout")).await;
 
     // One more of the control signs up, and one more, until the evidence of harm is between both levels.
-    let (mut control, mut treatment) = (untreated.len() / 4, treated.len() / 4);
+    let (mut control, treatment) = (untreated.len() / 4, treated.len() / 4);
     let answer =
-        sign_up(&server, &untreated, &mut control, &treated, treatment, |answer| answer.e_value >= 5.0).await;
+        sign_up(server, &untreated, &mut control, &treated, treatment, |answer| answer.e_value >= 5.0).await;
     assert!(answer.e_value < 20.0, "{}", answer.e_value);
     assert_eq!(answer.decision(), DecisionKind::Hold);
     assert!(codes(&answer).contains(&ReasonCode::Warning), "{answer:?}");
+    Warned { passes, treated, untreated, treated_signups: treatment, untreated_signups: control }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raise_is_refused_while_there_is_a_warning_and_allowed_once_it_is_gone() {
+    let server = Server::start().await;
+    let mut warned = warned(&server).await;
     assert_refused(server.set_rollout(percentage("new_checkout", 60.0)).await, "Warning");
-    assert_eq!(check_gate(&server, "new_checkout", &visitors).await, passes, "a warning moves nobody");
+    let visitors: Vec<String> = warned.passes.keys().cloned().collect();
+    let now = check_gate(&server, "new_checkout", &visitors).await;
+    assert_eq!(now, warned.passes, "a warning moves nobody");
 
     // It is left only below half of the level.
-    let answer = sign_up(&server, &treated, &mut treatment, &untreated, control, |answer| {
+    let (treated, untreated) = (&warned.treated, &warned.untreated);
+    let signups = &mut warned.treated_signups;
+    let answer = sign_up(&server, treated, signups, untreated, warned.untreated_signups, |answer| {
         answer.decision() == DecisionKind::Allow
     })
     .await;
     assert!(answer.e_value < 2.5, "{}", answer.e_value);
     server.set_rollout(percentage("new_checkout", 60.0)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_is_not_shaken_off_by_ending_the_launch() {
+    let server = Server::start().await;
+    warned(&server).await;
+    assert_refused(update_gate(&server, |gate| gate.rules[0].id = "another".to_owned()).await, "Warning");
+    server.set_rollout(percentage("new_checkout", 0.0)).await.unwrap();
+    let answer = server.check(&gate_target("new_checkout")).await;
+    assert_eq!(answer.decision(), DecisionKind::Block);
+    assert_refused(server.set_rollout(percentage("new_checkout", 1.0)).await, "LatchClosed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_share_again_is_no_new_epoch() {
+    let server = Server::start().await;
+    server.create_gate(gate("new_checkout", 50.0)).await;
+    for _ in 0..3 {
+        let launch = server.set_rollout(percentage("new_checkout", 50.0)).await.unwrap().launch.unwrap();
+        assert_eq!(launch.epochs.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_that_is_off_takes_no_step_and_begins_anew_once_it_is_on() {
+    let server = Server::start().await;
+    server.create_gate(gate("new_checkout", 0.0)).await;
+    let steps = vec![step(50.0, 300, 0), step(100.0, 0, 0)];
+    let begun = server.set_rollout(ramp("new_checkout", steps)).await.unwrap().launch.unwrap();
+    update_gate(&server, |gate| gate.enabled = Some(false)).await.unwrap();
+    assert_eq!(launch(&server, &begun.id).await.state(), LaunchState::Cancelled);
+    let refused = server.set_rollout(percentage("new_checkout", 60.0)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+
+    update_gate(&server, |gate| gate.enabled = Some(true)).await.unwrap();
+    let answer = server.check(&gate_target("new_checkout")).await;
+    let launch = answer.launch.unwrap();
+    assert_ne!(launch.id, begun.id);
+    assert_eq!((launch.state(), launch.epochs[0].percentage), (LaunchState::Steady, 50.0));
+}
+
+/// The same visitors come again and again. A share of each arm does it each time they come.
+async fn come_back(server: &Server, visitors: &[String], treated_do_it: bool) {
+    let passes = check_gate(server, "new_checkout", visitors).await;
+    let does = |(number, (visitor, pass)): (usize, (&String, &bool))| {
+        ((treated_do_it || !pass) && number % 2 == 0).then(|| event(visitor, "page_viewed"))
+    };
+    log(server, passes.iter().enumerate().filter_map(does).collect()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn harm_after_a_raise_is_seen_although_everybody_has_come_before() {
+    let server = Server::start().await;
+    let views = Metric { kind: MetricKind::Count.into(), ..guardrail("views", "page_viewed") };
+    server.create_metric(views).await;
+    server.create_gate(gate("new_checkout", 0.0)).await;
+    let steps = vec![step(20.0, 0, 150), step(50.0, 3_600_000, 0), step(100.0, 0, 0)];
+    let begun = server.set_rollout(ramp("new_checkout", steps)).await.unwrap().launch.unwrap();
+    let visitors = ids("visitor", 1_500);
+    eventually("the second step is in force", async || {
+        come_back(&server, &visitors, true).await;
+        let launch = launch(&server, &begun.id).await;
+        if launch.current_step == 1 { Ok(()) } else { Err(format!("{launch:?}")) }
+    })
+    .await;
+    eventually("the launch is rolled back", async || {
+        come_back(&server, &visitors, false).await;
+        let launch = launch(&server, &begun.id).await;
+        if launch.state() == LaunchState::RolledBack { Ok(()) } else { Err(format!("{launch:?}")) }
+    })
+    .await;
+    assert!(passing(&check_gate(&server, "new_checkout", &visitors).await).is_empty());
 }
 
 /// One after the other of an arm signs up, until the guard's answer on exactly these is as wanted.
@@ -262,13 +353,6 @@ async fn launches_of(server: &Server, rule: &str) -> (usize, usize) {
     (launches.len(), launches.first().map_or(0, |launch| launch.epochs.len()))
 }
 
-async fn edit_gate(server: &Server, edit: impl FnOnce(&mut Gate)) {
-    let request = GetGateRequest { key: "new_checkout".to_owned() };
-    let mut gate = server.admin().get_gate(request).await.unwrap().into_inner().gate.unwrap();
-    edit(&mut gate);
-    server.admin().update_gate(UpdateGateRequest { gate: Some(gate) }).await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_may_let_more_units_in_is_a_launch_and_nothing_else_is() {
     let server = Server::start().await;
@@ -284,7 +368,7 @@ async fn whatever_may_let_more_units_in_is_a_launch_and_nothing_else_is() {
     server.check_until_allowed(&german).await;
 
     // A rule behind the others moves nobody.
-    edit_gate(&server, |gate| gate.rules.push(rule("rest", 50.0, Vec::new()))).await;
+    update_gate(&server, |gate| gate.rules.push(rule("rest", 50.0, Vec::new()))).await.unwrap();
     assert_eq!(
         (launches_of(&server, "german").await, launches_of(&server, "everyone").await),
         ((1, 1), (1, 1))
@@ -292,21 +376,23 @@ async fn whatever_may_let_more_units_in_is_a_launch_and_nothing_else_is() {
     assert_eq!(launches_of(&server, "rest").await, (1, 1));
 
     // A gate that is switched off lets nobody in, and on again lets everyone in again.
-    edit_gate(&server, |gate| gate.enabled = Some(false)).await;
+    update_gate(&server, |gate| gate.enabled = Some(false)).await.unwrap();
     assert_eq!(
         (launches_of(&server, "german").await, launches_of(&server, "everyone").await),
         ((1, 1), (1, 1))
     );
-    server.check_until_allowed(&german).await;
-    edit_gate(&server, |gate| gate.enabled = Some(true)).await;
+    let live = ListLaunchesRequest { live_only: true, ..ListLaunchesRequest::default() };
+    assert!(server.guard().list_launches(live).await.unwrap().into_inner().launches.is_empty());
+    update_gate(&server, |gate| gate.enabled = Some(true)).await.unwrap();
     assert_eq!(
         (launches_of(&server, "german").await, launches_of(&server, "everyone").await),
-        ((1, 2), (2, 1))
+        ((2, 1), (2, 1))
     );
+    server.check_until_allowed(&german).await;
 
     // Without the rule before it, more units reach a rule.
     server.check_until(&everyone, "the second launch is completed as well", completed).await;
     server.check_until_allowed(&Target { rule_id: "rest".to_owned(), ..everyone.clone() }).await;
-    edit_gate(&server, |gate| drop(gate.rules.remove(0))).await;
+    update_gate(&server, |gate| drop(gate.rules.remove(0))).await.unwrap();
     assert_eq!(launches_of(&server, "everyone").await, (3, 1));
 }

@@ -17,6 +17,7 @@ mod experiments;
 mod guard;
 mod launches;
 mod moments;
+mod replay;
 mod restart;
 mod server;
 mod visitors;

@@ -1,0 +1,69 @@
+//! Every decision can be made again from its record alone.
+
+use std::collections::BTreeMap;
+
+use portcullis::analysis::decision::{Compared, Decision, EpochMoments};
+use portcullis::analysis::judge::judge;
+use portcullis::analysis::measurement::{ArmMoments, Measurement};
+use portcullis::app::DATABASE_FILE;
+use portcullis::database;
+use portcullis::stats::moments::Moments;
+use portcullis::store::{DecisionQuery, Store};
+
+use crate::documents::{gate, guardrail, percentage, ramp, step};
+use crate::guard::harm;
+use crate::server::Server;
+use crate::visitors::Crowd;
+
+/// What was measured, as the verdicts of a decision tell it.
+fn measurement(decision: &Decision) -> Option<Measurement> {
+    let judgement = decision.judgement.as_ref()?;
+    let control = decision.launch.control();
+    let mut measured = Measurement {
+        as_of: judgement.as_of?,
+        watermark: judgement.watermark?,
+        units: judgement.units.clone(),
+        metrics: BTreeMap::new(),
+    };
+    for verdict in &judgement.verdicts {
+        let rows = measured.metrics.entry(verdict.metric.clone()).or_default();
+        let row = |epoch: &EpochMoments, arm: &str, pick: fn(&Compared) -> Moments| ArmMoments {
+            epoch: epoch.epoch,
+            arm: arm.to_owned(),
+            moments: pick(&epoch.within),
+            settled: pick(&epoch.settled),
+        };
+        for epoch in &verdict.epochs {
+            rows.push(row(epoch, control, |side| side.control));
+            rows.push(row(epoch, &verdict.arm, |side| side.treatment));
+        }
+    }
+    Some(measured)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_decision_can_be_made_again_from_its_record() {
+    let server = Server::start().await;
+    server.create_metric(guardrail("signup", "visited_signup")).await;
+    server.create_gate(gate("new_checkout", 0.0)).await;
+    let steps = vec![step(30.0, 0, 100), step(50.0, 3_600_000, 0)];
+    server.set_rollout(ramp("new_checkout", steps)).await.unwrap();
+    harm(&server, &mut Crowd::new("new_checkout", "visited_signup").doing(0.3, 0.5)).await;
+    server.create_gate(gate("edited", 50.0)).await;
+    server.set_rollout(percentage("edited", 20.0)).await.unwrap();
+    let folder = server.stop().await;
+
+    let pool = database::open(&folder.path().join(DATABASE_FILE)).await.unwrap();
+    let all = DecisionQuery { limit: 1_000, ..DecisionQuery::default() };
+    let recorded = Store::new(pool).decisions(&all).await.unwrap();
+    let mut replayed = 0;
+    for decision in recorded.iter().map(|recorded| &recorded.decision) {
+        let Some(judgement) = &decision.judgement else {
+            continue;
+        };
+        let again = judge(&decision.launch, measurement(decision).as_ref(), judgement.at);
+        assert_eq!(again, *judgement, "{decision:?}");
+        replayed += 1;
+    }
+    assert!(replayed >= 3, "{replayed} of {} decisions rest on a judgement", recorded.len());
+}
