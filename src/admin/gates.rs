@@ -7,10 +7,12 @@ use super::edit::{Edit, Said};
 use super::{Admin, Principal};
 use crate::analysis::decision::{DecisionAction, DecisionKind, Reason, ReasonCode};
 use crate::clock::new_id;
+use crate::domain::catalogue::Catalogue;
 use crate::domain::gate::{Gate, GateRule};
 use crate::domain::launch::{
     CONTROL, Launch, LaunchId, LaunchPlan, LaunchState, Step, TREATMENT, Target, check_steps,
 };
+use crate::domain::metric::Metric;
 use crate::domain::stored::Stored;
 use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
@@ -125,6 +127,11 @@ impl Admin {
         });
         let live = edit.catalogue().live_launch(&target).cloned();
         match live {
+            // Nothing is known of it that a new launch, with the guardrails there are by now, would lose.
+            Some(launch) if highest > rule.percentage && lacks_guardrails(edit.catalogue(), &launch) => {
+                end_launch(&mut edit, &launch, "a launch with guardrails took the place of one without");
+                begin_launch(&mut edit, gate, rule, rollout.steps, rollback.unwrap_or_default());
+            }
             Some(launch) => {
                 if first > rule.percentage {
                     edit.allow_raise(&launch, launch.needs())?;
@@ -143,6 +150,12 @@ impl Admin {
         let launch = in_force.catalogue.latest_launch(&target).map(|launch| (**launch).clone());
         Ok((stored_in(&in_force, &rollout.gate)?, launch))
     }
+}
+
+/// Whether a launch has no guardrail, although there are some by now.
+fn lacks_guardrails(catalogue: &Catalogue, launch: &Launch) -> bool {
+    let in_use = |stored: &Arc<Stored<Metric>>| !stored.archived && stored.document.is_guardrail();
+    launch.guardrails().next().is_none() && catalogue.metrics.values().any(in_use)
 }
 
 /// The target of a gate's rule.

@@ -66,6 +66,10 @@ pub fn answer_raise(
     if let Some(latch) = latch {
         return (DecisionKind::Block, vec![latch_reason(latch)]);
     }
+    if launch.guardrails().next().is_none() {
+        let reason = Reason::of_launch(ReasonCode::NoHarmShown, "no guardrail is attached to this launch");
+        return (DecisionKind::Allow, vec![reason]);
+    }
     let Some(judgement) = judgement else {
         let reason =
             Reason::of_launch(ReasonCode::NotJudged, "the guard has not looked at this launch lately");
@@ -98,9 +102,7 @@ pub fn answer_raise(
     if !reasons.is_empty() {
         return (DecisionKind::Hold, reasons);
     }
-    let reason = if guardrails().next().is_none() {
-        Reason::of_launch(ReasonCode::NoHarmShown, "no guardrail is attached to this launch")
-    } else if guardrails().all(|verdict| verdict.verdict == Verdict::Safe) {
+    let reason = if guardrails().all(|verdict| verdict.verdict == Verdict::Safe) {
         Reason::of_launch(ReasonCode::Safe, "every guardrail is shown safe")
     } else {
         let message = format!("no harm shown: e-value {}", e_value(judgement.ln_e));

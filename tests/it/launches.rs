@@ -229,6 +229,22 @@ async fn a_hold_is_not_shaken_off_by_ending_the_launch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_launch_without_guardrails_makes_room_for_one_with_them_at_its_next_raise() {
+    let server = Server::start().await;
+    server.create_gate(gate("new_checkout", 10.0)).await;
+    let raised = server.set_rollout(percentage("new_checkout", 20.0)).await.unwrap().launch.unwrap();
+    assert_eq!(raised.epochs.len(), 2, "nothing stands against a raise that no guardrail watches");
+    server.create_metric(signup()).await;
+    let lowered = server.set_rollout(percentage("new_checkout", 15.0)).await.unwrap().launch.unwrap();
+    assert_eq!((lowered.id == raised.id, lowered.metrics.len()), (true, 0));
+    let watched = server.set_rollout(percentage("new_checkout", 30.0)).await.unwrap().launch.unwrap();
+    assert_ne!(watched.id, raised.id);
+    assert!(watched.metrics.iter().any(|metric| metric.key == "signup" && metric.guardrail));
+    assert_eq!(launch(&server, &raised.id).await.state(), LaunchState::Cancelled);
+    assert_refused(server.set_rollout(percentage("new_checkout", 40.0)).await, "NoData");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_share_again_is_no_new_epoch() {
     let server = Server::start().await;
     server.create_gate(gate("new_checkout", 50.0)).await;
