@@ -241,6 +241,8 @@ async fn a_launch_without_guardrails_makes_room_for_one_with_them_at_its_next_ra
     assert_ne!(watched.id, raised.id);
     assert!(watched.metrics.iter().any(|metric| metric.key == "signup" && metric.guardrail));
     assert_eq!(launch(&server, &raised.id).await.state(), LaunchState::Cancelled);
+    let target = gate_target("new_checkout");
+    server.check_until(&target, "the guard has looked", |answer| answer.judge_time.is_some()).await;
     assert_refused(server.set_rollout(percentage("new_checkout", 40.0)).await, "NoData");
 }
 
