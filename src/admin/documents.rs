@@ -1,12 +1,14 @@
 //! What is the same for every kind of document.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::edit::Edit;
+use super::gates::regroup;
 use super::{Admin, Principal};
 use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
-use crate::domain::launch::Target;
+use crate::domain::launch::{Launch, Target};
 use crate::domain::metric::Metric;
 use crate::domain::stored::Stored;
 use crate::domain::violation::{Checks, Invalid};
@@ -47,7 +49,11 @@ impl Admin {
     /// Makes a holdout.
     pub async fn create_holdout(&self, actor: &Principal, holdout: Holdout) -> Result<Arc<Stored<Holdout>>> {
         holdout.check()?;
-        self.create(actor, "create_holdout", holdout, |edit, holdout| check_members(edit, holdout)).await
+        let prepare = |edit: &mut Edit, holdout: &Holdout| {
+            check_members(edit, holdout)?;
+            regroup_members(edit, None, Some(holdout))
+        };
+        self.create(actor, "create_holdout", holdout, prepare).await
     }
 
     /// Changes a holdout.
@@ -58,14 +64,14 @@ impl Admin {
         revision: i64,
     ) -> Result<Arc<Stored<Holdout>>> {
         holdout.check()?;
-        let edit = self.edit(actor, "update_holdout").await;
+        let mut edit = self.edit(actor, "update_holdout").await;
         let stored = edit.current::<Holdout>(&holdout.key, revision)?;
         let mut checks = Checks::default();
         check_fixed(&mut checks, "holdout.unit_type", &stored.document.unit_type, &holdout.unit_type);
         check_fixed(&mut checks, "holdout.salt", &stored.document.salt, &holdout.salt);
         checks.finish()?;
         check_members(&edit, &holdout)?;
-        refuse_release(&edit, &stored.document, Some(&holdout))?;
+        regroup_members(&mut edit, Some(&stored.document), Some(&holdout))?;
         replace(edit, holdout).await
     }
 
@@ -76,8 +82,9 @@ impl Admin {
         key: &str,
         revision: i64,
     ) -> Result<Arc<Stored<Holdout>>> {
-        let edit = self.edit(actor, "archive_holdout").await;
-        refuse_release(&edit, &edit.current::<Holdout>(key, revision)?.document, None)?;
+        let mut edit = self.edit(actor, "archive_holdout").await;
+        let stored = edit.current::<Holdout>(key, revision)?;
+        regroup_members(&mut edit, Some(&stored.document), None)?;
         archive(edit, key, revision).await
     }
 
@@ -133,19 +140,37 @@ pub(super) fn check_fixed<T: PartialEq>(checks: &mut Checks, field: &str, stored
     checks.require(stored == given, field, "can not be changed any more");
 }
 
-/// Units that a holdout lets go get the feature: that is a raise, and passes the guard.
-fn refuse_release(edit: &Edit, stored: &Holdout, given: Option<&Holdout>) -> Result<()> {
-    let still_held = |holds: fn(&Holdout) -> &[String], key: &String| {
-        given.is_some_and(|given| given.percentage >= stored.percentage && holds(given).contains(key))
+/// Units that a holdout lets go get the feature: that is a raise, and passes the guard. Launches of all members whose units
+/// are others from now on begin a new epoch.
+fn regroup_members(edit: &mut Edit, before: Option<&Holdout>, after: Option<&Holdout>) -> Result<()> {
+    let share = |holdout: Option<&Holdout>| holdout.map_or(0.0, |holdout| holdout.percentage);
+    let (was, is) = (members(before), members(after));
+    let (was_share, is_share) = (share(before), share(after));
+    was.iter()
+        .filter(|target| is_share < was_share || !is.contains(target))
+        .try_for_each(|target| edit.allow_wider(target))?;
+    #[expect(clippy::float_cmp, reason = "the same number is the same share")]
+    let same_share = was_share == is_share;
+    let moved = was.union(&is).filter(|target| !(same_share && was.contains(target) && is.contains(target)));
+    let moved: Vec<&Target> = moved.collect();
+    let concerned = |launch: &&Arc<Launch>| {
+        launch.is_live() && moved.iter().any(|target| launch.target.is_same_entity(target))
     };
-    for gate in stored.gates.iter().filter(|gate| !still_held(|holdout| &holdout.gates, gate)) {
-        edit.allow_wider(&Target::GateRule { gate: gate.clone(), rule: String::new() })?;
-    }
-    for experiment in stored.experiments.iter().filter(|key| !still_held(|holdout| &holdout.experiments, key))
-    {
-        edit.allow_wider(&Target::Experiment { experiment: experiment.clone() })?;
+    let launches: Vec<_> = edit.catalogue().launches.values().filter(concerned).cloned().collect();
+    for launch in launches {
+        regroup(edit, &launch, "a holdout of it was changed");
     }
     Ok(())
+}
+
+/// What a holdout covers.
+fn members(holdout: Option<&Holdout>) -> BTreeSet<Target> {
+    let gate = |gate: &String| Target::GateRule { gate: gate.clone(), rule: String::new() };
+    let experiment = |experiment: &String| Target::Experiment { experiment: experiment.clone() };
+    let of = |holdout: &Holdout| -> BTreeSet<Target> {
+        holdout.gates.iter().map(gate).chain(holdout.experiments.iter().map(experiment)).collect()
+    };
+    holdout.map(of).unwrap_or_default()
 }
 
 /// A holdout names only what exists.

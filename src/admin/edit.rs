@@ -100,9 +100,14 @@ impl Edit {
         self.writes.push(Write::Latch(latch));
     }
 
-    /// Refuses unless the guard allows the live launch to get more exposure now.
-    pub(super) fn allow_raise(&self, launch: &Launch, needs: Needs) -> Result<()> {
-        let judgement = self.admin.judgement(launch.id, self.now);
+    /// Refuses unless the guard allows the live launch to get more exposure now. What an experiment needs evidence for
+    /// is shipping a group; more units are how it gets there.
+    fn allow_raise(&self, launch: &Launch) -> Result<()> {
+        let needs = match launch.target {
+            Target::GateRule { .. } => launch.needs(),
+            Target::Experiment { .. } => Needs::Time,
+        };
+        let judgement = self.admin.judgement(launch, self.now);
         let latch = self.catalogue().closed_latch(&launch.target, None, self.now).map(AsRef::as_ref);
         let (kind, reasons) = answer_raise(launch, judgement.as_deref(), latch, needs);
         refuse_unless_allowed(kind, reasons)
@@ -114,7 +119,7 @@ impl Edit {
         let launches = self.catalogue().launches.values();
         launches
             .filter(|launch| launch.is_live() && launch.target.is_same_entity(target))
-            .try_for_each(|launch| self.allow_raise(launch, launch.needs()))
+            .try_for_each(|launch| self.allow_raise(launch))
     }
 
     /// Closes a latch on a launch's target, or on one arm of it.
@@ -142,7 +147,7 @@ impl Edit {
 
     /// The guard's latest judgement of a launch.
     pub(super) fn judgement(&self, launch: &Launch) -> Option<Judgement> {
-        self.admin.judgement(launch.id, self.now).map(|judgement| (*judgement).clone())
+        self.admin.judgement(launch, self.now).map(|judgement| (*judgement).clone())
     }
 
     /// Records a decision about a launch; `launch` is what it was judged as, `percentage` what is in force afterwards.

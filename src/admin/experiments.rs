@@ -167,11 +167,10 @@ fn launch_plan(edit: &Edit, experiment: &Experiment) -> LaunchPlan {
 }
 
 fn grow_allocation(edit: &mut Edit, experiment: &Experiment) -> Result<()> {
-    edit.refuse_latched(&target(&experiment.key), None)?;
+    edit.allow_wider(&target(&experiment.key))?;
     let Some(launch) = edit.catalogue().live_launch(&target(&experiment.key)).cloned() else {
         return Ok(());
     };
-    edit.allow_raise(&launch, Needs::Time)?;
     let mut changed = (*launch).clone();
     changed.begin_epoch(experiment.allocation, edit.now);
     let allocation = experiment.allocation;

@@ -7,12 +7,10 @@ use super::edit::{Edit, Said};
 use super::{Admin, Principal};
 use crate::analysis::decision::{DecisionAction, DecisionKind, Reason, ReasonCode};
 use crate::clock::new_id;
-use crate::domain::catalogue::Catalogue;
 use crate::domain::gate::{Gate, GateRule};
 use crate::domain::launch::{
-    CONTROL, Launch, LaunchId, LaunchPlan, LaunchState, Step, TREATMENT, Target, check_steps,
+    CONTROL, Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step, TREATMENT, Target, check_steps,
 };
-use crate::domain::metric::Metric;
 use crate::domain::stored::Stored;
 use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
@@ -49,7 +47,7 @@ impl Admin {
         gate.check()?;
         let begin = |edit: &mut Edit, gate: &Gate| {
             for rule in gate.rules.iter().filter(|rule| gate.enabled && rule.percentage > 0.0) {
-                begin_launch(edit, gate, rule, vec![Step::at_once(rule.percentage)], 0.0);
+                begin_launch(edit, gate, rule, vec![Step::at_once(rule.percentage)], RollbackTo::Zero);
             }
             Ok(())
         };
@@ -121,25 +119,20 @@ impl Admin {
                 return Err(Error::WrongState(message));
             }
         }
-        let rollback = rollout.rollback_to.map(|to| match to {
-            RollbackTo::Zero => 0.0,
-            RollbackTo::Previous => rule.percentage.min(first),
-        });
+        let rollback = rollout.rollback_to.unwrap_or(RollbackTo::Zero);
         let live = edit.catalogue().live_launch(&target).cloned();
+        if first > rule.percentage || (live.is_some() && highest > rule.percentage) {
+            edit.allow_wider(&target)?;
+        }
         match live {
-            // Nothing is known of it that a new launch, with the guardrails there are by now, would lose.
-            Some(launch) if highest > rule.percentage && lacks_guardrails(edit.catalogue(), &launch) => {
-                end_launch(&mut edit, &launch, "a launch with guardrails took the place of one without");
-                begin_launch(&mut edit, gate, rule, rollout.steps, rollback.unwrap_or_default());
+            // A raise by hand is a launch of its own: everyone counts afresh, with the guardrails there are by now.
+            Some(launch) if highest > rule.percentage => {
+                end_launch(&mut edit, &launch, "a new launch took its place");
+                begin_launch(&mut edit, gate, rule, rollout.steps, rollback);
             }
-            Some(launch) => {
-                if first > rule.percentage {
-                    edit.allow_raise(&launch, launch.needs())?;
-                }
-                edit_launch(&mut edit, &launch, rollout.steps, rollback);
-            }
+            Some(launch) => edit_launch(&mut edit, &launch, rollout.steps, rollout.rollback_to),
             None if highest > first || first > rule.percentage => {
-                begin_launch(&mut edit, gate, rule, rollout.steps, rollback.unwrap_or_default());
+                begin_launch(&mut edit, gate, rule, rollout.steps, rollback);
             }
             None => {}
         }
@@ -152,12 +145,6 @@ impl Admin {
     }
 }
 
-/// Whether a launch has no guardrail, although there are some by now.
-fn lacks_guardrails(catalogue: &Catalogue, launch: &Launch) -> bool {
-    let in_use = |stored: &Arc<Stored<Metric>>| !stored.archived && stored.document.is_guardrail();
-    launch.guardrails().next().is_none() && catalogue.metrics.values().any(in_use)
-}
-
 /// The target of a gate's rule.
 fn target(gate: &str, rule: &str) -> Target {
     Target::GateRule { gate: gate.to_owned(), rule: rule.to_owned() }
@@ -168,7 +155,11 @@ pub(super) fn rule_target(gate: &Gate, id: &str) -> Result<Target> {
     find_rule(gate, id).map(|rule| target(&gate.key, &rule.id))
 }
 
-fn begin_launch(edit: &mut Edit, gate: &Gate, rule: &GateRule, steps: Vec<Step>, rollback_percentage: f64) {
+fn begin_launch(edit: &mut Edit, gate: &Gate, rule: &GateRule, steps: Vec<Step>, rollback: RollbackTo) {
+    let rollback_percentage = match rollback {
+        RollbackTo::Zero => 0.0,
+        RollbackTo::Previous => rule.percentage,
+    };
     let plan = LaunchPlan {
         id: LaunchId(new_id(edit.now)),
         target: target(&gate.key, &rule.id),
@@ -184,13 +175,19 @@ fn begin_launch(edit: &mut Edit, gate: &Gate, rule: &GateRule, steps: Vec<Step>,
     edit.put_launch(launch);
 }
 
-/// A person's new steps for a launch that goes on, or its end when nobody is to get the treatment.
-fn edit_launch(edit: &mut Edit, launch: &Launch, steps: Vec<Step>, rollback_percentage: Option<f64>) {
+/// A person's lower share for a launch that goes on, or its end when nobody is to get the treatment. Where the step in
+/// force needs evidence, what takes its place does too.
+fn edit_launch(edit: &mut Edit, launch: &Launch, mut steps: Vec<Step>, rollback: Option<RollbackTo>) {
     if steps.iter().all(|step| step.percentage <= 0.0) {
         return end_launch(edit, launch, "the rollout was set to 0 percent");
     }
+    for step in steps.iter_mut().filter(|_| launch.needs() == Needs::Evidence) {
+        step.needs = Needs::Evidence;
+    }
     let mut changed = launch.clone();
-    changed.rollback_percentage = rollback_percentage.unwrap_or(launch.rollback_percentage);
+    if rollback == Some(RollbackTo::Zero) {
+        changed.rollback_percentage = 0.0;
+    }
     changed.replan(steps, edit.now);
     by_operator(edit, launch, changed.percentage(), DecisionAction::Edit, "the rollout was changed");
     edit.put_launch(changed);
@@ -280,12 +277,16 @@ fn wider_rules<'g>(stored: &Gate, given: &'g Gate) -> impl Iterator<Item = &'g G
 fn widen_rule(edit: &mut Edit, gate: &Gate, rule: &GateRule) {
     let launch = edit.catalogue().live_launch(&target(&gate.key, &rule.id)).cloned();
     if let Some(launch) = launch {
-        let mut changed = (*launch).clone();
-        changed.begin_epoch(rule.percentage, edit.now);
-        let what = "the rule's conditions or place were changed";
-        by_operator(edit, &launch, rule.percentage, DecisionAction::Edit, what);
-        edit.put_launch(changed);
+        regroup(edit, &launch, "the rule's conditions or place were changed");
     } else if rule.percentage > 0.0 {
-        begin_launch(edit, gate, rule, vec![Step::at_once(rule.percentage)], 0.0);
+        begin_launch(edit, gate, rule, vec![Step::at_once(rule.percentage)], RollbackTo::Zero);
     }
+}
+
+/// Begins a new epoch of a launch that other units reach from now on.
+pub(super) fn regroup(edit: &mut Edit, launch: &Launch, what: &str) {
+    let mut changed = launch.clone();
+    changed.regroup(edit.now);
+    by_operator(edit, launch, changed.percentage(), DecisionAction::Edit, what);
+    edit.put_launch(changed);
 }

@@ -50,6 +50,10 @@ impl Admin {
                 }
             }
             Action::Advance => {
+                // A latch may have closed since the look began.
+                if edit.refuse_latched(&launch.target, None).is_err() {
+                    return Ok(false);
+                }
                 launch.advance(edit.now);
                 set_percentage(&mut edit, &launch.target, launch.percentage())?;
                 decide(

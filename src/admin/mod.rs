@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::analysis::decision::Judgement;
 use crate::clock::Clock;
-use crate::domain::launch::LaunchId;
+use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
 use crate::live::Live;
 use crate::store::Store;
@@ -49,9 +49,11 @@ impl Admin {
         Self { store, live, clock, max_judgement_age_ms, writer: Arc::new(Mutex::new(())) }
     }
 
-    /// The guard's latest judgement of a launch, as long as it is not too old to be acted on.
-    fn judgement(&self, launch: LaunchId, now: Timestamp) -> Option<Arc<Judgement>> {
-        let judgement = self.live.judgement(launch)?;
-        (now.ms_since(judgement.at) <= self.max_judgement_age_ms).then_some(judgement)
+    /// The guard's latest judgement of a launch, as long as it is not too old to be acted on, and of the share in force.
+    fn judgement(&self, launch: &Launch, now: Timestamp) -> Option<Arc<Judgement>> {
+        let judgement = self.live.judgement(launch.id)?;
+        let fresh = now.ms_since(judgement.at) <= self.max_judgement_age_ms;
+        let of_share = launch.epoch().is_some_and(|epoch| epoch.number == judgement.epoch);
+        (fresh && of_share).then_some(judgement)
     }
 }

@@ -125,7 +125,7 @@ impl Admin {
             }
         };
         let judgement = match &launch {
-            Some(launch) if launch.is_live() => self.judgement(launch.id, now),
+            Some(launch) if launch.is_live() => self.judgement(launch, now),
             // An ended launch is not looked at any more; what was found last is on record.
             Some(launch) => {
                 let last = self.store.latest_decision(launch.id, true).await?;

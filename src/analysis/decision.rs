@@ -204,6 +204,8 @@ impl Compared {
 pub struct Judgement {
     /// When the guard looked.
     pub at: Timestamp,
+    /// Number of the epoch that was in force.
+    pub epoch: u32,
     /// Event time up to which the numbers are complete; none without numbers.
     pub as_of: Option<Timestamp>,
     /// Event time up to which data had come in; none without numbers.

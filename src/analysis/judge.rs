@@ -2,7 +2,7 @@
 
 use super::decision::{Compared, EpochMoments, Judgement, MetricVerdict, ReasonCode, Verdict};
 use super::measurement::{ArmMoments, Measurement};
-use crate::domain::launch::{Launch, PinnedMetric};
+use crate::domain::launch::{Epoch, Launch, PinnedMetric};
 use crate::domain::time::Timestamp;
 use crate::stats::combination::{Weighted, ln_adjusted, ln_weighted_sum};
 use crate::stats::e_process::{self, Evidence, MIN_EPOCH_UNITS, Test};
@@ -29,6 +29,7 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
     let ln_e = contribution(&verdicts, |_| true).unwrap_or(0.0);
     Judgement {
         at: now,
+        epoch: launch.epoch().map_or(0, |epoch| epoch.number),
         as_of: measurement.map(|found| found.as_of),
         watermark: measurement.map(|found| found.watermark),
         units: measurement.map(|found| found.units.clone()).unwrap_or_default(),
@@ -154,13 +155,13 @@ fn look(
 
 /// Whether the share in force is compared at all: by units that came in it, or by earlier ones that are settled. Old
 /// evidence says nothing of a new share.
-fn is_watched(launch: &Launch, epochs: &[EpochMoments]) -> bool {
-    let is_settled = |number: u32| {
-        let epoch = launch.epochs.iter().find(|epoch| epoch.number == number);
-        epoch.is_some_and(|epoch| launch.settled_until(epoch).is_none())
+fn is_watched(launch: &Launch, moments: &[EpochMoments]) -> bool {
+    let enough = |compared: Compared| compared.smaller() >= MIN_EPOCH_UNITS;
+    let watched = |(epoch, moments): (&Epoch, &EpochMoments)| {
+        (epoch.ended_at.is_none() && enough(moments.within))
+            || (launch.settled_until(epoch).is_none() && enough(moments.settled))
     };
-    !launch.has_both_arms()
-        || epochs.iter().any(|epoch| epoch.settled.smaller() >= MIN_EPOCH_UNITS && is_settled(epoch.epoch))
+    !launch.has_both_arms() || launch.epochs.iter().zip(moments).any(watched)
 }
 
 /// A guardrail's weight in the launch: all guardrails and arms the launch began with sum to 1.

@@ -156,6 +156,8 @@ pub struct Epoch {
     pub percentage: f64,
     /// The largest share below 100 that is planned from here on. The control above it stays control until then.
     pub ceiling: f64,
+    /// Other units reach the rule than before, so that those of earlier epochs may get something else now.
+    pub regrouped: bool,
     /// When it began.
     pub started_at: Timestamp,
     /// When it ended; none for the one in force.
@@ -354,6 +356,14 @@ impl Launch {
         }
     }
 
+    /// Ends the epoch in force and begins another with the same share, because other units are reached from now on.
+    pub fn regroup(&mut self, now: Timestamp) {
+        self.begin_epoch(self.percentage(), now);
+        if let Some(epoch) = self.epochs.last_mut() {
+            epoch.regrouped = true;
+        }
+    }
+
     /// Ends the epoch in force and begins another.
     pub fn begin_epoch(&mut self, percentage: f64, now: Timestamp) {
         let number = self.epoch().map_or(1, |epoch| epoch.number + 1);
@@ -366,16 +376,26 @@ impl Launch {
             Target::Experiment { .. } => 100.0,
         };
         self.end_epoch(now);
-        self.epochs.push(Epoch { number, percentage, ceiling, started_at: now, ended_at: None });
+        self.epochs.push(Epoch {
+            number,
+            percentage,
+            ceiling,
+            regrouped: false,
+            started_at: now,
+            ended_at: None,
+        });
     }
 
     /// Until when the settled units of an epoch, whose arm no planned step changes, have been in the arm of their first
-    /// exposure: the end of the last epoch since with a share from the epoch's own to its ceiling; none while that goes
-    /// on.
+    /// exposure: the end of the last epoch since with a share from the epoch's own to its ceiling and with the same units
+    /// reached; none while that goes on.
     #[must_use]
     pub fn settled_until(&self, epoch: &Epoch) -> Option<Timestamp> {
         let since = self.epochs.iter().skip_while(|other| other.number < epoch.number);
-        let settled = |other: &&Epoch| (epoch.percentage..=epoch.ceiling).contains(&other.percentage);
+        let settled = |other: &&Epoch| {
+            let same_units = other.number == epoch.number || !other.regrouped;
+            same_units && (epoch.percentage..=epoch.ceiling).contains(&other.percentage)
+        };
         since.take_while(settled).last().and_then(|last| last.ended_at)
     }
 

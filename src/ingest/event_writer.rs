@@ -37,7 +37,8 @@ async fn write(store: &EventStore, batches: &mut Vec<Batch>) {
                 answer(batch, Ok(own));
             }
         }
-        Err(error) if batches.len() == 1 => {
+        // What no batch can help fails all of them at once.
+        Err(error) if batches.len() == 1 || matches!(error, Error::Unavailable(_)) => {
             tracing::error!(error = error.in_full(), events = all.len(), "events were not stored");
             for batch in batches.drain(..) {
                 answer(batch, Err(not_stored()));

@@ -11,7 +11,6 @@ use crate::analysis::judge::judge;
 use crate::analysis::measurement::Measurement;
 use crate::analysis::plan::plan;
 use crate::clock::Clock;
-use crate::domain::catalogue::Catalogue;
 use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -56,11 +55,7 @@ impl Guard {
             let news = Some((watermark, guard.live.in_force().catalogue.revision));
             if news != seen || looked_at.elapsed() >= guard.tick {
                 (seen, looked_at) = (news, tokio::time::Instant::now());
-                let look = Arc::clone(&guard);
-                // In a task of its own: a look that panics must not be the last one.
-                if let Err(error) = tokio::spawn(async move { look.look(watermark).await }).await {
-                    tracing::error!(%error, "a look of the guard failed; the next one comes with the next tick");
-                }
+                look(&guard, watermark).await;
             }
             tokio::select! {
                 () = tokio::time::sleep(guard.tick.min(NEWS)) => {}
@@ -69,17 +64,14 @@ impl Guard {
         }
     }
 
-    /// One look at every live launch. A launch whose look fails does not keep the others from theirs.
-    async fn look(&self, watermark: Option<Timestamp>) {
-        let in_force = self.live.in_force();
-        for launch in in_force.catalogue.launches.values().filter(|launch| launch.is_live()) {
-            let judgement = Arc::new(self.judge(launch, watermark).await);
-            self.live.note_judgement(launch.id, &judgement);
-            if let Err(error) = self.act(&in_force.catalogue, launch, &judgement).await {
-                tracing::error!(error = error.in_full(), launch = %launch.id, "the guard could not act; it tries again at the next look");
-            }
+    /// One look at one launch.
+    async fn look_at(&self, launch: &Launch, watermark: Option<Timestamp>) {
+        let judgement = Arc::new(self.judge(launch, watermark).await);
+        self.live.note_judgement(launch.id, &judgement);
+        if let Err(error) = self.act(launch, &judgement).await {
+            let error = error.in_full();
+            tracing::error!(error, launch = %launch.id, "the guard could not act; it tries again at the next look");
         }
-        self.live.forget_ended(&self.live.in_force().catalogue);
     }
 
     async fn judge(&self, launch: &Launch, watermark: Option<Timestamp>) -> Judgement {
@@ -104,9 +96,10 @@ impl Guard {
         self.events.measure(launch, as_of, watermark).await.map(Some)
     }
 
-    async fn act(&self, catalogue: &Catalogue, launch: &Launch, judgement: &Judgement) -> Result<()> {
+    async fn act(&self, launch: &Launch, judgement: &Judgement) -> Result<()> {
         let now = self.clock.now();
-        let latch = catalogue.closed_latch(&launch.target, None, now);
+        let in_force = self.live.in_force();
+        let latch = in_force.catalogue.closed_latch(&launch.target, None, now);
         let plan = plan(launch, judgement, latch.map(AsRef::as_ref), now);
         let wrote = self.admin.carry_out(launch, judgement, &plan).await?;
         if wrote {
@@ -119,4 +112,17 @@ impl Guard {
         }
         Ok(())
     }
+}
+
+/// One look at every live launch, each in a task of its own: one that fails, or panics, does not keep the others from
+/// theirs.
+async fn look(guard: &Arc<Guard>, watermark: Option<Timestamp>) {
+    let in_force = guard.live.in_force();
+    for launch in in_force.catalogue.launches.values().filter(|launch| launch.is_live()) {
+        let (guard, launch) = (Arc::clone(guard), Arc::clone(launch));
+        if let Err(error) = tokio::spawn(async move { guard.look_at(&launch, watermark).await }).await {
+            tracing::error!(%error, "a look of the guard failed; it looks again with the next tick");
+        }
+    }
+    guard.live.forget_ended(&guard.live.in_force().catalogue);
 }

@@ -102,9 +102,10 @@ async fn a_step_waits_for_its_time_and_for_its_units() {
         assert!(decisions.iter().all(|decision| decision.action() != DecisionAction::Advance));
         assert_eq!(launch(&server, &begun.id).await.current_step, 0);
 
-        // A person may take the step all the same.
+        // A person may take the step all the same: that is a launch of its own.
         let raised = server.set_rollout(percentage("new_checkout", 75.0)).await.unwrap().launch.unwrap();
-        assert_eq!((raised.id, raised.epochs.len()), (begun.id, 2));
+        assert_eq!(launch(&server, &begun.id).await.state(), LaunchState::Cancelled);
+        assert_eq!((raised.id != begun.id, raised.state()), (true, LaunchState::Steady));
     }
 }
 
@@ -229,11 +230,11 @@ async fn a_hold_is_not_shaken_off_by_ending_the_launch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_launch_without_guardrails_makes_room_for_one_with_them_at_its_next_raise() {
+async fn a_raise_by_hand_is_a_launch_of_its_own_with_the_guardrails_there_are_by_then() {
     let server = Server::start().await;
     server.create_gate(gate("new_checkout", 10.0)).await;
+    // Nothing stands against a raise that no guardrail watches.
     let raised = server.set_rollout(percentage("new_checkout", 20.0)).await.unwrap().launch.unwrap();
-    assert_eq!(raised.epochs.len(), 2, "nothing stands against a raise that no guardrail watches");
     server.create_metric(signup()).await;
     let lowered = server.set_rollout(percentage("new_checkout", 15.0)).await.unwrap().launch.unwrap();
     assert_eq!((lowered.id == raised.id, lowered.metrics.len()), (true, 0));
@@ -244,6 +245,60 @@ async fn a_launch_without_guardrails_makes_room_for_one_with_them_at_its_next_ra
     let target = gate_target("new_checkout");
     server.check_until(&target, "the guard has looked", |answer| answer.judge_time.is_some()).await;
     assert_refused(server.set_rollout(percentage("new_checkout", 40.0)).await, "NoData");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raise_by_hand_is_watched_although_everybody_has_come_before() {
+    let server = Server::start().await;
+    let views = Metric { kind: MetricKind::Count.into(), ..guardrail("views", "page_viewed") };
+    server.create_metric(views).await;
+    server.create_gate(gate("new_checkout", 20.0)).await;
+    let visitors = ids("visitor", 1_500);
+    let target = gate_target("new_checkout");
+    eventually("the guard allows", async || {
+        come_back(&server, &visitors, true).await;
+        let answer = server.check(&target).await;
+        if answer.decision() == DecisionKind::Allow { Ok(()) } else { Err(format!("{answer:?}")) }
+    })
+    .await;
+    let raised = server.set_rollout(percentage("new_checkout", 50.0)).await.unwrap().launch.unwrap();
+    // What was judged of the share before says nothing of this one.
+    assert!(server.set_rollout(percentage("new_checkout", 60.0)).await.is_err());
+    eventually("the launch is rolled back", async || {
+        come_back(&server, &visitors, false).await;
+        let launch = launch(&server, &raised.id).await;
+        if launch.state() == LaunchState::RolledBack { Ok(()) } else { Err(format!("{launch:?}")) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_in_front_takes_units_out_of_the_comparison_and_out_of_the_control() {
+    let server = Server::start().await;
+    let views = Metric { kind: MetricKind::Count.into(), ..guardrail("views", "page_viewed") };
+    server.create_metric(views).await;
+    server.create_gate(gate("new_checkout", 50.0)).await;
+    let visitors = ids("visitor", 400);
+    let target = gate_target("new_checkout");
+    eventually("the guard allows", async || {
+        come_back(&server, &visitors, true).await;
+        let answer = server.check(&target).await;
+        if answer.decision() == DecisionKind::Allow { Ok(()) } else { Err(format!("{answer:?}")) }
+    })
+    .await;
+    update_gate(&server, |gate| gate.rules.insert(0, rule("all", 100.0, Vec::new()))).await.unwrap();
+    let behind = Target { rule_id: "everyone".to_owned(), ..target };
+    let settled = |answer: &CheckLaunchResponse| {
+        answer.verdicts.first().map(|verdict| verdict.epochs[0].control_settled.unwrap().sum)
+    };
+    let second =
+        |answer: &CheckLaunchResponse| answer.verdicts.first().is_some_and(|it| it.epochs.len() == 2);
+    let before = settled(&server.check_until(&behind, "the new epoch is looked at", second).await);
+    come_back(&server, &visitors, true).await;
+    let looked = std::cell::Cell::new(0);
+    let again = |_: &CheckLaunchResponse| looked.replace(looked.get() + 1) > 10;
+    let after = settled(&server.check_until(&behind, "the guard has looked on", again).await);
+    assert_eq!(before, after, "what the former control does now is no outcome of a control");
 }
 
 #[tokio::test(flavor = "multi_thread")]

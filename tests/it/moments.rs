@@ -188,7 +188,7 @@ async fn units_stay_in_the_epoch_of_their_first_exposure_and_their_later_doings_
     for metric in metrics() {
         server.create_metric(metric).await;
     }
-    server.create_gate(gate("gate", 20.0)).await;
+    server.create_gate(gate("gate", 60.0)).await;
     clock.advance(Duration::from_secs(5));
     let early = ids("early", 150);
     let passes = check_gate(&server, "gate", &early).await;
@@ -199,17 +199,16 @@ async fn units_stay_in_the_epoch_of_their_first_exposure_and_their_later_doings_
     log(&server, events).await;
 
     measured(&server, &clock, "gate").await;
-    server.check_until_allowed(&gate_target("gate")).await;
     clock.advance(Duration::from_secs(5));
-    let raised_at = clock.now_ms();
-    let launch = server.set_rollout(percentage("gate", 60.0)).await.unwrap().launch.unwrap();
-    assert_eq!(launch.epochs.iter().map(|epoch| epoch.percentage).collect::<Vec<_>>(), [20.0, 60.0]);
+    let lowered_at = clock.now_ms();
+    let launch = server.set_rollout(percentage("gate", 20.0)).await.unwrap().launch.unwrap();
+    assert_eq!(launch.epochs.iter().map(|epoch| epoch.percentage).collect::<Vec<_>>(), [60.0, 20.0]);
 
     // Two days later all of them come, and those who came first are no newcomers.
     clock.advance(Duration::from_hours(48));
     let passes = check_gate(&server, "gate", &[early.clone(), ids("late", 150)].concat()).await;
-    let moved = early.iter().filter(|id| passes[*id] && !visitors[*id].treated).count();
-    assert!(moved > 20, "the raise let in only {moved} of those who had come before");
+    let moved = early.iter().filter(|id| !passes[*id] && visitors[*id].treated).count();
+    assert!(moved > 20, "the change moved only {moved} of those who had come before");
     for (id, visitor) in exposed(&passes, 2, clock.now_ms()) {
         visitors.entry(id).or_insert(visitor);
     }
@@ -220,9 +219,9 @@ async fn units_stay_in_the_epoch_of_their_first_exposure_and_their_later_doings_
 
     let answer = measured(&server, &clock, "gate").await;
     let late = visitors.values().filter(|visitor| visitor.epoch == 1);
-    let cut: usize = late.map(|one| counted(one, i64::MAX).count() - counted(one, raised_at).count()).sum();
+    let cut: usize = late.map(|one| counted(one, i64::MAX).count() - counted(one, lowered_at).count()).sum();
     assert!(cut > 20, "only {cut} purchases lie after the epoch's end");
-    assert_all(&answer, &visitors, |epoch| if epoch == 1 { raised_at } else { clock.now_ms() });
+    assert_all(&answer, &visitors, |epoch| if epoch == 1 { lowered_at } else { clock.now_ms() });
 }
 
 #[tokio::test(flavor = "multi_thread")]
