@@ -109,15 +109,22 @@ pub(super) fn run(args: &AnalyzeArgs, out: &mut dyn Write) -> Result<(), Analyze
     let launch = launch(args, &treatments, metrics);
     let judgement = judge(&launch, Some(&measurement(&launch, &table)), NOW);
     let plan = plan(&launch, &judgement, None, NOW);
-    let report = Report::new(args, &table, &launch, &judgement, plan);
-    match args.format {
-        Format::Text => text::write(&report, out)?,
+    match write(args.format, &Report::new(args, &table, &launch, &judgement, plan), out) {
+        // A reader that has seen enough is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+fn write(format: Format, report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Text => text::write(report, out)?,
         Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, &report).map_err(io::Error::from)?;
+            serde_json::to_writer_pretty(&mut *out, report)?;
             writeln!(out)?;
         }
     }
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// What can be said of the flags before the table is opened.
