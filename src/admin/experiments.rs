@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::documents::{check_fixed, replace, stored_in};
+use super::documents::{archive, check_fixed, replace, stored_in};
 use super::edit::{Edit, refuse_unless_allowed};
 use super::gates::by_operator;
 use super::{Admin, Principal};
@@ -73,7 +73,7 @@ impl Admin {
         if edit.current::<Experiment>(key, revision)?.document.status == Status::Running {
             return Err(Error::WrongState(format!("experiment `{key}` is running; decide it first")));
         }
-        super::documents::archive(edit, key, revision).await
+        archive(edit, key, revision).await
     }
 
     /// Starts a draft.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::documents::{check_fixed, replace, stored_in};
+use super::documents::{archive, check_fixed, replace, stored_in};
 use super::edit::{Edit, Said};
 use super::{Admin, Principal};
 use crate::analysis::decision::{DecisionAction, DecisionKind, Reason, ReasonCode};
@@ -26,7 +26,7 @@ pub struct Rollout {
     pub field: &'static str,
     /// The steps, the first of them from now on.
     pub steps: Vec<Step>,
-    /// Where the guard falls back to; none keeps what a live launch says, and is zero for a new one.
+    /// Where the guard falls back to; none is zero for a new launch, and keeps what one that goes on has.
     pub rollback_to: Option<RollbackTo>,
     /// Refuse unless this is the gate's revision.
     pub revision: Option<i64>,
@@ -37,7 +37,7 @@ pub struct Rollout {
 pub enum RollbackTo {
     /// Nobody gets the treatment.
     Zero,
-    /// The percentage in force before the change.
+    /// The percentage in force before the launch.
     Previous,
 }
 
@@ -91,7 +91,7 @@ impl Admin {
         for rule in &stored.document.rules {
             cancel_launch(&mut edit, key, &rule.id, "the gate was archived");
         }
-        super::documents::archive(edit, key, revision).await
+        archive(edit, key, revision).await
     }
 
     /// Changes the share of units that a rule lets through. Lowering is always allowed; raising passes the guard.

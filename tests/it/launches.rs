@@ -254,22 +254,11 @@ async fn a_raise_by_hand_is_watched_although_everybody_has_come_before() {
     server.create_metric(views).await;
     server.create_gate(gate("new_checkout", 20.0)).await;
     let visitors = ids("visitor", 1_500);
-    let target = gate_target("new_checkout");
-    eventually("the guard allows", async || {
-        come_back(&server, &visitors, true).await;
-        let answer = server.check(&target).await;
-        if answer.decision() == DecisionKind::Allow { Ok(()) } else { Err(format!("{answer:?}")) }
-    })
-    .await;
+    come_until_allowed(&server, &visitors).await;
     let raised = server.set_rollout(percentage("new_checkout", 50.0)).await.unwrap().launch.unwrap();
     // What was judged of the share before says nothing of this one.
     assert!(server.set_rollout(percentage("new_checkout", 60.0)).await.is_err());
-    eventually("the launch is rolled back", async || {
-        come_back(&server, &visitors, false).await;
-        let launch = launch(&server, &raised.id).await;
-        if launch.state() == LaunchState::RolledBack { Ok(()) } else { Err(format!("{launch:?}")) }
-    })
-    .await;
+    come_until_rolled_back(&server, &visitors, &raised.id).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -279,15 +268,9 @@ async fn a_rule_in_front_takes_units_out_of_the_comparison_and_out_of_the_contro
     server.create_metric(views).await;
     server.create_gate(gate("new_checkout", 50.0)).await;
     let visitors = ids("visitor", 400);
-    let target = gate_target("new_checkout");
-    eventually("the guard allows", async || {
-        come_back(&server, &visitors, true).await;
-        let answer = server.check(&target).await;
-        if answer.decision() == DecisionKind::Allow { Ok(()) } else { Err(format!("{answer:?}")) }
-    })
-    .await;
+    come_until_allowed(&server, &visitors).await;
     update_gate(&server, |gate| gate.rules.insert(0, rule("all", 100.0, Vec::new()))).await.unwrap();
-    let behind = Target { rule_id: "everyone".to_owned(), ..target };
+    let behind = Target { rule_id: "everyone".to_owned(), ..gate_target("new_checkout") };
     let settled = |answer: &CheckLaunchResponse| {
         answer.verdicts.first().map(|verdict| verdict.epochs[0].control_settled.unwrap().sum)
     };
@@ -338,6 +321,26 @@ async fn come_back(server: &Server, visitors: &[String], treated_do_it: bool) {
     log(server, passes.iter().enumerate().filter_map(does).collect()).await;
 }
 
+/// The same visitors come, and nothing is wrong, until the guard allows more.
+async fn come_until_allowed(server: &Server, visitors: &[String]) {
+    eventually("the guard allows", async || {
+        come_back(server, visitors, true).await;
+        let answer = server.check(&gate_target("new_checkout")).await;
+        if answer.decision() == DecisionKind::Allow { Ok(()) } else { Err(format!("{answer:?}")) }
+    })
+    .await;
+}
+
+/// The same visitors come, and the treated do it no more, until the guard has turned the treatment off.
+async fn come_until_rolled_back(server: &Server, visitors: &[String], id: &str) {
+    eventually("the launch is rolled back", async || {
+        come_back(server, visitors, false).await;
+        let launch = launch(server, id).await;
+        if launch.state() == LaunchState::RolledBack { Ok(()) } else { Err(format!("{launch:?}")) }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn harm_after_a_raise_is_seen_although_everybody_has_come_before() {
     let server = Server::start().await;
@@ -353,12 +356,7 @@ async fn harm_after_a_raise_is_seen_although_everybody_has_come_before() {
         if launch.current_step == 1 { Ok(()) } else { Err(format!("{launch:?}")) }
     })
     .await;
-    eventually("the launch is rolled back", async || {
-        come_back(&server, &visitors, false).await;
-        let launch = launch(&server, &begun.id).await;
-        if launch.state() == LaunchState::RolledBack { Ok(()) } else { Err(format!("{launch:?}")) }
-    })
-    .await;
+    come_until_rolled_back(&server, &visitors, &begun.id).await;
     assert!(passing(&check_gate(&server, "new_checkout", &visitors).await).is_empty());
 }
 
