@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::edit::Edit;
-use super::gates::regroup;
 use super::{Admin, Principal};
+use crate::domain::experiment::Experiment;
 use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
 use crate::domain::launch::{Launch, Target};
 use crate::domain::metric::Metric;
 use crate::domain::stored::Stored;
-use crate::domain::violation::{Checks, Invalid};
+use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
 use crate::live::InForce;
 use crate::store::change::Kept;
@@ -158,7 +158,7 @@ fn regroup_members(edit: &mut Edit, before: Option<&Holdout>, after: Option<&Hol
     };
     let launches: Vec<_> = edit.catalogue().launches.values().filter(concerned).cloned().collect();
     for launch in launches {
-        regroup(edit, &launch, "a holdout of it was changed");
+        edit.regroup(&launch, "a holdout of it was changed");
     }
     Ok(())
 }
@@ -175,19 +175,16 @@ fn members(holdout: Option<&Holdout>) -> BTreeSet<Target> {
 
 /// A holdout names only what exists.
 fn check_members(edit: &Edit, holdout: &Holdout) -> Result<()> {
-    let catalogue = edit.catalogue();
     let mut checks = Checks::default();
-    for (index, key) in holdout.gates.iter().enumerate() {
-        let known = Gate::shelf(catalogue).contains_key(key);
-        checks.require(known, format!("holdout.gates[{index}]"), format!("there is no gate `{key}`"));
+    check_known::<Gate>(&mut checks, edit, "holdout.gates", &holdout.gates);
+    check_known::<Experiment>(&mut checks, edit, "holdout.experiments", &holdout.experiments);
+    Ok(checks.finish()?)
+}
+
+/// Notes a violation for each key of a list that names no document.
+pub(super) fn check_known<T: Kept>(checks: &mut Checks, edit: &Edit, field: &str, keys: &[String]) {
+    for (index, key) in keys.iter().enumerate() {
+        let known = T::shelf(edit.catalogue()).contains_key(key);
+        checks.require(known, format!("{field}[{index}]"), format!("there is no {} `{key}`", T::KIND));
     }
-    for (index, key) in holdout.experiments.iter().enumerate() {
-        let known = catalogue.experiments.contains_key(key);
-        checks.require(
-            known,
-            format!("holdout.experiments[{index}]"),
-            format!("there is no experiment `{key}`"),
-        );
-    }
-    checks.finish().map_err(|invalid: Invalid| Error::Invalid(invalid))
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::{Admin, Principal};
-use crate::analysis::decision::{Decision, DecisionAction, DecisionId, DecisionKind, Judgement, Reason};
+use crate::analysis::decision::{
+    Decision, DecisionAction, DecisionId, DecisionKind, Judgement, Reason, ReasonCode,
+};
 use crate::analysis::plan::{answer_raise, latch_reason};
 use crate::clock::new_id;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::latch::{Latch, LatchId};
-use crate::domain::launch::{Launch, Needs, Target};
+use crate::domain::launch::{Launch, LaunchPlan, LaunchState, Needs, Target};
 use crate::domain::stored::Stored;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -100,31 +102,66 @@ impl Edit {
         self.writes.push(Write::Latch(latch));
     }
 
-    /// Refuses unless the guard allows the live launch to get more exposure now. What an experiment needs evidence for
-    /// is shipping a group; more units are how it gets there.
-    fn allow_raise(&self, launch: &Launch) -> Result<()> {
-        let needs = match launch.target {
-            Target::GateRule { .. } => launch.needs(),
-            Target::Experiment { .. } => Needs::Time,
-        };
-        let judgement = self.admin.judgement(launch, self.now);
-        let latch = self.catalogue().closed_latch(&launch.target, None, self.now).map(AsRef::as_ref);
-        let (kind, reasons) = answer_raise(launch, judgement.as_deref(), latch, needs);
-        refuse_unless_allowed(kind, reasons)
-    }
-
     /// Refuses while a latch bears on a gate or experiment, or while the guard holds a live launch of it.
     pub(super) fn allow_wider(&self, target: &Target) -> Result<()> {
         self.refuse_latched(target, None)?;
         let launches = self.catalogue().launches.values();
-        launches
-            .filter(|launch| launch.is_live() && launch.target.is_same_entity(target))
-            .try_for_each(|launch| self.allow_raise(launch))
+        launches.filter(|launch| launch.is_live() && launch.target.is_same_entity(target)).try_for_each(
+            |launch| {
+                // What an experiment needs evidence for is shipping a group; more units are how it gets there.
+                let needs = match launch.target {
+                    Target::GateRule { .. } => launch.needs(),
+                    Target::Experiment { .. } => Needs::Time,
+                };
+                let judgement = self.admin.judgement(launch, self.now);
+                let (kind, reasons) = answer_raise(launch, judgement.as_deref(), None, needs);
+                refuse_unless_allowed(kind, reasons)
+            },
+        )
+    }
+
+    /// Changes a launch in a person's name, and records it with what the guard last knew of the launch as it was.
+    pub(super) fn change_launch(
+        &mut self,
+        launch: &Launch,
+        action: DecisionAction,
+        what: &str,
+        change: impl FnOnce(&mut Launch, Timestamp),
+    ) {
+        let mut changed = launch.clone();
+        change(&mut changed, self.now);
+        let percentage = if changed.state == LaunchState::Cancelled { 0.0 } else { changed.percentage() };
+        self.decide_by_hand(launch, percentage, action, what);
+        self.put_launch(changed);
+    }
+
+    /// Begins a new epoch of a launch that other units reach from now on.
+    pub(super) fn regroup(&mut self, launch: &Launch, what: &str) {
+        self.change_launch(launch, DecisionAction::Edit, what, Launch::regroup);
+    }
+
+    /// Begins a launch in a person's name.
+    pub(super) fn begin_launch(&mut self, plan: LaunchPlan, what: &str) {
+        let launch = Launch::begin(plan, self.now);
+        self.decide_by_hand(&launch, launch.percentage(), DecisionAction::Start, what);
+        self.put_launch(launch);
+    }
+
+    fn decide_by_hand(&mut self, launch: &Launch, percentage: f64, action: DecisionAction, what: &str) {
+        let message = format!("{what} by {}", self.actor);
+        let said = Said {
+            kind: DecisionKind::Allow,
+            action,
+            arm: None,
+            reasons: vec![Reason::of_launch(ReasonCode::Operator, message)],
+            judgement: self.judgement(launch),
+        };
+        self.decide(launch, percentage, said);
     }
 
     /// Closes a latch on a launch's target, or on one arm of it.
     pub(super) fn close_latch(&mut self, launch: &Launch, arm: Option<&str>, cause: String) {
-        self.writes.push(Write::Latch(Latch {
+        self.put_latch(Latch {
             id: LatchId(new_id(self.now)),
             target: launch.target.clone(),
             arm: arm.map(str::to_owned),
@@ -132,7 +169,7 @@ impl Edit {
             cause,
             closed_at: self.now,
             resolution: None,
-        }));
+        });
     }
 
     /// Refuses while a latch is closed that bears on the target, or on the arm of it that is to be raised.

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use super::documents::{archive, check_fixed, replace, stored_in};
+use super::documents::{archive, check_fixed, check_known, replace, stored_in};
 use super::edit::{Edit, refuse_unless_allowed};
-use super::gates::by_operator;
 use super::{Admin, Principal};
 use crate::analysis::decision::DecisionAction;
 use crate::analysis::plan::answer_raise;
 use crate::clock::new_id;
 use crate::domain::experiment::{Experiment, Status, buckets};
 use crate::domain::launch::{Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step, Target};
+use crate::domain::metric::Metric;
 use crate::domain::stored::Stored;
 use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
-use crate::store::change::Kept;
 
 /// What becomes of a running experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,10 +94,8 @@ impl Admin {
             return Err(Error::field("experiment.allocation", "must be above 0 before the start"));
         }
         experiment.status = Status::Running;
-        let launch = Launch::begin(launch_plan(&edit, &experiment), edit.now);
-        let allocation = experiment.allocation;
-        by_operator(&mut edit, &launch, allocation, DecisionAction::Start, "the experiment was started");
-        edit.put_launch(launch);
+        let plan = launch_plan(&edit, &experiment);
+        edit.begin_launch(plan, "the experiment was started");
         let changed = stored.changed(experiment, edit.now);
         edit.put(changed);
         let in_force = edit.commit().await?;
@@ -123,24 +120,21 @@ impl Admin {
         edit.current::<Experiment>(key, revision)?;
         let mut experiment = stored.document.clone();
         let launch = edit.catalogue().live_launch(&target(key)).cloned();
-        let (state, action, percentage, what) = match outcome {
+        let (state, action, what) = match outcome {
             Outcome::Ship(group) => {
                 allow_ship(&edit, &experiment, launch.as_deref(), &group)?;
                 let what = format!("group {group} was shipped");
                 experiment.status = Status::Decided { group };
-                (LaunchState::Completed, DecisionAction::Complete, experiment.allocation, what)
+                (LaunchState::Completed, DecisionAction::Complete, what)
             }
             Outcome::Abandon => {
                 experiment.status = Status::Abandoned;
                 let what = "the experiment was abandoned".to_owned();
-                (LaunchState::Cancelled, DecisionAction::Cancel, 0.0, what)
+                (LaunchState::Cancelled, DecisionAction::Cancel, what)
             }
         };
         if let Some(launch) = launch {
-            let mut ended = (*launch).clone();
-            ended.end(state, edit.now);
-            by_operator(&mut edit, &launch, percentage, action, &what);
-            edit.put_launch(ended);
+            edit.change_launch(&launch, action, &what, |ended, now| ended.end(state, now));
         }
         replace(edit, experiment).await
     }
@@ -171,11 +165,9 @@ fn grow_allocation(edit: &mut Edit, experiment: &Experiment) -> Result<()> {
     let Some(launch) = edit.catalogue().live_launch(&target(&experiment.key)).cloned() else {
         return Ok(());
     };
-    let mut changed = (*launch).clone();
-    changed.begin_epoch(experiment.allocation, edit.now);
-    let allocation = experiment.allocation;
-    by_operator(edit, &launch, allocation, DecisionAction::Edit, "the allocation was raised");
-    edit.put_launch(changed);
+    edit.change_launch(&launch, DecisionAction::Edit, "the allocation was raised", |changed, now| {
+        changed.begin_epoch(experiment.allocation, now);
+    });
     Ok(())
 }
 
@@ -190,7 +182,7 @@ fn allow_ship(edit: &Edit, experiment: &Experiment, launch: Option<&Launch>, gro
     edit.refuse_latched(&target(&experiment.key), Some(group))?;
     if experiment.stopped_groups.contains(group) {
         return Err(Error::WrongState(format!(
-            "group `{group}` was stopped by the guard and has no evidence"
+            "group `{group}` was stopped by the guard; it can be tried again in a new experiment"
         )));
     }
     let Some(launch) = launch else {
@@ -223,10 +215,7 @@ fn check_started(stored: &Experiment, given: &Experiment) -> Result<()> {
 /// Primary metrics must exist.
 fn check_metrics(edit: &Edit, experiment: &Experiment) -> Result<()> {
     let mut checks = Checks::default();
-    for (index, key) in experiment.primary_metrics.iter().enumerate() {
-        let known = crate::domain::metric::Metric::shelf(edit.catalogue()).contains_key(key);
-        let field = format!("experiment.primary_metrics[{index}]");
-        checks.require(known, field, format!("there is no metric `{key}`"));
-    }
+    let keys = &experiment.primary_metrics;
+    check_known::<Metric>(&mut checks, edit, "experiment.primary_metrics", keys);
     Ok(checks.finish()?)
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::documents::{archive, check_fixed, replace, stored_in};
-use super::edit::{Edit, Said};
+use super::edit::Edit;
 use super::{Admin, Principal};
-use crate::analysis::decision::{DecisionAction, DecisionKind, Reason, ReasonCode};
+use crate::analysis::decision::DecisionAction;
 use crate::clock::new_id;
 use crate::domain::gate::{Gate, GateRule};
 use crate::domain::launch::{
@@ -170,9 +170,7 @@ fn begin_launch(edit: &mut Edit, gate: &Gate, rule: &GateRule, steps: Vec<Step>,
         rollback_percentage,
         principal: edit.actor().to_owned(),
     };
-    let launch = Launch::begin(plan, edit.now);
-    by_operator(edit, &launch, launch.percentage(), DecisionAction::Start, "a launch began");
-    edit.put_launch(launch);
+    edit.begin_launch(plan, "a launch began");
 }
 
 /// A person's lower share for a launch that goes on, or its end when nobody is to get the treatment. Where the step in
@@ -184,13 +182,12 @@ fn edit_launch(edit: &mut Edit, launch: &Launch, mut steps: Vec<Step>, rollback:
     for step in steps.iter_mut().filter(|_| launch.needs() == Needs::Evidence) {
         step.needs = Needs::Evidence;
     }
-    let mut changed = launch.clone();
-    if rollback == Some(RollbackTo::Zero) {
-        changed.rollback_percentage = 0.0;
-    }
-    changed.replan(steps, edit.now);
-    by_operator(edit, launch, changed.percentage(), DecisionAction::Edit, "the rollout was changed");
-    edit.put_launch(changed);
+    edit.change_launch(launch, DecisionAction::Edit, "the rollout was changed", |changed, now| {
+        if rollback == Some(RollbackTo::Zero) {
+            changed.rollback_percentage = 0.0;
+        }
+        changed.replan(steps, now);
+    });
 }
 
 fn cancel_launch(edit: &mut Edit, gate: &str, rule: &str, what: &str) {
@@ -206,29 +203,9 @@ fn end_launch(edit: &mut Edit, launch: &Launch, what: &str) {
         let cause = "a person ended the launch while evidence of harm was past the hold level";
         edit.close_latch(launch, None, cause.to_owned());
     }
-    let mut changed = launch.clone();
-    changed.end(LaunchState::Cancelled, edit.now);
-    by_operator(edit, launch, 0.0, DecisionAction::Cancel, what);
-    edit.put_launch(changed);
-}
-
-/// A person's decision about a launch as it was before, with what the guard last knew of it.
-pub(super) fn by_operator(
-    edit: &mut Edit,
-    launch: &Launch,
-    percentage: f64,
-    action: DecisionAction,
-    what: &str,
-) {
-    let message = format!("{what} by {}", edit.actor());
-    let said = Said {
-        kind: DecisionKind::Allow,
-        action,
-        arm: None,
-        reasons: vec![Reason::of_launch(ReasonCode::Operator, message)],
-        judgement: edit.judgement(launch),
-    };
-    edit.decide(launch, percentage, said);
+    edit.change_launch(launch, DecisionAction::Cancel, what, |changed, now| {
+        changed.end(LaunchState::Cancelled, now);
+    });
 }
 
 fn find_rule<'g>(gate: &'g Gate, id: &str) -> Result<&'g GateRule> {
@@ -277,16 +254,8 @@ fn wider_rules<'g>(stored: &Gate, given: &'g Gate) -> impl Iterator<Item = &'g G
 fn widen_rule(edit: &mut Edit, gate: &Gate, rule: &GateRule) {
     let launch = edit.catalogue().live_launch(&target(&gate.key, &rule.id)).cloned();
     if let Some(launch) = launch {
-        regroup(edit, &launch, "the rule's conditions or place were changed");
+        edit.regroup(&launch, "the rule's conditions or place were changed");
     } else if rule.percentage > 0.0 {
         begin_launch(edit, gate, rule, vec![Step::at_once(rule.percentage)], RollbackTo::Zero);
     }
-}
-
-/// Begins a new epoch of a launch that other units reach from now on.
-pub(super) fn regroup(edit: &mut Edit, launch: &Launch, what: &str) {
-    let mut changed = launch.clone();
-    changed.regroup(edit.now);
-    by_operator(edit, launch, changed.percentage(), DecisionAction::Edit, what);
-    edit.put_launch(changed);
 }
