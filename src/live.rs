@@ -10,6 +10,8 @@ use crate::analysis::decision::Judgement;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::launch::LaunchId;
 use crate::engine::compile::compile;
+use crate::engine::form::Ruleset;
+use crate::engine::lower::lower;
 use crate::engine::snapshot::Snapshot;
 
 /// A configuration and its compiled form. They always belong together.
@@ -17,17 +19,20 @@ use crate::engine::snapshot::Snapshot;
 pub struct InForce {
     /// The documents, launches and latches.
     pub catalogue: Catalogue,
+    /// The same in the one rule form.
+    pub ruleset: Ruleset,
     /// The same, compiled.
     pub snapshot: Snapshot,
 }
 
 impl InForce {
     fn compile(catalogue: Catalogue) -> Self {
-        let snapshot = compile(&catalogue);
-        for key in snapshot.faulty() {
-            tracing::error!(key, "the document can not be compiled, and is served to nobody");
+        let ruleset = lower(&catalogue);
+        let snapshot = compile(&ruleset);
+        for (key, cause) in snapshot.faulty() {
+            tracing::error!(key, cause, "the document can not be compiled, and is served to nobody");
         }
-        Self { catalogue, snapshot }
+        Self { catalogue, ruleset, snapshot }
     }
 }
 

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::config::DynamicConfig;
 use super::experiment::Experiment;
 use super::gate::Gate;
 use super::holdout::Holdout;
 use super::latch::{Latch, LatchId};
+use super::layer::Layer;
 use super::launch::{Launch, LaunchId, PinnedMetric, Target};
 use super::metric::Metric;
+use super::segment::Segment;
 use super::stored::Stored;
 use super::time::Timestamp;
 
@@ -26,6 +29,12 @@ pub struct Catalogue {
     pub experiments: Shelf<Experiment>,
     /// Holdouts.
     pub holdouts: Shelf<Holdout>,
+    /// Segments.
+    pub segments: Shelf<Segment>,
+    /// Dynamic configs.
+    pub configs: Shelf<DynamicConfig>,
+    /// Layers.
+    pub layers: Shelf<Layer>,
     /// Metrics.
     pub metrics: Shelf<Metric>,
     /// Live launches, and the latest ended one of each target.

@@ -1,8 +1,11 @@
-//! A snapshot and a user in, a decision with its reason out.
+//! Evaluation: configuration is lowered to one rule form, compiled, and evaluated for users.
 
 pub mod bucketing;
 pub mod compile;
-pub mod condition;
+mod condition;
 pub mod evaluate;
+pub mod form;
+pub mod lower;
+pub mod nesting;
 pub mod reason;
 pub mod snapshot;

@@ -10,7 +10,7 @@ use super::wire;
 use crate::domain::condition::{Condition, Operator};
 use crate::domain::launch::{Needs, Step, Target};
 use crate::domain::time::Timestamp;
-use crate::domain::user::{Attribute, User};
+use crate::domain::user::User;
 use crate::error::{Error, Result};
 
 /// Deepest nesting of a parameter's value.
@@ -37,9 +37,13 @@ pub(super) fn user(field: &str, message: Option<wire::User>) -> Result<User> {
 pub(super) fn unchecked_user(field: &str, message: wire::User) -> Result<User> {
     let attribute = |(name, value): (String, wire::AttributeValue)| {
         let value = match value.value {
-            Some(wire::attribute_value::Value::Text(text)) => Attribute::Text(text),
-            Some(wire::attribute_value::Value::Number(number)) => Attribute::Number(number),
-            Some(wire::attribute_value::Value::Flag(flag)) => Attribute::Flag(flag),
+            Some(wire::attribute_value::Value::Text(text)) => Value::String(text),
+            Some(wire::attribute_value::Value::Number(number)) => {
+                let path = || format!("{field}.custom[{name}]");
+                let number = Number::from_f64(number);
+                Value::Number(number.ok_or_else(|| Error::field(path(), "must be a finite number"))?)
+            }
+            Some(wire::attribute_value::Value::Flag(flag)) => Value::Bool(flag),
             None => {
                 return Err(Error::field(format!("{field}.custom"), "holds an attribute without a value"));
             }
@@ -50,9 +54,9 @@ pub(super) fn unchecked_user(field: &str, message: wire::User) -> Result<User> {
         user_id: message.user_id,
         custom_ids: message.custom_ids,
         country: message.country,
-        browser: message.browser,
         app_version: message.app_version,
         custom: message.custom.into_iter().map(attribute).collect::<Result<_>>()?,
+        ..User::default()
     })
 }
 
@@ -75,35 +79,14 @@ pub(super) fn condition(field: &str, message: wire::Condition) -> Result<Conditi
             return Err(Error::field(format!("{field}.operator"), message));
         }
     };
-    Ok(Condition { attribute: message.attribute, operator, values: message.values })
+    let values = message.values.into_iter().map(Value::String).collect();
+    Ok(Condition::attribute(message.attribute, operator, values))
 }
 
 /// The conditions of a rule; `field` is the path of the list.
 pub(super) fn conditions(field: &str, messages: Vec<wire::Condition>) -> Result<Vec<Condition>> {
     let indexed = messages.into_iter().enumerate();
     indexed.map(|(index, message)| condition(&format!("{field}[{index}]"), message)).collect()
-}
-
-/// A condition as it is sent.
-pub(super) fn wire_condition(condition: &Condition) -> wire::Condition {
-    use wire::ConditionOperator as Wire;
-    let operator = match condition.operator {
-        Operator::Any => Wire::Any,
-        Operator::None => Wire::None,
-        Operator::Gt => Wire::Gt,
-        Operator::Gte => Wire::Gte,
-        Operator::Lt => Wire::Lt,
-        Operator::Lte => Wire::Lte,
-        Operator::VersionGt => Wire::VersionGt,
-        Operator::VersionGte => Wire::VersionGte,
-        Operator::VersionLt => Wire::VersionLt,
-        Operator::VersionLte => Wire::VersionLte,
-    };
-    wire::Condition {
-        attribute: condition.attribute.clone(),
-        operator: operator.into(),
-        values: condition.values.clone(),
-    }
 }
 
 /// Parameters by name.
