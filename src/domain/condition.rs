@@ -452,7 +452,7 @@ pub fn number_text(number: &serde_json::Number) -> String {
 #[must_use]
 pub fn parse_version(text: &str) -> Option<Vec<i64>> {
     let numbers = text.split('-').next()?;
-    numbers.split('.').map(|part| part.parse().ok()).collect()
+    numbers.split('.').map(|part| part.trim().parse().ok()).collect()
 }
 
 /// A regular expression, within limits on the memory it may take.
