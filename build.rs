@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Every file of the API, by its path below `proto/`.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "portcullis/v1/admin.proto",
     "portcullis/v1/evaluation.proto",
     "portcullis/v1/events.proto",
@@ -11,6 +11,7 @@ const FILES: [&str; 8] = [
     "portcullis/v1/gate.proto",
     "portcullis/v1/guard.proto",
     "portcullis/v1/holdout.proto",
+    "portcullis/v1/key.proto",
     "portcullis/v1/metric.proto",
 ];
 

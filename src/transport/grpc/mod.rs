@@ -7,6 +7,7 @@ mod documents;
 mod evaluation;
 mod events;
 mod guard;
+mod keys;
 mod records;
 mod status;
 pub mod wire;
@@ -26,6 +27,7 @@ use wire::admin_service_server::AdminServiceServer;
 use wire::evaluation_service_server::EvaluationServiceServer;
 use wire::event_service_server::EventServiceServer;
 use wire::guard_service_server::GuardServiceServer;
+use wire::key_service_server::KeyServiceServer;
 
 /// Largest request in bytes. Above the field limits, so that an oversized field is named.
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
@@ -72,11 +74,13 @@ pub async fn serve(
     let evaluation = evaluation::Evaluation { live, ingest: ingest.clone(), clock: clock.clone() };
     let events = events::Events { ingest, clock: clock.clone(), max_event_skew_ms };
     let guard = guard::Guarding { admin: admin.clone(), clock, stop: stop.clone() };
+    let keys = keys::Keys { admin: admin.clone() };
     let administration = administration::Administration { admin };
     health_reporter.set_serving::<EvaluationServiceServer<evaluation::Evaluation>>().await;
     health_reporter.set_serving::<EventServiceServer<events::Events>>().await;
     health_reporter.set_serving::<AdminServiceServer<administration::Administration>>().await;
     health_reporter.set_serving::<GuardServiceServer<guard::Guarding>>().await;
+    health_reporter.set_serving::<KeyServiceServer<keys::Keys>>().await;
     Server::builder()
         .add_service(health)
         .add_service(reflection().build_v1()?)
@@ -86,6 +90,7 @@ pub async fn serve(
         .add_service(EventServiceServer::new(events).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(AdminServiceServer::new(administration).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(GuardServiceServer::new(guard).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(KeyServiceServer::new(keys).max_decoding_message_size(MAX_REQUEST_BYTES))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
         .await?;
     Ok(())
