@@ -2,18 +2,17 @@
 
 use crate::domain::experiment::{Experiment, Group, Status};
 use crate::domain::gate::Gate;
-use crate::domain::rule::Rule;
 use crate::domain::holdout::Holdout;
 use crate::domain::metric::{
     DEFAULT_FRESHNESS_MS, DEFAULT_MIN_UNITS, DEFAULT_SHIP_MARGIN, Direction, Metric, MetricKind,
 };
+use crate::domain::rule::Rule;
 use crate::domain::stored::Stored;
 use crate::domain::user::USER_ID;
 use crate::error::{Error, Result};
 
 use super::convert::{
-    conditions, count, duration_ms, or_default, parameters, required, wire_duration,
-    wire_struct, wire_time,
+    conditions, count, duration_ms, or_default, parameters, required, wire_duration, wire_struct, wire_time,
 };
 use super::wire;
 
