@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::bucket_set::{BUCKETS, BucketSet};
 use super::condition::{Condition, check_conditions};
 use super::key::{
-    MAX_KEY_BYTES, check_document, check_hashed, check_key, check_percentage, check_salt, check_text, check_texts,
+    MAX_KEY_BYTES, check_document, check_hashed, check_key, check_percentage, check_salt, check_text,
+    check_texts,
 };
 use super::parameters::{Parameters, check_parameters, check_shape};
 use super::rule::MAX_RULES;
@@ -232,7 +233,11 @@ impl Experiment {
         for (index, each) in self.overrides.iter().take(MAX_RULES).enumerate() {
             let field = format!("experiment.overrides[{index}]");
             check_text(checks, &format!("{field}.id"), &each.id);
-            checks.require(ids.insert(&each.id), format!("{field}.id"), "must be unique within the experiment");
+            checks.require(
+                ids.insert(&each.id),
+                format!("{field}.id"),
+                "must be unique within the experiment",
+            );
             let known = self.group(&each.group).is_some();
             checks.require(known, format!("{field}.group"), "must be the name of one of the groups");
             let conditions = format!("{field}.conditions");

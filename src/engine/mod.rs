@@ -4,6 +4,7 @@ pub mod bucketing;
 pub mod compile;
 mod condition;
 pub mod evaluate;
+pub mod explain;
 pub mod form;
 pub mod lower;
 pub mod nesting;

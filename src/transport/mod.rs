@@ -1,3 +1,4 @@
-//! The edges: other programs' calls, converted and passed on.
+//! The edges: what speaks to the outside.
 
 pub mod grpc;
+pub mod http;

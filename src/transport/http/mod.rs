@@ -1,0 +1,3 @@
+//! HTTP: dialects of other systems' SDKs.
+
+pub mod statsig;
