@@ -193,7 +193,8 @@ impl Experiment {
             let field = format!("experiment.groups[{index}]");
             let fits = !group.name.is_empty() && group.name.len() <= MAX_KEY_BYTES;
             checks.require(fits, format!("{field}.name"), format!("must be 1 to {MAX_KEY_BYTES} bytes"));
-            checks.require(names.insert(&group.name), format!("{field}.name"), "must be unique");
+            let is_named_anew = names.insert(&group.name);
+            checks.require(is_named_anew, format!("{field}.name"), "must be unique");
             let share = (0.0..=100.0).contains(&group.weight) && is_whole_buckets(group.weight);
             checks.require(
                 share && buckets(group.weight) > 0,
@@ -201,7 +202,9 @@ impl Experiment {
                 format!("must be a multiple of 0.1 from 0.1 to 100, is {}", group.weight),
             );
             check_text(checks, &format!("{field}.id"), group.rule_id());
-            checks.require(ids.insert(group.rule_id()), format!("{field}.id"), "must be unique");
+            // A name that is there twice is an id that is there twice as well.
+            let has_own_id = ids.insert(group.rule_id()) || !is_named_anew;
+            checks.require(has_own_id, format!("{field}.id"), "must be unique");
             let parameters = format!("{field}.parameters");
             check_parameters(checks, &parameters, &group.parameters);
             check_shape(checks, &parameters, &group.parameters, shape, "those of the first group");
