@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 /// Every file of the API, by its path below `proto/`.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "portcullis/v1/admin.proto",
+    "portcullis/v1/condition.proto",
     "portcullis/v1/evaluation.proto",
     "portcullis/v1/events.proto",
     "portcullis/v1/experiment.proto",

@@ -8,10 +8,10 @@ use super::{Admin, Principal};
 use crate::analysis::decision::DecisionAction;
 use crate::clock::new_id;
 use crate::domain::gate::Gate;
-use crate::domain::rule::Rule;
 use crate::domain::launch::{
     CONTROL, Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step, TREATMENT, Target, check_steps,
 };
+use crate::domain::rule::Rule;
 use crate::domain::stored::Stored;
 use crate::domain::violation::Checks;
 use crate::error::{Error, Result};

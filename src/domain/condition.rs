@@ -1,6 +1,7 @@
 //! A test of something about a user, as people write it.
 
 use std::fmt;
+use std::num::{IntErrorKind, ParseIntError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -318,8 +319,12 @@ impl Condition {
         let takes_nothing = self.operator.takes() == Takes::Nothing;
         let operator = format!("{field}.operator");
         match (is_nested, takes_nothing) {
-            (true, false) => checks.require(false, operator, "must be `passes` or `fails` for gates and segments"),
-            (false, true) => checks.require(false, operator, "`passes` and `fails` are for gates and segments"),
+            (true, false) => {
+                checks.require(false, operator, "must be `passes` or `fails` for gates and segments")
+            }
+            (false, true) => {
+                checks.require(false, operator, "`passes` and `fails` are for gates and segments")
+            }
             _ => self.check_values(checks, &format!("{field}.values")),
         }
     }
@@ -340,7 +345,9 @@ impl Condition {
 
     fn check_values(&self, checks: &mut Checks, field: &str) {
         match self.operator.takes() {
-            Takes::Nothing => checks.require(self.values.is_empty(), field, "must be empty for gates and segments"),
+            Takes::Nothing => {
+                checks.require(self.values.is_empty(), field, "must be empty for gates and segments")
+            }
             Takes::Texts => self.check_texts(checks, field),
             Takes::Scalar => {
                 let fits = self.single().is_some_and(|value| !value.is_array() && !value.is_object());
@@ -357,7 +364,11 @@ impl Condition {
             Takes::Milliseconds => {
                 // Below this a reader would take it for seconds.
                 let fits = self.number().is_some_and(|ms| ms.is_finite() && ms.abs() >= 1e10);
-                checks.require(fits, field, "must be exactly one time in milliseconds since 1970, from 10000000000 on");
+                checks.require(
+                    fits,
+                    field,
+                    "must be exactly one time in milliseconds since 1970, from 10000000000 on",
+                );
             }
             Takes::Pattern => self.check_pattern(checks, field),
             Takes::List => {
@@ -376,18 +387,27 @@ impl Condition {
             let field = format!("{field}[{index}]");
             let text = scalar_text(value).unwrap_or_default();
             // An empty text would mean the missing attribute to some readers, and nothing to others.
-            checks.require(!text.is_empty(), &field, "must be a text that is not empty, a number, or yes or no");
+            checks.require(
+                !text.is_empty(),
+                &field,
+                "must be a text that is not empty, a number, or yes or no",
+            );
             check_length(checks, &field, &text, MAX_ATTRIBUTE_BYTES);
             let bucket = matches!(self.subject, Subject::Bucket(_));
             let in_range = value.as_i64().is_some_and(|bucket| (-1..BUCKETS).contains(&bucket));
-            checks.require(!bucket || in_range, field, format!("must be a bucket below {BUCKETS}, or -1 for none"));
+            checks.require(
+                !bucket || in_range,
+                field,
+                format!("must be a bucket below {BUCKETS}, or -1 for none"),
+            );
         }
     }
 
     fn check_pattern(&self, checks: &mut Checks, field: &str) {
         let pattern = self.single().and_then(Value::as_str);
         let Some(pattern) = pattern.filter(|pattern| pattern.len() <= MAX_PATTERN_BYTES) else {
-            let message = format!("must be exactly one regular expression of at most {MAX_PATTERN_BYTES} bytes");
+            let message =
+                format!("must be exactly one regular expression of at most {MAX_PATTERN_BYTES} bytes");
             return checks.require(false, field, message);
         };
         if let Err(error) = compile_pattern(pattern) {
@@ -452,7 +472,15 @@ pub fn number_text(number: &serde_json::Number) -> String {
 #[must_use]
 pub fn parse_version(text: &str) -> Option<Vec<i64>> {
     let numbers = text.split('-').next()?;
-    numbers.split('.').map(|part| part.trim().parse().ok()).collect()
+    numbers.split('.').map(|part| version_number(part.trim())).collect()
+}
+
+/// A number of a version. One that is larger than any is still a number.
+fn version_number(text: &str) -> Option<i64> {
+    text.parse().map_or_else(
+        |error: ParseIntError| (*error.kind() == IntErrorKind::PosOverflow).then_some(i64::MAX),
+        Some,
+    )
 }
 
 /// A regular expression, within limits on the memory it may take.

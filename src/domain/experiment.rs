@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::bucket_set::{BUCKETS, BucketSet};
 use super::condition::{Condition, check_conditions};
 use super::key::{
-    MAX_KEY_BYTES, check_document, check_hashed, check_key, check_percentage, check_salt, check_text, check_texts,
+    MAX_KEY_BYTES, check_document, check_hashed, check_key, check_percentage, check_salt, check_text,
+    check_texts,
 };
 use super::parameters::{Parameters, check_parameters, check_shape};
 use super::rule::MAX_RULES;
@@ -192,7 +193,8 @@ impl Experiment {
             let field = format!("experiment.groups[{index}]");
             let fits = !group.name.is_empty() && group.name.len() <= MAX_KEY_BYTES;
             checks.require(fits, format!("{field}.name"), format!("must be 1 to {MAX_KEY_BYTES} bytes"));
-            checks.require(names.insert(&group.name), format!("{field}.name"), "must be unique");
+            let is_named_anew = names.insert(&group.name);
+            checks.require(is_named_anew, format!("{field}.name"), "must be unique");
             let share = (0.0..=100.0).contains(&group.weight) && is_whole_buckets(group.weight);
             checks.require(
                 share && buckets(group.weight) > 0,
@@ -200,7 +202,9 @@ impl Experiment {
                 format!("must be a multiple of 0.1 from 0.1 to 100, is {}", group.weight),
             );
             check_text(checks, &format!("{field}.id"), group.rule_id());
-            checks.require(ids.insert(group.rule_id()), format!("{field}.id"), "must be unique");
+            // A name that is there twice is an id that is there twice as well.
+            let has_own_id = ids.insert(group.rule_id()) || !is_named_anew;
+            checks.require(has_own_id, format!("{field}.id"), "must be unique");
             let parameters = format!("{field}.parameters");
             check_parameters(checks, &parameters, &group.parameters);
             check_shape(checks, &parameters, &group.parameters, shape, "those of the first group");
@@ -229,7 +233,11 @@ impl Experiment {
         for (index, each) in self.overrides.iter().take(MAX_RULES).enumerate() {
             let field = format!("experiment.overrides[{index}]");
             check_text(checks, &format!("{field}.id"), &each.id);
-            checks.require(ids.insert(&each.id), format!("{field}.id"), "must be unique within the experiment");
+            checks.require(
+                ids.insert(&each.id),
+                format!("{field}.id"),
+                "must be unique within the experiment",
+            );
             let known = self.group(&each.group).is_some();
             checks.require(known, format!("{field}.group"), "must be the name of one of the groups");
             let conditions = format!("{field}.conditions");

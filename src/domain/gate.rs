@@ -78,7 +78,15 @@ impl Gate {
 pub(super) fn check_yes_or_no(checks: &mut Checks, kind: &str, rules: &[Rule]) {
     for (index, rule) in rules.iter().enumerate() {
         let field = format!("{kind}.rules[{index}]");
-        checks.require(rule.value.is_empty(), format!("{field}.value"), "must be empty; it is for dynamic configs");
-        checks.require(rule.group.is_none(), format!("{field}.group"), "must be empty; it is for dynamic configs");
+        checks.require(
+            rule.value.is_empty(),
+            format!("{field}.value"),
+            "must be empty; it is for dynamic configs",
+        );
+        checks.require(
+            rule.group.is_none(),
+            format!("{field}.group"),
+            "must be empty; it is for dynamic configs",
+        );
     }
 }

@@ -16,7 +16,11 @@ pub fn check_key(checks: &mut Checks, field: &str, key: &str) {
     let fits = !key.is_empty()
         && key.len() <= MAX_KEY_BYTES
         && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':'));
-    checks.require(fits, field, format!("must be 1 to {MAX_KEY_BYTES} letters, digits, `_`, `-`, `.` or `:`"));
+    checks.require(
+        fits,
+        field,
+        format!("must be 1 to {MAX_KEY_BYTES} letters, digits, `_`, `-`, `.` or `:`"),
+    );
 }
 
 /// Notes a violation unless `text` is not empty and as short as a name.

@@ -31,7 +31,13 @@ pub fn check_parameters(checks: &mut Checks, field: &str, parameters: &Parameter
 }
 
 /// Checks that parameters have the names and types of others, which `others` names.
-pub fn check_shape(checks: &mut Checks, field: &str, parameters: &Parameters, like: &Parameters, others: &str) {
+pub fn check_shape(
+    checks: &mut Checks,
+    field: &str,
+    parameters: &Parameters,
+    like: &Parameters,
+    others: &str,
+) {
     let message = format!("must have the same names and types as {others}");
     checks.require(shape(parameters) == shape(like), field, message);
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::condition::{Condition, check_conditions};
+use super::key::{
+    MAX_PROSE_BYTES, check_key, check_length, check_percentage, check_salt, check_text, check_texts,
+};
 use super::parameters::Parameters;
-use super::key::{MAX_PROSE_BYTES, check_key, check_length, check_percentage, check_salt, check_text, check_texts};
 use super::violation::Checks;
 
 /// Most rules of one entity.
@@ -75,8 +77,12 @@ impl Rule {
     /// Whether other units can meet it than `before`, whatever its percentage.
     #[must_use]
     pub fn reaches_others(&self, before: &Self) -> bool {
-        let reach = |rule: &Self| {
-            Self { name: String::new(), percentage: 0.0, value: Parameters::new(), group: None, ..rule.clone() }
+        let reach = |rule: &Self| Self {
+            name: String::new(),
+            percentage: 0.0,
+            value: Parameters::new(),
+            group: None,
+            ..rule.clone()
         };
         reach(self) != reach(before)
     }
@@ -94,6 +100,10 @@ pub fn check_rules<'r>(checks: &mut Checks, kind: &str, rules: impl ExactSizeIte
     for (index, rule) in rules.take(MAX_RULES).enumerate() {
         let field = format!("{kind}.rules[{index}]");
         rule.check(checks, &field);
-        checks.require(ids.insert(&rule.id), format!("{field}.id"), format!("must be unique within the {kind}"));
+        checks.require(
+            ids.insert(&rule.id),
+            format!("{field}.id"),
+            format!("must be unique within the {kind}"),
+        );
     }
 }

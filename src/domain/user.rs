@@ -138,7 +138,9 @@ fn check_attributes(checks: &mut Checks, field: &str, attributes: &BTreeMap<Stri
         checks.require(name.len() <= MAX_ATTRIBUTE_BYTES, &field, "has too long a name");
         let bytes = match value {
             Value::String(text) => text.len(),
-            Value::Array(_) | Value::Object(_) => serde_json::to_vec(value).map_or(usize::MAX, |json| json.len()),
+            Value::Array(_) | Value::Object(_) => {
+                serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         };
         check_bytes(checks, field, bytes);

@@ -7,7 +7,6 @@ use super::condition::{Condition, UnitRef};
 use super::form::{self, Ruleset};
 use super::nesting::nesting_faults;
 use super::snapshot::{Rule, Snapshot, Spec};
-use crate::domain::condition::{self, Operator, Subject};
 
 /// Compiles everything. An entity that cannot be compiled faults alone.
 #[must_use]
@@ -54,14 +53,9 @@ impl Compiler<'_> {
     }
 
     fn rule(&self, rule: &form::Rule) -> Result<Rule, String> {
-        let limits = (!rule.environments.is_empty()).then(|| condition::Condition {
-            subject: Subject::Environment(condition::EnvironmentField::Tier),
-            operator: Operator::Any,
-            values: rule.environments.iter().cloned().map(Into::into).collect(),
-        });
-        let conditions = limits.iter().chain(&rule.conditions).enumerate().map(|(index, condition)| {
+        let conditions = rule.all_conditions().enumerate().map(|(index, condition)| {
             let place = |name: &str| self.gates.get(name).copied();
-            Condition::compile(condition, self.ruleset, place)
+            Condition::compile(&condition, self.ruleset, place)
                 .ok_or_else(|| format!("rule `{}`: condition {} is not valid", rule.id, index + 1))
         });
         // An experiment that hands over to another would be a cycle.
@@ -76,4 +70,3 @@ impl Compiler<'_> {
         })
     }
 }
-

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::bucketing;
 use super::reason::Reason;
-use crate::domain::condition::Condition;
+use crate::domain::condition::{Condition, EnvironmentField, Operator, Subject};
 use crate::domain::launch::LaunchId;
 use crate::domain::parameters::Parameters;
 use crate::domain::time::Timestamp;
@@ -178,6 +178,16 @@ impl Rule {
             reason: Reason::Rule,
             watch: None,
         }
+    }
+
+    /// Its conditions, the one on the environment included.
+    pub fn all_conditions(&self) -> impl Iterator<Item = Condition> + '_ {
+        let limit = (!self.environments.is_empty()).then(|| Condition {
+            subject: Subject::Environment(EnvironmentField::Tier),
+            operator: Operator::Any,
+            values: self.environments.iter().cloned().map(Into::into).collect(),
+        });
+        limit.into_iter().chain(self.conditions.iter().cloned())
     }
 }
 

@@ -125,9 +125,7 @@ fn same(a: &Value, b: &Value) -> bool {
 
 /// Checks a folder, and says how many vectors it held.
 pub fn check_folder(folder: &Path) -> usize {
-    let answer = |json: &Value| {
-        json!({ "value": json["value"], "rule_id": json["rule_id"], "group_name": json["group_name"] })
-    };
+    let answer = |json: &Value| json!({ "value": json["value"], "rule_id": json["rule_id"], "group_name": json["group_name"] });
     let agreeing = check(folder, "vectors.jsonl.gz", answer);
     let divergent = check(folder, "divergent.jsonl", |json| answer(&json["results"]["py_core"]));
     agreeing + divergent

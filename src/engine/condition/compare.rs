@@ -103,9 +103,7 @@ impl Comparison {
             Operator::StrEndsWithAny => one_of(Place::End, true, false),
             Operator::StrContainsAny => one_of(Place::Anywhere, true, false),
             Operator::StrContainsNone => one_of(Place::Anywhere, true, true),
-            Operator::StrMatches => {
-                compile_pattern(condition.single()?.as_str()?).ok().map(Self::Matches)
-            }
+            Operator::StrMatches => compile_pattern(condition.single()?.as_str()?).ok().map(Self::Matches),
             Operator::Eq | Operator::Neq => {
                 let negated = condition.operator == Operator::Neq;
                 Some(Self::Equal { value: condition.single()?.clone(), negated })
@@ -118,9 +116,7 @@ impl Comparison {
             | Operator::VersionLt
             | Operator::VersionLte
             | Operator::VersionEq
-            | Operator::VersionNeq => {
-                Some(Self::Version(parse_version(&condition.text()?)?, accept()?))
-            }
+            | Operator::VersionNeq => Some(Self::Version(parse_version(&condition.text()?)?, accept()?)),
             Operator::Before | Operator::After => Some(Self::Time(condition.number()?, accept()?)),
             Operator::On => condition.number().map(Self::Day),
             Operator::InSegmentList | Operator::NotInSegmentList => {
@@ -151,9 +147,10 @@ impl Comparison {
             }
             Self::Matches(pattern) => found.text().is_some_and(|text| pattern.is_match(&text)),
             Self::Equal { value, negated } => equals(found, value) != *negated,
-            Self::Number(wanted, accept) => {
-                found.number().and_then(|number| number.partial_cmp(wanted)).is_some_and(|it| accept.accepts(it))
-            }
+            Self::Number(wanted, accept) => found
+                .number()
+                .and_then(|number| number.partial_cmp(wanted))
+                .is_some_and(|it| accept.accepts(it)),
             Self::Version(wanted, accept) => {
                 let version = found.text().and_then(|text| parse_version(&text));
                 version.is_some_and(|version| accept.accepts(compare_versions(&version, wanted)))
@@ -167,7 +164,8 @@ impl Comparison {
             }
             Self::Listed { list, negated } => {
                 let digest = found.text().map(|text| bucketing::list_digest(&text));
-                let contains = |list: &Arc<IdList>| digest.is_some_and(|digest| list.digests.contains(&digest));
+                let contains =
+                    |list: &Arc<IdList>| digest.is_some_and(|digest| list.digests.contains(&digest));
                 list.as_ref().is_some_and(contains) != *negated
             }
             Self::Array { texts, has, negated } => {

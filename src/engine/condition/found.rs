@@ -59,15 +59,17 @@ impl<'u> Found<'u> {
         }
     }
 
-    /// The time it is, in milliseconds since 1970: a number or digits of seconds or milliseconds, or a written time.
+    /// The time it is, in milliseconds since 1970: a whole number or digits of seconds or milliseconds, or a written time.
     pub(super) fn time(&self) -> Option<f64> {
-        if let Some(number) = self.number() {
-            return Some(if number.abs() < SECONDS_BELOW { number * 1_000.0 } else { number });
-        }
-        match self {
-            Self::Text(text) => written_time(text),
-            _ => None,
-        }
+        let number = match self {
+            Self::Text(text) => match text.parse::<i64>() {
+                Ok(digits) => digits as f64,
+                Err(_) => return written_time(text),
+            },
+            Self::Number(number) if number.fract() == 0.0 && number.abs() < i64::MAX as f64 => *number,
+            _ => return None,
+        };
+        Some(if number.abs() < SECONDS_BELOW { number * 1_000.0 } else { number })
     }
 }
 

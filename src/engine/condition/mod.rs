@@ -1,8 +1,10 @@
 //! Conditions parsed once, and tested against users.
 
 mod compare;
+mod country;
 mod found;
 mod subject;
+mod user_agent;
 
 use super::bucketing;
 use super::form::Ruleset;
@@ -17,7 +19,10 @@ pub(super) use subject::UnitRef;
 
 /// A condition that is parsed and ready.
 #[derive(Debug)]
-pub(super) enum Condition {
+pub(super) struct Condition(Test);
+
+#[derive(Debug)]
+enum Test {
     /// A gate, segment or holdout passes, or does not.
     Nested {
         /// Where it is among the compiled ones; none for one that is not there, which nobody passes.
@@ -44,7 +49,7 @@ impl Condition {
                 Operator::Fails => false,
                 _ => return None,
             };
-            Some(Self::Nested { spec, passes })
+            Some(Self(Test::Nested { spec, passes }))
         };
         let source = match &condition.subject {
             Subject::Gate(key) => return nested(key),
@@ -53,33 +58,45 @@ impl Condition {
                 let comparison = Comparison::compile(condition, ruleset)?;
                 let accepted = (0..BUCKETS).map(|bucket| comparison.holds(&Found::Number(bucket as f64)));
                 let unit = UnitRef::new(&draw.unit_type);
-                return Some(Self::Bucket { salt: draw.salt.clone(), unit, accepted: accepted.collect() });
+                let salt = draw.salt.clone();
+                return Some(Self(Test::Bucket { salt, unit, accepted: accepted.collect() }));
             }
             subject => Source::compile(subject)?,
         };
-        Some(Self::Compare { source, comparison: Comparison::compile(condition, ruleset)? })
+        Some(Self(Test::Compare { source, comparison: Comparison::compile(condition, ruleset)? }))
     }
 
     /// Whether it is about a gate, segment or holdout.
     pub(super) fn is_nested(&self) -> bool {
-        matches!(self, Self::Nested { .. })
+        matches!(self.0, Test::Nested { .. })
     }
 
-    /// Whether the user meets it. `nested` evaluates a gate, segment or holdout.
-    pub(super) fn holds(
+    /// The text it is compared by; none for what is missing. `nested` evaluates a gate, segment or holdout.
+    pub(super) fn found(
         &self,
         user: &User,
         now: Timestamp,
         nested: impl FnOnce(usize) -> bool,
-    ) -> bool {
-        match self {
-            Self::Nested { spec, passes } => spec.is_some_and(nested) == *passes,
-            Self::Bucket { salt, unit, accepted } => {
+    ) -> Option<String> {
+        match &self.0 {
+            Test::Nested { spec, .. } => spec.map(nested).map(|passes| passes.to_string()),
+            Test::Bucket { salt, unit, .. } => {
+                Some(bucketing::bucket(salt, unit.of(user).unwrap_or_default()).to_string())
+            }
+            Test::Compare { source, .. } => source.find(user, now).text().map(|text| text.into_owned()),
+        }
+    }
+
+    /// Whether the user meets it. `nested` evaluates a gate, segment or holdout.
+    pub(super) fn holds(&self, user: &User, now: Timestamp, nested: impl FnOnce(usize) -> bool) -> bool {
+        match &self.0 {
+            Test::Nested { spec, passes } => spec.is_some_and(nested) == *passes,
+            Test::Bucket { salt, unit, accepted } => {
                 let bucket = bucketing::bucket(salt, unit.of(user).unwrap_or_default());
                 let bucket = usize::try_from(bucket).unwrap_or(usize::MAX);
                 accepted.get(bucket).copied().unwrap_or(false)
             }
-            Self::Compare { source, comparison } => comparison.holds(&source.find(user, now)),
+            Test::Compare { source, comparison } => comparison.holds(&source.find(user, now)),
         }
     }
 }

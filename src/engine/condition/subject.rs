@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::found::Found;
+use super::{country, user_agent};
 use crate::domain::condition::{IpField, Subject, UserAgentField};
 use crate::domain::time::Timestamp;
 use crate::domain::user::{USER_ID, User};
@@ -32,7 +33,9 @@ impl UnitRef {
     pub(in crate::engine) fn of<'u>(&self, user: &'u User) -> Option<&'u str> {
         let id = match self {
             Self::UserId => Some(&user.user_id),
-            Self::Custom { name, lowered } => user.custom_ids.get(name).or_else(|| user.custom_ids.get(lowered)),
+            Self::Custom { name, lowered } => {
+                user.custom_ids.get(name).or_else(|| user.custom_ids.get(lowered))
+            }
         };
         id.map(String::as_str).filter(|id| !id.is_empty())
     }
@@ -87,10 +90,20 @@ impl Source {
     pub(super) fn find<'u>(&self, user: &'u User, now: Timestamp) -> Found<'u> {
         match self {
             Self::Unit(unit) => unit.of(user).map_or(Found::Missing, borrowed),
-            Self::Attribute(attribute) | Self::Country(attribute) => attribute.find(user),
+            Self::Attribute(attribute) => attribute.find(user),
+            Self::Country(attribute) => match attribute.find(user) {
+                Found::Missing => country::of(&user.ip).map_or(Found::Missing, borrowed),
+                found => found,
+            },
             Self::Environment if user.environment.is_empty() => Found::Missing,
             Self::Environment => borrowed(&user.environment),
-            Self::UserAgent(_, attribute) => attribute.find(user),
+            Self::UserAgent(field, attribute) => match attribute.find(user) {
+                Found::Missing => {
+                    let said = user_agent::read(&user.user_agent, *field);
+                    said.map_or(Found::Missing, |said| Found::Text(Cow::Owned(said)))
+                }
+                found => found,
+            },
             Self::Now => now.into(),
         }
     }

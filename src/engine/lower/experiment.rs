@@ -1,7 +1,7 @@
 //! Experiments.
 
-use super::gate::{closed, empty};
 use super::Context;
+use super::gate::{closed, empty};
 use crate::domain::bucket_set::BucketSet;
 use crate::domain::condition::{Condition, Draw, Operator, Subject};
 use crate::domain::experiment::{Experiment, Group, Override, Status, buckets};
@@ -53,7 +53,8 @@ impl Context<'_> {
                 let (test, segment) = parts.targeting_test(stored);
                 targeting = segment;
                 let allocation = parts.not_allocated(self.allocation_salt(experiment));
-                let in_order = if experiment.targeting_first { [test, allocation] } else { [allocation, test] };
+                let in_order =
+                    if experiment.targeting_first { [test, allocation] } else { [allocation, test] };
                 rules.extend(in_order.into_iter().flatten());
                 let mut bound = 0;
                 for group in &experiment.groups {
@@ -95,7 +96,8 @@ impl Context<'_> {
 impl Parts<'_> {
     /// What a group's units get: a delegate's value takes the place of the layer's whole value.
     fn value(&self, group: &Group) -> Parameters {
-        let mut value = if self.experiment.layer.is_some() { self.default_value.clone() } else { Parameters::new() };
+        let mut value =
+            if self.experiment.layer.is_some() { self.default_value.clone() } else { Parameters::new() };
         value.extend(group.parameters.clone());
         value
     }

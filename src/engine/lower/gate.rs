@@ -1,6 +1,6 @@
 //! Gates, segments, holdouts and dynamic configs.
 
-use super::{Context, written_rule, watch_of_share};
+use super::{Context, watch_of_share, written_rule};
 use crate::domain::condition::{Condition, Operator, Subject};
 use crate::domain::config::DynamicConfig;
 use crate::domain::gate::Gate;

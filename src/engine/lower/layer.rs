@@ -29,7 +29,11 @@ impl Context<'_> {
         let members: Vec<&Experiment> =
             experiments.filter(|experiment| experiment.layer.as_ref() == Some(&layer.key)).collect();
         let mut rules: Vec<Rule> = members.iter().flat_map(|member| overrides(layer, member)).collect();
-        rules.extend(self.holdout_rules(Member::Layer(&layer.key), &layer.unit_type, Some(&layer.parameters)));
+        rules.extend(self.holdout_rules(
+            Member::Layer(&layer.key),
+            &layer.unit_type,
+            Some(&layer.parameters),
+        ));
         rules.extend(members.iter().filter_map(|member| assignment(layer, member)));
         Spec { rules, ..spec }
     }

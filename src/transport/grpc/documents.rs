@@ -2,18 +2,18 @@
 
 use crate::domain::experiment::{Experiment, Group, Status};
 use crate::domain::gate::Gate;
-use crate::domain::rule::Rule;
 use crate::domain::holdout::Holdout;
 use crate::domain::metric::{
     DEFAULT_FRESHNESS_MS, DEFAULT_MIN_UNITS, DEFAULT_SHIP_MARGIN, Direction, Metric, MetricKind,
 };
+use crate::domain::rule::Rule;
 use crate::domain::stored::Stored;
 use crate::domain::user::USER_ID;
 use crate::error::{Error, Result};
 
+use super::condition::{conditions, wire_conditions};
 use super::convert::{
-    conditions, count, duration_ms, or_default, parameters, required, wire_duration,
-    wire_struct, wire_time,
+    count, duration_ms, or_default, parameters, required, wire_duration, wire_struct, wire_time,
 };
 use super::wire;
 
@@ -45,7 +45,7 @@ pub(super) fn wire_gate(stored: &Stored<Gate>) -> wire::Gate {
     let rule = |rule: &Rule| wire::GateRule {
         id: rule.id.clone(),
         name: rule.name.clone(),
-        conditions: Vec::new(),
+        conditions: wire_conditions(&rule.conditions),
         percentage: rule.percentage,
     };
     wire::Gate {
@@ -126,7 +126,7 @@ pub(super) fn wire_experiment(stored: &Stored<Experiment>) -> wire::Experiment {
         groups: experiment.groups.iter().map(group).collect(),
         control_group: experiment.control_group.clone(),
         allocation: Some(experiment.allocation),
-        targeting: Vec::new(),
+        targeting: wire_conditions(&experiment.targeting),
         primary_metrics: experiment.primary_metrics.clone(),
         status: status.into(),
         decided_group: decided_group.to_owned(),

@@ -2,6 +2,7 @@
 
 mod administration;
 pub mod codec;
+mod condition;
 mod convert;
 mod documents;
 mod evaluation;

@@ -149,7 +149,8 @@ impl Reader<'_> {
     }
 
     fn finish(mut self, id_lists: &BTreeMap<String, bool>) -> ReadProject {
-        self.read.id_lists = id_lists.iter().filter(|(_, is_used)| **is_used).map(|(name, _)| name.clone()).collect();
+        self.read.id_lists =
+            id_lists.iter().filter(|(_, is_used)| **is_used).map(|(name, _)| name.clone()).collect();
         self.read
     }
 
@@ -297,6 +298,8 @@ fn user_agent_field(field: Option<&str>) -> Result<UserAgentField, String> {
         Some("browser_version") => Ok(UserAgentField::BrowserVersion),
         Some("os_name") => Ok(UserAgentField::OsName),
         Some("os_version") => Ok(UserAgentField::OsVersion),
-        other => Err(format!("field: must be an operating system's or browser's name or version, is {other:?}")),
+        other => {
+            Err(format!("field: must be an operating system's or browser's name or version, is {other:?}"))
+        }
     }
 }
