@@ -214,6 +214,14 @@ impl Operator {
     }
 }
 
+impl Operator {
+    /// Whether it compares with one value, and not with a list.
+    #[must_use]
+    pub fn takes_one_value(self) -> bool {
+        !matches!(self.takes(), Takes::Nothing | Takes::Texts)
+    }
+}
+
 impl fmt::Display for Operator {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(out)

@@ -13,17 +13,12 @@ mod records;
 mod status;
 pub mod wire;
 
-use std::sync::Arc;
-
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
-use crate::admin::Admin;
-use crate::clock::Clock;
-use crate::ingest::Ingest;
-use crate::live::Live;
+use super::Services;
 use wire::admin_service_server::AdminServiceServer;
 use wire::evaluation_service_server::EvaluationServiceServer;
 use wire::event_service_server::EventServiceServer;
@@ -32,21 +27,6 @@ use wire::key_service_server::KeyServiceServer;
 
 /// Largest request in bytes. Above the field limits, so that an oversized field is named.
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
-
-/// All that the services stand on.
-#[derive(Clone, Debug)]
-pub struct Services {
-    /// What is in force.
-    pub live: Arc<Live>,
-    /// Takes events and exposures.
-    pub ingest: Ingest,
-    /// Changes and queries.
-    pub admin: Admin,
-    /// Tells the time.
-    pub clock: Clock,
-    /// How far in the future an event may lie, in milliseconds.
-    pub max_event_skew_ms: i64,
-}
 
 /// What can keep the server from serving.
 #[derive(Debug, thiserror::Error)]
