@@ -1,6 +1,7 @@
 //! Writes the one rule form as the two JSON forms that SDKs download.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -28,10 +29,10 @@ pub struct Heading {
 /// The form with lists.
 #[must_use]
 pub fn write_v1(ruleset: &Ruleset, heading: &Heading) -> ProjectV1 {
-    let write = |specs: &BTreeMap<String, std::sync::Arc<Spec>>| -> Vec<Entity<Condition>> {
-        let entity = |(name, spec): (&String, &std::sync::Arc<Spec>)| Entity {
+    let write = |specs: &BTreeMap<String, Arc<Spec>>| -> Vec<Entity<Condition>> {
+        let entity = |(name, spec): (&String, &Arc<Spec>)| Entity {
             name: Some(name.clone()),
-            ..entity(ruleset, spec, |condition| condition)
+            ..entity(spec, |condition| condition)
         };
         specs.iter().map(entity).collect()
     };
@@ -56,13 +57,13 @@ pub fn write_v1(ruleset: &Ruleset, heading: &Heading) -> ProjectV1 {
 #[must_use]
 pub fn write_v2(ruleset: &Ruleset, heading: &Heading) -> ProjectV2 {
     let mut conditions = BTreeMap::new();
-    let mut write = |specs: &BTreeMap<String, std::sync::Arc<Spec>>| -> BTreeMap<String, Entity<String>> {
+    let mut write = |specs: &BTreeMap<String, Arc<Spec>>| -> BTreeMap<String, Entity<String>> {
         let mut named = |condition| {
             let name = content_name(&condition);
             conditions.insert(name.clone(), condition);
             name
         };
-        specs.iter().map(|(name, spec)| (name.clone(), entity(ruleset, spec, &mut named))).collect()
+        specs.iter().map(|(name, spec)| (name.clone(), entity(spec, &mut named))).collect()
     };
     let (feature_gates, dynamic_configs) = (write(&ruleset.gates), write(&ruleset.configs));
     let layer_configs = write(&ruleset.layers);
@@ -98,7 +99,7 @@ fn id_lists(ruleset: &Ruleset) -> BTreeMap<String, bool> {
     ruleset.id_lists.keys().map(|name| (name.clone(), true)).collect()
 }
 
-fn entity<C>(ruleset: &Ruleset, spec: &Spec, mut place: impl FnMut(Condition) -> C) -> Entity<C> {
+fn entity<C>(spec: &Spec, mut place: impl FnMut(Condition) -> C) -> Entity<C> {
     let says_yes_or_no = spec.kind.says_yes_or_no();
     let facts = spec.experiment.as_ref();
     let layer = facts.filter(|facts| facts.layer.is_some());
@@ -112,7 +113,7 @@ fn entity<C>(ruleset: &Ruleset, spec: &Spec, mut place: impl FnMut(Condition) ->
         salt: spec.salt.clone(),
         enabled: spec.enabled,
         default_value: value(says_yes_or_no, false, &spec.default_value),
-        rules: missing.chain(rules).map(|one| rule(ruleset, one, says_yes_or_no, &mut place)).collect(),
+        rules: missing.chain(rules).map(|one| rule(one, says_yes_or_no, &mut place)).collect(),
         id_type: id_type(&spec.unit_type),
         entity: match spec.kind {
             SpecKind::Gate => "feature_gate",
@@ -143,12 +144,7 @@ fn missing_unit(spec: &Spec) -> Vec<form::Rule> {
     vec![rule(Value::Null), rule(json!(""))]
 }
 
-fn rule<C>(
-    ruleset: &Ruleset,
-    rule: &form::Rule,
-    says_yes_or_no: bool,
-    place: &mut impl FnMut(Condition) -> C,
-) -> Rule<C> {
+fn rule<C>(rule: &form::Rule, says_yes_or_no: bool, place: &mut impl FnMut(Condition) -> C) -> Rule<C> {
     let mut conditions: Vec<C> = rule.conditions.iter().map(|one| place(write_condition(one, &rule.unit_type))).collect();
     if conditions.is_empty() {
         conditions.push(place(everyone()));
@@ -162,7 +158,7 @@ fn rule<C>(
         return_value: value(says_yes_or_no, true, &rule.value),
         id_type: id_type(&rule.unit_type),
         group_name: rule.group.clone(),
-        config_delegate: rule.delegate.clone().filter(|name| ruleset.configs.contains_key(name)),
+        config_delegate: rule.delegate.clone(),
         is_experiment_group: rule.is_experiment_group.then_some(true),
     }
 }
