@@ -77,9 +77,15 @@ proptest! {
     ) {
         let (first, second, third) = (moments(&a), moments(&b), moments(&c));
         let whole = moments(&[a, b, c].concat());
-        prop_assert_eq!(first.merged(second).merged(third), whole);
-        prop_assert_eq!(first.merged(second.merged(third)), whole);
-        prop_assert_eq!(third.merged(first).merged(second), whole);
+        for merged in [
+            first.merged(second).merged(third),
+            first.merged(second.merged(third)),
+            third.merged(first).merged(second),
+        ] {
+            prop_assert_eq!((merged.n, merged.nonzero), (whole.n, whole.nonzero));
+            prop_assert!(near(merged.sum(), whole.sum()), "{merged:?} and {whole:?}");
+            prop_assert!(near(merged.centred_squares(), whole.centred_squares()), "{merged:?} and {whole:?}");
+        }
     }
 
     #[test]

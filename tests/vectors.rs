@@ -5,7 +5,7 @@ use portcullis::domain::metric::Direction;
 use portcullis::engine::bucketing;
 use portcullis::stats::combination::{Weighted, ln_adjusted, ln_weighted_sum};
 use portcullis::stats::e_process::{self, Evidence, Test, epoch_evidence};
-use portcullis::stats::moments::Moments;
+use portcullis::stats::moments::{Moments, RawSums};
 use serde_json::Value;
 
 const ENGINE_B: &str = include_str!("vectors/stats/spec_engineB.json");
@@ -32,12 +32,12 @@ fn assert_near(found: f64, expected: f64, absolute: f64, relative: f64, what: &s
 
 fn moments(arm: &Value) -> Moments {
     let (sum, sum_squares) = (number(&arm["sum"]), number(&arm["sum_squares"]));
-    Moments { n: arm["n"].as_u64().unwrap(), sum, sum_squares, nonzero: 0 }
+    RawSums { n: arm["n"].as_u64().unwrap(), sum, sum_squares, nonzero: 0 }.about(0.0)
 }
 
 /// Moments of units of which `ones` have the value 1 and the others 0.
 fn proportion(n: u64, ones: u64) -> Moments {
-    Moments { n, sum: ones as f64, sum_squares: ones as f64, nonzero: ones }
+    RawSums { n, sum: ones as f64, sum_squares: ones as f64, nonzero: ones }.about(0.0)
 }
 
 /// Evidence for harm where higher is better, on the scale of the control's mean.

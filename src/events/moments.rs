@@ -12,7 +12,7 @@ use crate::domain::metric::{Metric, MetricKind};
 use crate::domain::time::{DAY_MS, Timestamp};
 use crate::domain::user::canonical_unit_type;
 use crate::error::{Error, Result};
-use crate::stats::moments::Moments;
+use crate::stats::moments::RawSums;
 
 /// The epochs with the times until which their units are watched: within the epoch, and settled in their arm. Bound: ?1
 /// the launch, ?2 its epochs as JSON triples of number and the two times.
@@ -153,19 +153,24 @@ fn arm_units(row: &SqliteRow) -> Result<ArmUnits> {
 }
 
 fn arm_moments(row: &SqliteRow) -> Result<ArmMoments> {
-    let moments = Moments {
+    let moments = RawSums {
         n: count(row, "n")?,
         sum: finite(row, "sum")?,
         sum_squares: finite(row, "squares")?,
         nonzero: count(row, "nonzero")?,
     };
-    let settled = Moments {
+    let settled = RawSums {
         n: count(row, "settled_n")?,
         sum: finite(row, "settled_sum")?,
         sum_squares: finite(row, "settled_squares")?,
         nonzero: count(row, "settled_nonzero")?,
     };
-    Ok(ArmMoments { epoch: row.try_get("epoch")?, arm: row.try_get("arm")?, moments, settled })
+    Ok(ArmMoments {
+        epoch: row.try_get("epoch")?,
+        arm: row.try_get("arm")?,
+        moments: moments.about(0.0),
+        settled: settled.about(0.0),
+    })
 }
 
 fn count(row: &SqliteRow, column: &str) -> Result<u64> {

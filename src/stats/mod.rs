@@ -3,6 +3,8 @@
 pub mod combination;
 pub mod e_process;
 pub mod effect;
+pub mod joint_moments;
+pub mod long_sum;
 pub mod moments;
 pub mod normal;
 pub mod student;

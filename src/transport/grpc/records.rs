@@ -143,8 +143,8 @@ fn metric_verdict(verdict: &MetricVerdict) -> wire::MetricVerdict {
 fn moments(moments: &Moments) -> wire::Moments {
     wire::Moments {
         n: count(moments.n),
-        sum: moments.sum,
-        sum_squares: moments.sum_squares,
+        sum: moments.sum(),
+        sum_squares: moments.sum_squares(),
         nonzero: count(moments.nonzero),
     }
 }
