@@ -118,8 +118,9 @@ impl RatioPairMoments {
     }
 }
 
-fn sum([[a, b], [c, d]]: [[f64; 2]; 2], [[e, f], [g, h]]: [[f64; 2]; 2]) -> [[f64; 2]; 2] {
-    [[a + e, b + f], [c + g, d + h]]
+fn sum(one: [[f64; 2]; 2], other: [[f64; 2]; 2]) -> [[f64; 2]; 2] {
+    let rows = |one: [f64; 2], other: [f64; 2]| [one[0] + other[0], one[1] + other[1]];
+    [rows(one[0], other[0]), rows(one[1], other[1])]
 }
 
 #[cfg(test)]
@@ -168,7 +169,9 @@ mod tests {
             sum_squares: ROWS.iter().map(|row| row[column].powi(2)).sum(),
             nonzero: ROWS.iter().filter(|row| row[column] != 0.0).count() as u64,
         };
-        ROWS.iter().for_each(|row| added.add(row[0], row[1]));
+        for row in ROWS {
+            added.add(row[0], row[1]);
+        }
         let products = ROWS.iter().map(|row| row[0] * row[1]).sum();
         let found = PairMoments::from_sums((raw(0), 0.0), (raw(1), 0.0), products);
         let (expected, found) = (added.covariances().unwrap(), found.covariances().unwrap());
