@@ -1,10 +1,16 @@
 //! Estimates from sufficient statistics. It knows numbers, not experiments.
 
+pub mod beta;
+pub mod chi_square;
 pub mod combination;
+mod continued_fraction;
 pub mod e_process;
+pub mod covariate;
 pub mod effect;
+pub mod estimate;
 pub mod joint_moments;
 pub mod long_sum;
 pub mod moments;
 pub mod normal;
 pub mod student;
+pub mod undefined;

@@ -137,6 +137,11 @@ impl Moments {
         (self.n > 1).then(|| spread / (n - 1.0))
     }
 
+    /// What rounding took from the mean, to be added to it where means are compared; 0 without units.
+    pub(super) fn mean_rest(&self) -> f64 {
+        self.mean().map_or(0.0, |mean| self.sum.mean_above(self.n as f64, mean))
+    }
+
     /// How far the mean of `other` lies above this one; 0 where either has no units.
     pub(super) fn distance(&self, other: &Self) -> f64 {
         if self.n == 0 || other.n == 0 {
