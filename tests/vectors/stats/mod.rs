@@ -1,8 +1,11 @@
 //! The arithmetic against published results, one file of vectors a category, one module a group of categories.
 
+mod boundaries;
 mod case;
 mod engine_b;
+mod marks;
 mod multiplicity;
+mod sample_ratio_mixture;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,9 +20,13 @@ type Check = fn(&mut Case<'_>);
 
 /// How each category is checked. The name is that of its file.
 const CATEGORIES: &[(&str, Check)] = &[
+    ("confseq_boundaries", boundaries::boundary),
+    ("spec_engineA_mark", marks::stretches),
     ("spec_engineB", engine_b::mixture),
+    ("spec_engineB_threshold", engine_b::thresholds),
     ("spec_epoch_combination", engine_b::epochs),
     ("spec_multiplicity_e", multiplicity::e_values),
+    ("ssrm_sequential", sample_ratio_mixture::batches),
 ];
 
 /// Categories that are no part of what is offered: methods that were left out for those above.
