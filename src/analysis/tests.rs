@@ -18,6 +18,7 @@ use crate::domain::metric::{
 };
 use crate::domain::time::Timestamp;
 use crate::stats::moments::{Moments, RawSums};
+use crate::stats::outcome::Outcome;
 
 const HOUR_MS: i64 = 3_600_000;
 const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -30,7 +31,7 @@ fn guardrail(key: &str) -> Metric {
         description: String::new(),
         owner: String::new(),
         tags: vec![GUARDRAIL_TAG.to_owned()],
-        kind: MetricKind::Conversion,
+        kind: MetricKind::Count,
         event: key.to_owned(),
         direction: Direction::HigherIsBetter,
         margin: 0.0,
@@ -62,10 +63,14 @@ fn gate(metrics: Vec<Metric>, steps: Vec<Step>) -> Launch {
     launch(target, &[CONTROL, TREATMENT], metrics, steps)
 }
 
-/// A gate at 10 percent with one guardrail and one step after it.
+/// A gate at 50 percent with one guardrail and one step after it.
 fn ramp(needs: Needs) -> Launch {
-    let step = Step { percentage: 10.0, min_duration_ms: HOUR_MS, min_units: 500, needs };
-    gate(vec![guardrail("buys")], vec![step, Step::at_once(50.0)])
+    ramp_from(50.0, needs)
+}
+
+fn ramp_from(percentage: f64, needs: Needs) -> Launch {
+    let step = Step { percentage, min_duration_ms: HOUR_MS, min_units: 500, needs };
+    gate(vec![guardrail("buys")], vec![step, Step::at_once(80.0)])
 }
 
 const ARMS: [&str; 5] = ["control", "a", "b", "c", "d"];
@@ -86,14 +91,22 @@ fn measured(launch: &Launch, arms: &[Moments]) -> Measurement {
     let row = |(arm, moments): (&crate::domain::launch::Arm, &Moments)| ArmMoments {
         epoch: 1,
         arm: arm.name.clone(),
-        moments: *moments,
-        settled: *moments,
+        week: 0,
+        moments: Outcome::Mean(*moments),
+        settled: Outcome::Mean(*moments),
+        past: Vec::new(),
     };
     let rows: Vec<ArmMoments> = launch.arms.iter().zip(arms).map(row).collect();
-    let units = rows.iter().map(|row| ArmUnits { epoch: 1, arm: row.arm.clone(), units: row.moments.n });
+    let units = rows.iter().map(|row| ArmUnits { epoch: 1, arm: row.arm.clone(), units: row.moments.n() });
     let units = units.collect();
     let metrics = launch.metrics.iter().map(|pinned| (pinned.metric.key.clone(), rows.clone()));
-    Measurement { as_of: NOW, watermark: NOW, units, metrics: metrics.collect() }
+    unbucketed(units, metrics.collect())
+}
+
+/// What was measured by now, without times.
+fn unbucketed(units: Vec<ArmUnits>, metrics: BTreeMap<String, Vec<ArmMoments>>) -> Measurement {
+    let shares = BTreeMap::new();
+    Measurement { as_of: NOW, watermark: NOW, units, shares, kept_from: None, metrics }
 }
 
 fn look(launch: &Launch, arms: &[Moments]) -> Judgement {
@@ -120,7 +133,7 @@ fn same() -> [Moments; 2] {
 
 /// A fall by a half.
 fn harm() -> [Moments; 2] {
-    [moments(9_000, 900), moments(1_000, 40)]
+    [moments(5_000, 500), moments(5_000, 250)]
 }
 
 #[test]
@@ -170,13 +183,13 @@ fn numbers_older_than_the_metrics_freshness_are_stale_and_hold() {
 #[test]
 fn before_burn_in_there_is_no_evidence() {
     let launch = ramp(Needs::Time);
-    for treatment in [moments(99, 0), moments(100, 0)] {
-        let judgement = look(&launch, &[moments(1_000, 90), treatment]);
+    for arms in [[moments(99, 18), moments(99, 0)], [moments(100, 18), moments(100, 0)]] {
+        let judgement = look(&launch, &arms);
         assert_eq!(only(&judgement).reason, Some(ReasonCode::BurnIn));
         assert_eq!((judgement.ln_e, only(&judgement).scale), (0.0, None));
         assert_eq!(plan(&launch, &judgement, None, NOW).kind, DecisionKind::Hold);
     }
-    let through = look(&launch, &[moments(1_000, 900), moments(100, 0)]);
+    let through = look(&launch, &[moments(100, 90), moments(100, 0)]);
     assert_eq!(only(&through).verdict, Verdict::Harm, "what is expected counts, not what is seen");
 }
 
@@ -184,18 +197,19 @@ fn before_burn_in_there_is_no_evidence() {
 fn epochs_too_small_to_count_are_burn_in_even_when_together_they_are_not() {
     let mut launch = ramp(Needs::Time);
     for _ in 0..7 {
-        launch.begin_epoch(20.0, START);
+        launch.begin_epoch(50.0, START);
     }
     let row = |epoch: u32, arm: &str| ArmMoments {
         epoch,
         arm: arm.to_owned(),
-        moments: moments(20, 10),
-        settled: moments(20, 10),
+        week: 0,
+        moments: Outcome::Mean(moments(20, 10)),
+        settled: Outcome::Mean(moments(20, 10)),
+        past: Vec::new(),
     };
     let rows = (1..=8).flat_map(|epoch| [row(epoch, CONTROL), row(epoch, TREATMENT)]).collect();
     let metrics = BTreeMap::from([("buys".to_owned(), rows)]);
-    let judgement =
-        judge(&launch, Some(&Measurement { as_of: NOW, watermark: NOW, units: Vec::new(), metrics }), NOW);
+    let judgement = judge(&launch, Some(&unbucketed(Vec::new(), metrics)), NOW);
     assert_eq!(
         (only(&judgement).verdict, only(&judgement).reason),
         (Verdict::Blind, Some(ReasonCode::BurnIn))
@@ -234,7 +248,7 @@ fn harm_in_a_gate_turns_the_whole_treatment_off() {
 
 #[test]
 fn total_breakage_at_one_percent_is_harm_although_the_arm_has_no_variance() {
-    let launch = ramp(Needs::Time);
+    let launch = ramp_from(1.0, Needs::Time);
     let judgement = look(&launch, &[moments(99_000, 9_900), moments(1_000, 0)]);
     assert_eq!(only(&judgement).verdict, Verdict::Harm);
     assert_eq!(plan(&launch, &judgement, None, NOW).action, Action::RollBack);
@@ -242,7 +256,7 @@ fn total_breakage_at_one_percent_is_harm_although_the_arm_has_no_variance() {
 
 #[test]
 fn total_breakage_of_what_always_worked_is_harm_although_no_arm_has_a_variance() {
-    let launch = ramp(Needs::Time);
+    let launch = ramp_from(10.0, Needs::Time);
     let broken = decide(&launch, &[moments(9_000, 9_000), moments(1_000, 0)]);
     assert_eq!((broken.kind, broken.action), (DecisionKind::RollBack, Action::RollBack));
     let healthy = decide(&launch, &[moments(9_000, 9_000), moments(1_000, 1_000)]);
@@ -260,7 +274,7 @@ fn harm_stands_when_the_numbers_turn_stale() {
 #[test]
 fn a_metric_that_is_no_guardrail_does_not_roll_back() {
     let metric = Metric { tags: Vec::new(), ..guardrail("buys") };
-    let launch = gate(vec![metric], vec![Step::at_once(10.0), Step::at_once(50.0)]);
+    let launch = gate(vec![metric], vec![Step::at_once(50.0), Step::at_once(80.0)]);
     let judgement = look(&launch, &harm());
     assert_eq!((judgement.ln_e, only(&judgement).verdict), (0.0, Verdict::Harm));
     assert_eq!(plan(&launch, &judgement, None, NOW).action, Action::Advance);
@@ -368,7 +382,7 @@ fn the_last_step_below_everyone_stays() {
 
 #[test]
 fn at_everyone_the_launch_completes() {
-    let mut launch = gate(vec![guardrail("buys")], vec![Step::at_once(10.0), Step::at_once(100.0)]);
+    let mut launch = gate(vec![guardrail("buys")], vec![Step::at_once(50.0), Step::at_once(100.0)]);
     launch.advance(NOW);
     assert_eq!(decide(&launch, &same()).action, Action::Complete);
     assert_eq!(decide(&launch, &harm()).action, Action::RollBack, "protection comes first");
@@ -445,13 +459,15 @@ fn returning(harmed: bool) -> (Launch, Measurement) {
     let row = |arm: &str, so_far: Moments| ArmMoments {
         epoch: 1,
         arm: arm.to_owned(),
-        moments: moments(4_000, 400),
-        settled: so_far,
+        week: 0,
+        moments: Outcome::Mean(moments(4_000, 400)),
+        settled: Outcome::Mean(so_far),
+        past: Vec::new(),
     };
     let treated = if harmed { moments(4_000, 420) } else { moments(4_000, 800) };
     let rows = vec![row(CONTROL, moments(3_000, 600)), row(TREATMENT, treated)];
     let metrics = launch.metrics.iter().map(|pinned| (pinned.metric.key.clone(), rows.clone())).collect();
-    (launch, Measurement { as_of: NOW, watermark: NOW, units: Vec::new(), metrics })
+    (launch, unbucketed(Vec::new(), metrics))
 }
 
 #[test]

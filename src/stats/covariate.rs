@@ -70,8 +70,8 @@ pub fn absolute_effect(
 
 /// The adjusted difference as a share of the size of the control's outcome: (ΔY − θΔX)/|Y_C|.
 ///
-/// By the delta method over all four means, with θ taken as known: the control's outcome enters with
-/// −(Y_T − θΔX)/Y_C, the covariates with ±θ.
+/// By the delta method over all four means, with θ taken as known, at arms whose covariates agree as they do but for chance:
+/// the control's outcome enters with −Y_T/Y_C, the covariates with ±θ.
 pub fn relative_effect(
     control: &WithCovariate,
     treatment: &WithCovariate,
@@ -82,7 +82,7 @@ pub fn relative_effect(
     if base == 0.0 {
         return Err(Undefined::ControlIsZero);
     }
-    let share = 1.0 + absolute.estimate / base;
+    let share = treatment.outcome.value() / base;
     let of_control = share * share * control.outcome.variance()
         + slope * slope * control.covariate.variance()
         - 2.0 * share * slope * control.covariance;

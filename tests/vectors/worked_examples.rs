@@ -3,7 +3,9 @@
 use portcullis::domain::metric::Direction;
 use portcullis::stats::combination::{Weighted, ln_adjusted, ln_weighted_sum};
 use portcullis::stats::e_process::{self, Evidence, Test, epoch_evidence};
-use portcullis::stats::moments::{Moments, RawSums};
+use portcullis::stats::marks::{Bets, Marks};
+use portcullis::stats::moments::RawSums;
+use portcullis::stats::outcome::{Outcome, Undefined};
 
 fn assert_near(found: f64, expected: f64, absolute: f64, relative: f64, what: &str) {
     let reach = absolute + relative * expected.abs();
@@ -11,13 +13,13 @@ fn assert_near(found: f64, expected: f64, absolute: f64, relative: f64, what: &s
 }
 
 /// Moments of units of which `ones` have the value 1 and the others 0.
-fn proportion(n: u64, ones: u64) -> Moments {
-    RawSums { n, sum: ones as f64, sum_squares: ones as f64, nonzero: ones }.about(0.0)
+fn proportion(n: u64, ones: u64) -> Outcome {
+    Outcome::Mean(RawSums { n, sum: ones as f64, sum_squares: ones as f64, nonzero: ones }.about(0.0))
 }
 
 /// Evidence for harm where higher is better, on the scale of the control's mean.
-fn fall(control: Moments, treatment: Moments, margin: f64) -> Evidence {
-    let scale = control.mean().unwrap();
+fn fall(control: Outcome, treatment: Outcome, margin: f64) -> Evidence {
+    let scale = control.counted().mean().unwrap();
     epoch_evidence(&control, &treatment, Direction::HigherIsBetter, Test::Harm(margin), scale).unwrap()
 }
 
@@ -59,9 +61,10 @@ fn a_total_loss_at_one_percent_is_harm_by_the_spread_of_both_arms() {
 fn a_total_loss_of_twenty_units_is_no_evidence_yet() {
     let (control, treatment) = (proportion(99_000, 9_900), proportion(20, 0));
     let found = epoch_evidence(&control, &treatment, Direction::HigherIsBetter, Test::Harm(0.0), 0.1);
-    assert_eq!(found, None);
+    assert_eq!(found, Err(Undefined::TooFewUnits));
     // Even if it counted, it would say little.
-    let variance = control.variance().unwrap() * 98_999.0 / 99_018.0 * (1.0 / 20.0 + 1.0 / 99_000.0);
+    let variance =
+        control.counted().variance().unwrap() * 98_999.0 / 99_018.0 * (1.0 / 20.0 + 1.0 / 99_000.0);
     let evidence = Evidence { score: 0.1 * 0.1 / variance, information: 0.1 * 0.1 / variance };
     assert_near(z(evidence), 1.49, 5e-3, 0.0, "z");
     assert_near(e_process::ln_e(evidence).exp(), 1.38, 5e-3, 0.0, "e-value");
@@ -76,4 +79,32 @@ fn one_guardrail_of_ten_can_carry_a_rollback() {
     parts[0].ln_e = 100_f64.ln();
     assert_near(ln_weighted_sum(&parts).exp(), 20.08, 0.0, 1e-12, "launch");
     assert_near(ln_adjusted(&parts)[0].exp(), 20.08, 0.0, 1e-12, "culprit");
+}
+
+/// The e-value of marks in one stretch.
+fn marked(share: f64, treated: u64, control: u64, direction: Direction, margin: f64) -> f64 {
+    Bets::on(&Marks { share, treated, control }, direction, margin).ln_e().exp()
+}
+
+#[test]
+fn a_few_crashes_at_one_percent_are_harm() {
+    let crashes = |treated, control| marked(0.01, treated, control, Direction::LowerIsBetter, 0.0);
+    assert_near(crashes(2, 0).ln(), 5.99, 5e-3, 0.0, "two of two, ln e");
+    assert_near(crashes(2, 0), 399.0, 0.5, 0.0, "two of two");
+    assert_near(crashes(3, 2), 5_050.0, 5.0, 0.0, "three of five");
+}
+
+#[test]
+fn crashes_at_even_shares_take_more_of_them() {
+    let crashes = |treated, control, margin| marked(0.5, treated, control, Direction::LowerIsBetter, margin);
+    assert_near(crashes(8, 0, 0.0), 82.0, 0.5, 0.0, "eight of eight");
+    assert_near(crashes(20, 5, 0.0), 38.0, 0.5, 0.0, "twenty of twenty-five");
+    assert_near(crashes(20, 5, 0.1), 20.4, 0.05, 0.0, "twenty of twenty-five beyond a tenth more");
+}
+
+#[test]
+fn fewer_conversions_are_seen_in_their_marks() {
+    let conversions = |margin| marked(0.5, 1_700, 2_000, Direction::HigherIsBetter, margin);
+    assert_near(conversions(0.0), 24_100.0, 50.0, 0.0, "any fall");
+    assert_near(conversions(0.05), 37.0, 0.5, 0.0, "a fall beyond a twentieth");
 }

@@ -1,7 +1,9 @@
 //! The mixture on score and information, against direct evaluation in sixty digits.
 
 use portcullis::domain::metric::Direction;
+use portcullis::stats::anytime::threshold;
 use portcullis::stats::e_process::{self, Evidence, Test, epoch_evidence};
+use portcullis::stats::outcome::Outcome;
 use serde_json::Value;
 
 use super::case::{Case, moments, number};
@@ -12,7 +14,8 @@ pub(super) fn mixture(case: &mut Case<'_>) {
         "lower_is_better" => Direction::LowerIsBetter,
         _ => Direction::HigherIsBetter,
     };
-    let (control, treatment) = (moments(&case.input["control"]), moments(&case.input["treatment"]));
+    let of_arm = |arm: &str| Outcome::Mean(moments(&case.input[arm]));
+    let (control, treatment) = (of_arm("control"), of_arm("treatment"));
     let scale = case.number("unit_U");
     let test = Test::Harm(case.number("margin_relative"));
     let found = epoch_evidence(&control, &treatment, direction, test, scale).unwrap();
@@ -38,4 +41,12 @@ pub(super) fn epochs(case: &mut Case<'_>) {
     case.near("combined_z", found.score / found.information.sqrt());
     case.near("combined_rel_effect", -found.score / found.information);
     case.near("log_e", e_process::ln_e(found));
+}
+
+/// The threshold in standard errors at a variance of the relative effect.
+pub(super) fn thresholds(case: &mut Case<'_>) {
+    let variance = case.number("relative_variance_V");
+    let found = threshold(case.number("alpha"), 1.0 / variance).unwrap();
+    case.near("z_threshold", found);
+    case.near("upper_bound_at_zero_effect", found * variance.sqrt());
 }
