@@ -58,7 +58,7 @@ fn ruleset(path: &Path) -> Ruleset {
 }
 
 /// The same, compiled.
-pub fn snapshot(path: &Path) -> Snapshot {
+fn snapshot(path: &Path) -> Snapshot {
     let snapshot = compile(&ruleset(path));
     assert_eq!(snapshot.faulty().next(), None, "{}", path.display());
     snapshot

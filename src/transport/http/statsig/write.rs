@@ -6,14 +6,16 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::dialect::{Condition, Entity, ProjectV1, ProjectV2, Rule, USER_ID_TYPE};
-use super::names::djb2;
+use super::names::{NameHash, djb2};
 use crate::domain::condition::{self, Draw, EnvironmentField, IpField, Operator, Subject, TimeField, UserAgentField};
 use crate::domain::parameters::Parameters;
 use crate::domain::time::Timestamp;
 use crate::domain::user::USER_ID;
-use crate::engine::bucketing;
 use crate::engine::evaluate::MISSING_UNIT_RULE;
 use crate::engine::form::{self, Ruleset, Spec, SpecKind, segment_name};
+
+/// Enough of a hash that no two conditions ever share it.
+const CONDITION_NAME_BYTES: usize = 24;
 
 /// What is told along with the rules.
 #[derive(Clone, Debug)]
@@ -84,8 +86,9 @@ pub fn write_v2(ruleset: &Ruleset, heading: &Heading) -> ProjectV2 {
 
 /// The same condition has the same name, and another has another.
 fn content_name(condition: &Condition) -> String {
-    let json = json!(condition).to_string();
-    format!("{:016x}", bucketing::hash(&[&json]))
+    let mut name = NameHash::Sha256.of(&json!(condition).to_string());
+    name.truncate(CONDITION_NAME_BYTES);
+    name
 }
 
 fn layers_of_experiments(ruleset: &Ruleset) -> impl Iterator<Item = (String, String)> {
