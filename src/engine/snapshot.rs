@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::bucketing::Prefix;
 use super::condition::{Condition, UnitRef};
 use super::form;
 use super::reason::Reason;
@@ -36,6 +37,8 @@ pub(super) struct Spec {
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) unit: UnitRef,
+    /// What is hashed before the unit's id.
+    pub(super) prefix: Prefix,
     pub(super) conditions: Vec<Condition>,
     /// Place of the experiment that decides for matching units.
     pub(super) delegate: Option<usize>,

@@ -33,7 +33,7 @@ struct Vector {
 }
 
 /// The text of a file, unpacked where its name says so.
-pub fn text(path: &Path) -> String {
+fn text(path: &Path) -> String {
     let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     if path.extension().is_some_and(|extension| extension == "gz") {
         let mut text = String::new();
@@ -44,7 +44,7 @@ pub fn text(path: &Path) -> String {
 }
 
 /// A project compiled with the id lists of the vectors.
-pub fn snapshot(path: &Path) -> Snapshot {
+fn snapshot(path: &Path) -> Snapshot {
     let mut project = read(&text(path)).unwrap();
     assert!(project.problems.is_empty(), "{}: {:?}", path.display(), project.problems);
     let list = Arc::new(IdList::new(VIP_LIST, 1, NOW));
@@ -124,7 +124,7 @@ fn same(a: &Value, b: &Value) -> bool {
 }
 
 /// Checks a folder, and says how many vectors it held.
-pub fn check_folder(folder: &Path) -> usize {
+pub(super) fn check_folder(folder: &Path) -> usize {
     let answer = |json: &Value| json!({ "value": json["value"], "rule_id": json["rule_id"], "group_name": json["group_name"] });
     let agreeing = check(folder, "vectors.jsonl.gz", answer);
     let divergent = check(folder, "divergent.jsonl", |json| answer(&json["results"]["py_core"]));
