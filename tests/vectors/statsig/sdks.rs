@@ -150,12 +150,17 @@ fn check_starts(folder: &Path, file: &str) -> usize {
         expected.remove("user");
         for (part, expected) in &expected {
             let entries = |value: &Value| value.as_object().cloned().unwrap_or_default();
-            let (found_part, expected_part) = (entries(found.get(part).unwrap_or(&Value::Null)), entries(expected));
+            let (found_part, expected_part) =
+                (entries(found.get(part).unwrap_or(&Value::Null)), entries(expected));
             let names = |entries: &Map<String, Value>| entries.keys().cloned().collect::<Vec<_>>();
             assert_eq!(names(&found_part), names(&expected_part), "{part}, for {}", json["user"]);
             for (name, expected) in &expected_part {
                 let found = &found_part[name];
-                assert!(same(found, expected), "{part}.{name}: {found}, not {expected}, for {}", json["user"]);
+                assert!(
+                    same(found, expected),
+                    "{part}.{name}: {found}, not {expected}, for {}",
+                    json["user"]
+                );
             }
         }
         assert!(same(&Value::Object(found), &Value::Object(expected)), "for {}", json["user"]);
@@ -170,13 +175,15 @@ fn check_written(folder: &Path) {
         let mut read_from = project.ruleset.clone();
         let list = Arc::new(IdList::new(VIP_LIST, 1, NOW));
         read_from.id_lists = project.id_lists.iter().map(|name| (name.clone(), Arc::clone(&list))).collect();
-        let heading = Heading { changed_at: NOW, environment: "production".to_owned(), secret: "secret-1".to_owned() };
+        let heading =
+            Heading { changed_at: NOW, environment: "production".to_owned(), secret: "secret-1".to_owned() };
         let forms = [json!(write_v1(&read_from, &heading)), json!(write_v2(&read_from, &heading))];
         for form in forms {
             assert_eq!(traps(&form), Vec::<String>::new());
             let again = read(&form.to_string()).unwrap();
             assert_eq!((again.problems, again.id_lists), (Vec::new(), project.id_lists.clone()));
-            let parts = |ruleset: &Ruleset| [ruleset.gates.clone(), ruleset.configs.clone(), ruleset.layers.clone()];
+            let parts =
+                |ruleset: &Ruleset| [ruleset.gates.clone(), ruleset.configs.clone(), ruleset.layers.clone()];
             for (again, project) in parts(&again.ruleset).iter().zip(&parts(&project.ruleset)) {
                 assert!(again.keys().eq(project.keys()), "{file}");
                 for (name, spec) in project {
@@ -203,24 +210,31 @@ fn traps(form: &Value) -> Vec<String> {
             found.extend(lacking(&entity, &required));
             let rules = entity["rules"].as_array().unwrap();
             let yes_or_no = (part == "feature_gates").then_some((json!(false), json!(true)));
-            let is_default = yes_or_no.as_ref().map_or(entity["defaultValue"].is_object(), |(no, _)| entity["defaultValue"] == *no);
+            let is_default = yes_or_no
+                .as_ref()
+                .map_or(entity["defaultValue"].is_object(), |(no, _)| entity["defaultValue"] == *no);
             if !is_default || (entity["enabled"] == false && !rules.is_empty()) {
                 found.push(format!("{entity}"));
             }
             for rule in rules {
                 let required = ["name", "id", "passPercentage", "conditions", "returnValue", "idType"];
                 found.extend(lacking(rule, &required));
-                let fits = yes_or_no.as_ref().map_or(rule["returnValue"].is_object(), |(_, yes)| rule["returnValue"] == *yes);
+                let fits = yes_or_no
+                    .as_ref()
+                    .map_or(rule["returnValue"].is_object(), |(_, yes)| rule["returnValue"] == *yes);
                 if !fits || rule["conditions"] == json!([]) {
                     found.push(format!("{rule}"));
                 }
                 let conditions = rule["conditions"].as_array().unwrap().iter();
-                let conditions = conditions.map(|one| one.as_str().map_or(one, |name| &form["condition_map"][name]));
+                let conditions =
+                    conditions.map(|one| one.as_str().map_or(one, |name| &form["condition_map"][name]));
                 for condition in conditions {
                     let required = ["type", "idType", "targetValue", "operator", "field", "additionalValues"];
                     found.extend(lacking(condition, &required));
                     let has_salt = condition["additionalValues"]["salt"].is_string();
-                    if condition["targetValue"].is_object() || (condition["type"] == "user_bucket" && !has_salt) {
+                    if condition["targetValue"].is_object()
+                        || (condition["type"] == "user_bucket" && !has_salt)
+                    {
                         found.push(format!("{condition}"));
                     }
                 }

@@ -177,7 +177,7 @@ impl Reader<'_> {
         let says_yes_or_no = kind.says_yes_or_no();
         let default_value = value(&entity.default_value, says_yes_or_no, false)
             .map_err(|message| format!("defaultValue: {message}"))?;
-        let rule = |rule| self.rule(rule, says_yes_or_no);
+        let rule = |one| read_rule(one, says_yes_or_no);
         let experiment = (kind == SpecKind::Experiment).then(|| ExperimentFacts {
             is_active: entity.is_active.unwrap_or(false),
             layer: self.layers.get(name).cloned(),
@@ -200,30 +200,30 @@ impl Reader<'_> {
             experiment,
         })
     }
+}
 
-    fn rule(&self, rule: &Rule<Condition>, says_yes_or_no: bool) -> Result<form::Rule, String> {
-        let named = |message: String| format!("rule `{}`: {message}", rule.id);
-        let mut conditions = Vec::new();
-        for (index, condition) in rule.conditions.iter().enumerate() {
-            let read = read_condition(condition);
-            conditions.extend(read.map_err(|message| named(format!("condition {}: {message}", index + 1)))?);
-        }
-        let value = value(&rule.return_value, says_yes_or_no, true);
-        Ok(form::Rule {
-            salt: rule.salt.clone(),
-            percentage: rule.pass_percentage,
-            value: value.map_err(|message| named(format!("returnValue: {message}")))?,
-            // SDKs do not report groups of gates.
-            group: rule.group_name.clone().filter(|_| !says_yes_or_no),
-            is_experiment_group: rule.is_experiment_group.unwrap_or(false),
-            delegate: rule.config_delegate.clone().filter(|delegate| !delegate.is_empty()),
-            ..form::Rule::new(&rule.id, &unit_type(&rule.id_type), conditions)
-        })
+fn read_rule(rule: &Rule<Condition>, says_yes_or_no: bool) -> Result<form::Rule, String> {
+    let named = |message: String| format!("rule `{}`: {message}", rule.id);
+    let mut conditions = Vec::new();
+    for (index, condition) in rule.conditions.iter().enumerate() {
+        let read = read_condition(condition);
+        conditions.extend(read.map_err(|message| named(format!("condition {}: {message}", index + 1)))?);
     }
+    let value = value(&rule.return_value, says_yes_or_no, true);
+    Ok(form::Rule {
+        salt: rule.salt.clone(),
+        percentage: rule.pass_percentage,
+        value: value.map_err(|message| named(format!("returnValue: {message}")))?,
+        // SDKs do not report groups of gates.
+        group: rule.group_name.clone().filter(|_| !says_yes_or_no),
+        is_experiment_group: rule.is_experiment_group.unwrap_or(false),
+        delegate: rule.config_delegate.clone().filter(|delegate| !delegate.is_empty()),
+        ..form::Rule::new(&rule.id, &unit_type(&rule.id_type), conditions)
+    })
 }
 
 /// The unit type of an id type. Other spellings of the user id are kept; they find the same id.
-pub(super) fn unit_type(id_type: &str) -> String {
+fn unit_type(id_type: &str) -> String {
     if id_type == USER_ID_TYPE { USER_ID.to_owned() } else { id_type.to_owned() }
 }
 
