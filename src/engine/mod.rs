@@ -8,5 +8,6 @@ pub mod explain;
 pub mod form;
 pub mod lower;
 pub mod nesting;
+pub mod observe;
 pub mod reason;
 pub mod snapshot;
