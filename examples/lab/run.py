@@ -9,7 +9,7 @@ import random
 import re
 import time
 
-from statsig import statsig
+from statsig import StatsigUser, statsig
 
 import website
 from server import Server
@@ -19,6 +19,8 @@ METRIC = {
     "description": "Share of visitors who come to the sign-up page.",
     "kind": "METRIC_KIND_CONVERSION",
     "event": website.EVENT,
+    # The guard watches it, and stops a group in which fewer sign up.
+    "tags": ["guardrail"],
 }
 # Each group's colour and text; the first is what the others are compared with.
 GROUPS = {
@@ -48,9 +50,9 @@ def main():
     arguments = parse_arguments()
     server = Server(arguments.grpc, principal="lab")
     set_up(server)
-    site = website.create_app(arguments.http, arguments.key)
-    wait_for_the_experiment(site)
     chance = random.Random(arguments.seed)
+    site = website.create_app(arguments.http, arguments.key, chance)
+    wait_for_the_experiment()
     seen = collections.Counter(visit(site, chance) for _ in range(arguments.visitors))
     launch = wait_until_counted(server, site, chance, arguments.visitors)
     statsig.shutdown()
@@ -65,7 +67,7 @@ def parse_arguments():
     parser.add_argument("--http", default="http://127.0.0.1:8080", help="the server's HTTP address")
     parser.add_argument("--key", required=True, help="a server key of the server, secret-...")
     parser.add_argument("--visitors", type=int, default=2000, help="how many come to the task page")
-    parser.add_argument("--seed", type=int, default=1, help="of what the visitors do; their groups are not drawn")
+    parser.add_argument("--seed", type=int, default=1, help="who the visitors are and what they do")
     return parser.parse_args()
 
 
@@ -78,10 +80,10 @@ def set_up(server):
         server.call("AdminService", "StartExperiment", {"key": there["key"], "revision": there["revision"]})
 
 
-def wait_for_the_experiment(site):
-    """The SDK asks for changes from time to time; the site shows the experiment once it has it."""
-    begun = time.monotonic()
-    while color_on(site.test_client().get("/tasks?random=true")) == website.DEFAULT_COLOR:
+def wait_for_the_experiment():
+    """The SDK asks for changes from time to time; visitors come once it has the experiment."""
+    begun, nobody = time.monotonic(), StatsigUser("nobody")
+    while not statsig.get_experiment_with_exposure_logging_disabled(nobody, website.EXPERIMENT).get_value():
         if time.monotonic() - begun > PATIENCE_S:
             raise TimeoutError("the site does not get the experiment")
         time.sleep(0.2)

@@ -4,7 +4,7 @@
 """
 
 import os
-import uuid
+import random
 
 from flask import Flask, request
 from markupsafe import escape
@@ -18,14 +18,17 @@ DEFAULT_TEXT = "What will you do today?"
 COOKIE = "visitor"
 
 
-def create_app(address=None, key=None):
-    """The site, with Statsig's SDK asking the server at `address`, for example `http://127.0.0.1:8080`."""
+def create_app(address=None, key=None, chance=None):
+    """The site, with Statsig's SDK asking the server at `address`, for example `http://127.0.0.1:8080`.
+
+    New visitors' ids are drawn from `chance`.
+    """
     address, key = address or os.environ["PORTCULLIS_HTTP"], key or os.environ["PORTCULLIS_KEY"]
     # All that differs from a site that asks Statsig itself is the address.
     details = statsig.initialize(key, StatsigOptions(api=f"{address}/v1"))
     if not details.store_populated:
         raise RuntimeError(f"no configuration from {address}: {details.error}")
-    app = Flask(__name__)
+    app, chance = Flask(__name__), chance or random.SystemRandom()
 
     @app.get("/")
     def home():
@@ -33,7 +36,7 @@ def create_app(address=None, key=None):
 
     @app.get("/tasks")
     def tasks():
-        visitor = visitor_of_request()
+        visitor = visitor_of_request(chance)
         experiment = statsig.get_experiment(StatsigUser(visitor), EXPERIMENT)
         color = escape(experiment.get("Button Color", DEFAULT_COLOR))
         text = escape(experiment.get("Paragraph Text", DEFAULT_TEXT))
@@ -42,17 +45,17 @@ def create_app(address=None, key=None):
 
     @app.get("/signup")
     def signup():
-        visitor = visitor_of_request()
+        visitor = visitor_of_request(chance)
         statsig.log_event(StatsigEvent(StatsigUser(visitor), EVENT))
         return remembering(visitor, page("Sign up", "<p>Thank you.</p>"))
 
     return app
 
 
-def visitor_of_request():
+def visitor_of_request(chance):
     """Who visits: a new one with `?random=true`, else the one of the cookie, else a new one."""
     known = None if request.args.get("random") == "true" else request.cookies.get(COOKIE)
-    return known or f"visitor-{uuid.uuid4()}"
+    return known or f"visitor-{chance.getrandbits(64):016x}"
 
 
 def remembering(visitor, body):
