@@ -1,6 +1,6 @@
 """Runs the lab against a running server: sets the experiment up, sends visitors through the site, tells the outcome.
 
-`python examples/lab/run.py --grpc 127.0.0.1:50051 --http http://127.0.0.1:8080 --key secret-...`
+`python examples/lab/run.py --grpc 127.0.0.1:50051 --http http://127.0.0.1:8080`
 """
 
 import argparse
@@ -38,6 +38,7 @@ EXPERIMENT = {
     ],
     "primary_metrics": [website.EVENT],
 }
+KEY = {"kind": "SDK_KEY_KIND_SERVER", "environment": "production", "description": "The lab, for one run."}
 # How many of a colour's visitors go on to the sign-up page, as the lab has it.
 SIGNUP_SHARE = {"Blue": 0.20, "Red": 0.20, "Green": 0.30, "Orange": 0.20}
 # How long the server may take to have counted all, in seconds.
@@ -50,12 +51,16 @@ def main():
     arguments = parse_arguments()
     server = Server(arguments.grpc, principal="lab")
     set_up(server)
-    chance = random.Random(arguments.seed)
-    site = website.create_app(arguments.http, arguments.key, chance)
-    wait_for_the_experiment()
-    seen = collections.Counter(visit(site, chance) for _ in range(arguments.visitors))
-    launch = wait_until_counted(server, site, chance, arguments.visitors)
-    statsig.shutdown()
+    made = server.call("KeyService", "CreateSdkKey", {"key": KEY})
+    try:
+        chance = random.Random(arguments.seed)
+        site = website.create_app(arguments.http, made["secret"], chance)
+        wait_for_the_experiment()
+        seen = collections.Counter(visit(site, chance) for _ in range(arguments.visitors))
+        launch = wait_until_counted(server, site, chance, arguments.visitors)
+        statsig.shutdown()
+    finally:
+        server.call("KeyService", "RevokeSdkKey", {"id": made["key"]["id"]})
     print_split(seen)
     print_diagnostics(launch)
     print_results(launch)
@@ -65,7 +70,6 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--grpc", default="127.0.0.1:50051", help="the server's gRPC address")
     parser.add_argument("--http", default="http://127.0.0.1:8080", help="the server's HTTP address")
-    parser.add_argument("--key", required=True, help="a server key of the server, secret-...")
     parser.add_argument("--visitors", type=int, default=2000, help="how many come to the task page")
     parser.add_argument("--seed", type=int, default=1, help="who the visitors are and what they do")
     return parser.parse_args()
