@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 /// Every file of the API, by its path below `proto/`.
-const FILES: [&str; 8] = [
+const FILES: [&str; 10] = [
     "portcullis/v1/admin.proto",
+    "portcullis/v1/condition.proto",
     "portcullis/v1/evaluation.proto",
     "portcullis/v1/events.proto",
     "portcullis/v1/experiment.proto",
     "portcullis/v1/gate.proto",
     "portcullis/v1/guard.proto",
     "portcullis/v1/holdout.proto",
+    "portcullis/v1/key.proto",
     "portcullis/v1/metric.proto",
 ];
 

@@ -9,7 +9,10 @@ use tokio::sync::watch;
 use crate::analysis::decision::Judgement;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::launch::LaunchId;
+use crate::domain::time::Timestamp;
 use crate::engine::compile::compile;
+use crate::engine::form::Ruleset;
+use crate::engine::lower::lower;
 use crate::engine::snapshot::Snapshot;
 
 /// A configuration and its compiled form. They always belong together.
@@ -17,17 +20,20 @@ use crate::engine::snapshot::Snapshot;
 pub struct InForce {
     /// The documents, launches and latches.
     pub catalogue: Catalogue,
+    /// The same in the one rule form.
+    pub ruleset: Ruleset,
     /// The same, compiled.
     pub snapshot: Snapshot,
 }
 
 impl InForce {
     fn compile(catalogue: Catalogue) -> Self {
-        let snapshot = compile(&catalogue);
-        for key in snapshot.faulty() {
-            tracing::error!(key, "the document can not be compiled, and is served to nobody");
+        let ruleset = lower(&catalogue);
+        let snapshot = compile(&ruleset);
+        for (kind, key, cause) in snapshot.faulty() {
+            tracing::error!(?kind, key, cause, "the document can not be compiled, and is served to nobody");
         }
-        Self { catalogue, snapshot }
+        Self { catalogue, ruleset, snapshot }
     }
 }
 
@@ -66,6 +72,12 @@ impl Live {
     #[must_use]
     pub fn judgement(&self, launch: LaunchId) -> Option<Arc<Judgement>> {
         self.judgements.load().get(&launch).cloned()
+    }
+
+    /// When a launch that is live was last judged.
+    #[must_use]
+    pub fn judged_at(&self) -> Option<Timestamp> {
+        self.judgements.load().values().map(|judgement| judgement.at).max()
     }
 
     /// Notes a judgement.

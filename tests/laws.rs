@@ -5,24 +5,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use portcullis::domain::catalogue::Catalogue;
-use portcullis::domain::condition::{Condition, Operator};
+use portcullis::domain::condition::{
+    Condition, Draw, EnvironmentField, IpField, Operator, Subject, TimeField, UserAgentField,
+};
 use portcullis::domain::experiment::{Experiment, Group, Status};
-use portcullis::domain::gate::{Gate, GateRule};
+use portcullis::domain::gate::Gate;
 use portcullis::domain::holdout::Holdout;
 use portcullis::domain::metric::Direction;
+use portcullis::domain::rule::Rule;
 use portcullis::domain::stored::{Document, Stored};
 use portcullis::domain::time::Timestamp;
-use portcullis::domain::user::{Attribute, User};
+use portcullis::domain::user::User;
 use portcullis::engine::bucketing;
-use portcullis::engine::compile::compile;
+use portcullis::engine::compile;
 use portcullis::engine::evaluate::{Entity, evaluate};
-use portcullis::engine::reason::Reason;
+use portcullis::engine::lower::lower;
 use portcullis::engine::snapshot::Snapshot;
 use portcullis::stats::e_process::{self, Evidence, Test, epoch_evidence};
 use portcullis::stats::moments::Moments;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -167,9 +170,7 @@ proptest! {
         conditions in vec(condition(), 0..5), percentage in any::<f64>(), salt in ".{0,12}", unit_type in unit_type(),
         user in any_user()
     ) {
-        let rule = |id: &str, conditions| GateRule {
-            id: id.to_owned(), name: String::new(), conditions, percentage
-        };
+        let rule = |id: &str, conditions| Rule { conditions, ..Rule::everyone(id, percentage) };
         let gate = Gate {
             unit_type: unit_type.clone(),
             salt: salt.clone(),
@@ -191,11 +192,16 @@ proptest! {
         ] {
             let decision = evaluate(&snapshot, entity, key, &user, NOW);
             prop_assert_eq!(&decision, &evaluate(&snapshot, entity, key, &user, NOW));
-            let recorded = decision.exposure.as_ref().is_none_or(|exposed| exposed.record(&user).is_some());
-            prop_assert!(recorded, "an exposure without a unit");
-            prop_assert!(!decision.passed || matches!(decision.reason, Reason::Rule | Reason::Decided));
+            let arms = decision.exposures().filter(|exposed| exposed.arm.is_some());
+            prop_assert!(arms.count() == 0, "an arm where nothing is launched");
+            prop_assert!(!decision.passed || decision.rule_id != "default");
         }
     }
+}
+
+/// A catalogue, compiled.
+fn compile(catalogue: &Catalogue) -> Snapshot {
+    compile::compile(&lower(catalogue))
 }
 
 /// Pearson's statistic of counts against what is expected.
@@ -264,18 +270,16 @@ fn gate(key: &str, percentage: f64) -> Gate {
         unit_type: "user_id".to_owned(),
         salt: format!("salt-{key}"),
         enabled: true,
-        rules: vec![GateRule {
-            id: "everyone".to_owned(),
-            name: String::new(),
-            conditions: Vec::new(),
-            percentage,
-        }],
+        rules: vec![Rule::everyone("everyone", percentage)],
+        target_apps: Vec::new(),
+        draws_missing_units: false,
     }
 }
 
 fn experiment(key: &str, allocation: f64) -> Experiment {
     let group = |name: &str, weight| Group {
         name: name.to_owned(),
+        id: None,
         weight,
         parameters: BTreeMap::from([("colour".to_owned(), json!(name))]),
     };
@@ -293,6 +297,15 @@ fn experiment(key: &str, allocation: f64) -> Experiment {
         primary_metrics: Vec::new(),
         status: Status::Running,
         stopped_groups: std::collections::BTreeSet::new(),
+        overrides: Vec::new(),
+        layer: None,
+        default_parameters: BTreeMap::new(),
+        secondary_metrics: Vec::new(),
+        buckets: None,
+        allocation_salt: None,
+        targeting_first: false,
+        target_apps: Vec::new(),
+        draws_missing_units: false,
     }
 }
 
@@ -307,6 +320,12 @@ fn holdout(unit_type: &str, percentage: f64) -> Holdout {
         percentage: percentage / 2.0,
         gates: vec!["gate".to_owned(), "missing".to_owned()],
         experiments: vec!["experiment".to_owned()],
+        layers: Vec::new(),
+        covers_all: false,
+        precedence: 0,
+        rule_id: None,
+        rule_salt: None,
+        link_ids: BTreeMap::new(),
     }
 }
 
@@ -315,7 +334,7 @@ fn user(id: &str) -> User {
 }
 
 fn group(snapshot: &Snapshot, user: &User) -> Option<String> {
-    evaluate(snapshot, Entity::Experiment, "colour", user, NOW).group.map(|group| group.name.to_owned())
+    evaluate(snapshot, Entity::Experiment, "colour", user, NOW).group.map(str::to_owned)
 }
 
 fn unit_type() -> impl Strategy<Value = String> {
@@ -326,6 +345,15 @@ fn condition() -> impl Strategy<Value = Condition> {
     let operators = [
         Operator::Any,
         Operator::None,
+        Operator::AnyCaseSensitive,
+        Operator::NoneCaseSensitive,
+        Operator::StrStartsWithAny,
+        Operator::StrEndsWithAny,
+        Operator::StrContainsAny,
+        Operator::StrContainsNone,
+        Operator::StrMatches,
+        Operator::Eq,
+        Operator::Neq,
         Operator::Gt,
         Operator::Gte,
         Operator::Lt,
@@ -334,10 +362,56 @@ fn condition() -> impl Strategy<Value = Condition> {
         Operator::VersionGte,
         Operator::VersionLt,
         Operator::VersionLte,
+        Operator::VersionEq,
+        Operator::VersionNeq,
+        Operator::Before,
+        Operator::After,
+        Operator::On,
+        Operator::InSegmentList,
+        Operator::NotInSegmentList,
+        Operator::ArrayContainsAny,
+        Operator::ArrayContainsNone,
+        Operator::ArrayContainsAll,
+        Operator::NotArrayContainsAll,
+        Operator::Passes,
+        Operator::Fails,
     ];
-    let values = prop_oneof![".{0,8}", "-?[0-9]{1,20}", "[0-9]{1,3}(\\.[0-9]{1,25}){0,3}(-beta)?"];
-    (attribute_name(), proptest::sample::select(operators.to_vec()), vec(values, 0..4))
-        .prop_map(|(attribute, operator, values)| Condition { attribute, operator, values })
+    let text = prop_oneof![".{0,8}", "-?[0-9]{1,20}", "[0-9]{1,3}(\\.[0-9]{1,25}){0,3}(-beta)?"];
+    let values = prop_oneof![text.prop_map(Value::String), any_json()];
+    (subject(), proptest::sample::select(operators.to_vec()), vec(values, 0..4))
+        .prop_map(|(subject, operator, values)| Condition { subject, operator, values })
+}
+
+fn subject() -> impl Strategy<Value = Subject> {
+    prop_oneof![
+        attribute_name().prop_map(Subject::named),
+        unit_type().prop_map(Subject::Unit),
+        prop_oneof![Just("gate"), Just("holdout"), Just("missing")]
+            .prop_map(|key| Subject::Gate(key.to_owned())),
+        ".{0,4}".prop_map(Subject::Segment),
+        (".{0,4}", unit_type()).prop_map(|(salt, unit_type)| Subject::Bucket(Draw { salt, unit_type })),
+        Just(Subject::Environment(EnvironmentField::Tier)),
+        Just(Subject::UserAgent(UserAgentField::OsVersion)),
+        Just(Subject::Ip(IpField::Country)),
+        Just(Subject::Time(TimeField::Now)),
+    ]
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::String),
+    ];
+    leaf.prop_recursive(2, 8, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::Array),
+            proptest::collection::btree_map(".{0,4}", inner, 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
 }
 
 fn attribute_name() -> impl Strategy<Value = String> {
@@ -345,21 +419,22 @@ fn attribute_name() -> impl Strategy<Value = String> {
 }
 
 fn any_user() -> impl Strategy<Value = User> {
-    let attribute = prop_oneof![
-        ".{0,8}".prop_map(Attribute::Text),
-        any::<f64>().prop_map(Attribute::Number),
-        any::<bool>().prop_map(Attribute::Flag)
-    ];
     let custom_ids = proptest::collection::btree_map(unit_type(), ".{0,8}", 0..3);
-    let custom = proptest::collection::btree_map(attribute_name(), attribute, 0..4);
-    (".{0,16}", custom_ids, ".{0,3}", "[0-9.]{0,12}", custom).prop_map(
-        |(user_id, custom_ids, country, app_version, custom)| User {
+    let attributes = || proptest::collection::btree_map(attribute_name(), any_json(), 0..4);
+    let texts = [".{0,3}", "[0-9.]{0,12}", ".{0,20}", "[0-9a-f.:]{0,20}", "(Mozilla/5.0 .{0,40})?"];
+    (".{0,16}", custom_ids, texts, attributes(), attributes()).prop_map(
+        |(user_id, custom_ids, [country, app_version, email, ip, user_agent], custom, private)| User {
             user_id,
             custom_ids,
+            environment: country.clone(),
+            locale: country.clone(),
             country,
-            browser: String::new(),
             app_version,
+            email,
+            ip,
+            user_agent,
             custom,
+            private,
         },
     )
 }

@@ -179,7 +179,7 @@ fn units_keep_their_gates_and_groups_after_a_move_from_statsig() {
                 assert_eq!(passed, case["expected"].as_bool().unwrap(), "{line}");
             }
             "split" => {
-                let bucket = bucketing::bucket(text("salt"), text("unit"), 1_000);
+                let bucket = bucketing::bucket(text("salt"), text("unit"));
                 let bounds = case["bounds"].as_array().unwrap();
                 let group = bounds.iter().position(|bound| bucket < bound.as_u64().unwrap()).unwrap();
                 assert_eq!(case["groups"][group], case["expected"], "{line}");

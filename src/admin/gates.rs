@@ -7,10 +7,11 @@ use super::edit::Edit;
 use super::{Admin, Principal};
 use crate::analysis::decision::DecisionAction;
 use crate::clock::new_id;
-use crate::domain::gate::{Gate, GateRule};
+use crate::domain::gate::Gate;
 use crate::domain::launch::{
     CONTROL, Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step, TREATMENT, Target, check_steps,
 };
+use crate::domain::rule::Rule;
 use crate::domain::stored::Stored;
 use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
@@ -65,7 +66,7 @@ impl Admin {
         let mut edit = self.edit(actor, "update_gate").await;
         let stored = edit.current::<Gate>(&gate.key, revision)?;
         check_unchanged(&stored.document, &gate)?;
-        let wider: Vec<&GateRule> = wider_rules(&stored.document, &gate).collect();
+        let wider: Vec<&Rule> = wider_rules(&stored.document, &gate).collect();
         if !wider.is_empty() {
             edit.allow_wider(&target(&gate.key, ""))?;
         }
@@ -155,7 +156,7 @@ pub(super) fn rule_target(gate: &Gate, id: &str) -> Result<Target> {
     find_rule(gate, id).map(|rule| target(&gate.key, &rule.id))
 }
 
-fn begin_launch(edit: &mut Edit, gate: &Gate, rule: &GateRule, steps: Vec<Step>, rollback: RollbackTo) {
+fn begin_launch(edit: &mut Edit, gate: &Gate, rule: &Rule, steps: Vec<Step>, rollback: RollbackTo) {
     let rollback_percentage = match rollback {
         RollbackTo::Zero => 0.0,
         RollbackTo::Previous => rule.percentage,
@@ -208,7 +209,7 @@ fn end_launch(edit: &mut Edit, launch: &Launch, what: &str) {
     });
 }
 
-fn find_rule<'g>(gate: &'g Gate, id: &str) -> Result<&'g GateRule> {
+fn find_rule<'g>(gate: &'g Gate, id: &str) -> Result<&'g Rule> {
     match (gate.rules.as_slice(), id) {
         ([rule], "") => Ok(rule),
         (_, "") => {
@@ -238,10 +239,8 @@ fn check_unchanged(stored: &Gate, given: &Gate) -> Result<()> {
 
 /// The rules of a gate that other units may reach than before: all when it is switched on, else those from the first one
 /// on that is new, moved, or has other conditions. None while it is off.
-fn wider_rules<'g>(stored: &Gate, given: &'g Gate) -> impl Iterator<Item = &'g GateRule> {
-    let same = |(before, after): &(&GateRule, &GateRule)| {
-        before.id == after.id && before.conditions == after.conditions
-    };
+fn wider_rules<'g>(stored: &Gate, given: &'g Gate) -> impl Iterator<Item = &'g Rule> {
+    let same = |(before, after): &(&Rule, &Rule)| !after.reaches_others(before);
     let unmoved = match (stored.enabled, given.enabled) {
         (true, true) => stored.rules.iter().zip(&given.rules).take_while(same).count(),
         (false, true) => 0,
@@ -251,7 +250,7 @@ fn wider_rules<'g>(stored: &Gate, given: &'g Gate) -> impl Iterator<Item = &'g G
 }
 
 /// A rule whose units may be others from now on: its live launch begins a new epoch; without one, a launch begins.
-fn widen_rule(edit: &mut Edit, gate: &Gate, rule: &GateRule) {
+fn widen_rule(edit: &mut Edit, gate: &Gate, rule: &Rule) {
     let launch = edit.catalogue().live_launch(&target(&gate.key, &rule.id)).cloned();
     if let Some(launch) = launch {
         edit.regroup(&launch, "the rule's conditions or place were changed");

@@ -1,19 +1,15 @@
 //! A gate: yes or no per user, by ordered rules.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
-use super::condition::{Condition, check_conditions};
-use super::key::{MAX_PROSE_BYTES, check_document, check_hashed, check_key, check_length, check_percentage};
+use super::key::{check_document, check_hashed, check_texts};
+use super::rule::{Rule, check_rules};
 use super::stored::Document;
 use super::violation::{Checks, Invalid};
 
-/// Most rules of one gate.
-pub const MAX_RULES: usize = 100;
-
 /// A gate as people write it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Gate {
     /// Unique name.
     pub key: String,
@@ -30,20 +26,14 @@ pub struct Gate {
     /// False: off for everyone.
     pub enabled: bool,
     /// The first one that matches decides.
-    pub rules: Vec<GateRule>,
-}
-
-/// One rule of a gate.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GateRule {
-    /// Unique within the gate; part of the hash.
-    pub id: String,
-    /// What people call it.
-    pub name: String,
-    /// All must hold.
-    pub conditions: Vec<Condition>,
-    /// Share of matching units that pass, 0 to 100.
-    pub percentage: f64,
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+    /// Apps whose client keys may see it; empty means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target_apps: Vec<String>,
+    /// Whether a user without an id of the unit type is drawn as if the id were empty, as imported entities have it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draws_missing_units: bool,
 }
 
 impl Document for Gate {
@@ -61,27 +51,15 @@ impl Gate {
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "gate", &self.key, prose, &self.owner, &self.tags);
         check_hashed(&mut checks, "gate", &self.unit_type, &self.salt);
-        let count = self.rules.len();
-        checks.require(
-            count <= MAX_RULES,
-            "gate.rules",
-            format!("must have at most {MAX_RULES}, has {count}"),
-        );
-        let mut ids = BTreeSet::new();
-        for (index, rule) in self.rules.iter().take(MAX_RULES).enumerate() {
-            let field = format!("gate.rules[{index}]");
-            check_key(&mut checks, &format!("{field}.id"), &rule.id);
-            checks.require(ids.insert(&rule.id), format!("{field}.id"), "must be unique within the gate");
-            check_length(&mut checks, &format!("{field}.name"), &rule.name, MAX_PROSE_BYTES);
-            check_conditions(&mut checks, &format!("{field}.conditions"), &rule.conditions);
-            check_percentage(&mut checks, &format!("{field}.percentage"), rule.percentage);
-        }
+        check_texts(&mut checks, "gate.target_apps", &self.target_apps);
+        check_rules(&mut checks, "gate", self.rules.iter());
+        check_yes_or_no(&mut checks, "gate", &self.rules);
         checks.finish()
     }
 
     /// The rule of an id.
     #[must_use]
-    pub fn rule(&self, id: &str) -> Option<&GateRule> {
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.id == id)
     }
 
@@ -93,5 +71,22 @@ impl Gate {
             rule.percentage = percentage;
         }
         gate
+    }
+}
+
+/// Checks that rules give no values: gates and segments say yes or no.
+pub(super) fn check_yes_or_no(checks: &mut Checks, kind: &str, rules: &[Rule]) {
+    for (index, rule) in rules.iter().enumerate() {
+        let field = format!("{kind}.rules[{index}]");
+        checks.require(
+            rule.value.is_empty(),
+            format!("{field}.value"),
+            "must be empty; it is for dynamic configs",
+        );
+        checks.require(
+            rule.group.is_none(),
+            format!("{field}.group"),
+            "must be empty; it is for dynamic configs",
+        );
     }
 }

@@ -1,21 +1,30 @@
 //! A holdout: a slice of units that never gets a set of features.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::key::{check_document, check_hashed, check_percentage, check_texts};
+use super::key::{check_document, check_hashed, check_percentage, check_salt, check_text, check_texts};
 use super::stored::Document;
 use super::violation::{Checks, Invalid};
 
+/// Id of a holdout's rule, unless it was imported with another.
+pub const HOLDOUT_RULE: &str = "holdout";
+
 /// A holdout as people write it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Holdout {
-    /// Unique name.
+    /// Unique name, also among gates.
     pub key: String,
     /// What it is for.
+    #[serde(default)]
     pub description: String,
     /// Who answers for it.
+    #[serde(default)]
     pub owner: String,
     /// Free labels.
+    #[serde(default)]
     pub tags: Vec<String>,
     /// Which id is bucketed.
     pub unit_type: String,
@@ -24,9 +33,41 @@ pub struct Holdout {
     /// Share of units held out, 0 to 100.
     pub percentage: f64,
     /// Keys of the gates it covers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<String>,
     /// Keys of the experiments it covers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub experiments: Vec<String>,
+    /// Keys of the layers it covers, with the experiments in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<String>,
+    /// It covers all gates, experiments and layers, present and future.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub covers_all: bool,
+    /// Where several holdouts hold a unit out, the one with the lowest precedence is named as the reason, then the one
+    /// with the first key.
+    #[serde(default)]
+    pub precedence: u32,
+    /// Id of its rule, where it was imported with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_id: Option<String>,
+    /// Hashed in place of the rule's id, where it was imported with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_salt: Option<String>,
+    /// Ids of the rules that hold units out, by what they cover, for example `gate:checkout`; brought along by imports.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub link_ids: BTreeMap<String, String>,
+}
+
+/// What a holdout covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Member<'m> {
+    /// A gate.
+    Gate(&'m str),
+    /// An experiment, and the layer it is in.
+    Experiment(&'m str, Option<&'m str>),
+    /// A layer.
+    Layer(&'m str),
 }
 
 impl Document for Holdout {
@@ -47,6 +88,43 @@ impl Holdout {
         check_percentage(&mut checks, "holdout.percentage", self.percentage);
         check_texts(&mut checks, "holdout.gates", &self.gates);
         check_texts(&mut checks, "holdout.experiments", &self.experiments);
+        check_texts(&mut checks, "holdout.layers", &self.layers);
+        let lists = [&self.gates, &self.experiments, &self.layers];
+        checks.require(
+            !self.covers_all || lists.iter().all(|list| list.is_empty()),
+            "holdout.covers_all",
+            "must be false where gates, experiments or layers are listed",
+        );
+        check_text(&mut checks, "holdout.rule_id", self.rule_id.as_deref().unwrap_or(HOLDOUT_RULE));
+        check_salt(&mut checks, "holdout.rule_salt", self.rule_salt.as_deref().unwrap_or_default());
+        for (member, id) in &self.link_ids {
+            check_text(&mut checks, &format!("holdout.link_ids[{member}]"), id);
+        }
         checks.finish()
+    }
+
+    /// Whether it holds units out of a gate, an experiment or a layer.
+    #[must_use]
+    pub fn covers(&self, member: Member<'_>) -> bool {
+        let has = |list: &[String], key: &str| list.iter().any(|listed| listed == key);
+        self.covers_all
+            || match member {
+                Member::Gate(key) => has(&self.gates, key),
+                Member::Experiment(key, layer) => {
+                    has(&self.experiments, key) || layer.is_some_and(|layer| has(&self.layers, layer))
+                }
+                Member::Layer(key) => has(&self.layers, key),
+            }
+    }
+
+    /// Id of the rule that holds units out of a member.
+    #[must_use]
+    pub fn link_id(&self, member: Member<'_>) -> String {
+        let name = match member {
+            Member::Gate(key) => format!("gate:{key}"),
+            Member::Experiment(key, _) => format!("experiment:{key}"),
+            Member::Layer(key) => format!("layer:{key}"),
+        };
+        self.link_ids.get(&name).cloned().unwrap_or_else(|| format!("holdout:{}", self.key))
     }
 }

@@ -15,8 +15,23 @@ pub const MAX_LIST: usize = 1_000;
 pub fn check_key(checks: &mut Checks, field: &str, key: &str) {
     let fits = !key.is_empty()
         && key.len() <= MAX_KEY_BYTES
-        && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
-    checks.require(fits, field, format!("must be 1 to {MAX_KEY_BYTES} letters, digits, `_`, `-` or `.`"));
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':'));
+    checks.require(
+        fits,
+        field,
+        format!("must be 1 to {MAX_KEY_BYTES} letters, digits, `_`, `-`, `.` or `:`"),
+    );
+}
+
+/// Notes a violation unless `text` is not empty and as short as a name.
+pub fn check_text(checks: &mut Checks, field: &str, text: &str) {
+    let fits = !text.is_empty() && text.len() <= MAX_NAME_BYTES;
+    checks.require(fits, field, format!("must be 1 to {MAX_NAME_BYTES} bytes"));
+}
+
+/// Notes a violation for a salt that is too long. It may be empty, since imported ones are.
+pub fn check_salt(checks: &mut Checks, field: &str, salt: &str) {
+    check_length(checks, field, salt, MAX_NAME_BYTES);
 }
 
 /// Notes a violation unless `text` has at most `most` bytes.
@@ -57,5 +72,5 @@ pub fn check_document(
 /// Checks what is hashed.
 pub fn check_hashed(checks: &mut Checks, kind: &str, unit_type: &str, salt: &str) {
     check_key(checks, &format!("{kind}.unit_type"), unit_type);
-    check_key(checks, &format!("{kind}.salt"), salt);
+    check_salt(checks, &format!("{kind}.salt"), salt);
 }

@@ -1,7 +1,9 @@
 //! The words of the trade, checked when they are made.
 
+pub mod bucket_set;
 pub mod catalogue;
 pub mod condition;
+pub mod config;
 pub mod event;
 pub mod experiment;
 pub mod gate;
@@ -9,7 +11,12 @@ pub mod holdout;
 pub mod key;
 pub mod latch;
 pub mod launch;
+pub mod layer;
 pub mod metric;
+pub mod parameters;
+pub mod rule;
+pub mod sdk_key;
+pub mod segment;
 pub mod stored;
 pub mod time;
 pub mod user;

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::violation::{Checks, Invalid};
 
 /// The unit type of `user_id`.
@@ -16,30 +18,6 @@ pub const MAX_ATTRIBUTES: usize = 128;
 /// Most bytes in the name or the text of one attribute.
 pub const MAX_ATTRIBUTE_BYTES: usize = 65_536;
 
-/// A typed attribute.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Attribute {
-    /// Text.
-    Text(String),
-    /// A finite number.
-    Number(f64),
-    /// Yes or no.
-    Flag(bool),
-}
-
-impl Attribute {
-    /// The attribute as text: `true`, `false`, the shortest form of a number, or the text itself.
-    #[must_use]
-    pub fn as_text(&self) -> Cow<'_, str> {
-        match self {
-            Self::Text(text) => Cow::Borrowed(text),
-            Self::Number(number) => Cow::Owned(number.to_string()),
-            Self::Flag(true) => Cow::Borrowed("true"),
-            Self::Flag(false) => Cow::Borrowed("false"),
-        }
-    }
-}
-
 /// Ids and attributes of one user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct User {
@@ -47,14 +25,24 @@ pub struct User {
     pub user_id: String,
     /// Ids of other unit types.
     pub custom_ids: BTreeMap<String, String>,
-    /// Country, browser, app version; empty when not given.
+    /// Email address; empty when not given, as are the next ones.
+    pub email: String,
+    /// Network address.
+    pub ip: String,
+    /// User agent of the browser.
+    pub user_agent: String,
+    /// ISO 3166 country.
     pub country: String,
-    /// Browser family.
-    pub browser: String,
+    /// For example `de_DE`.
+    pub locale: String,
     /// Version of the caller's app.
     pub app_version: String,
+    /// The environment the caller runs in, for example `production`.
+    pub environment: String,
     /// Further attributes by name.
-    pub custom: BTreeMap<String, Attribute>,
+    pub custom: BTreeMap<String, Value>,
+    /// Attributes that are evaluated and never stored.
+    pub private: BTreeMap<String, Value>,
 }
 
 impl User {
@@ -82,33 +70,20 @@ impl User {
             checks.require(unit_type.len() <= MAX_UNIT_BYTES, path(), "has too long a name");
             checks.require(id.len() <= MAX_UNIT_BYTES, path(), unit_message(id));
         }
-        let known =
-            [("country", &self.country), ("browser", &self.browser), ("app_version", &self.app_version)];
+        let known = [
+            ("email", &self.email),
+            ("ip", &self.ip),
+            ("user_agent", &self.user_agent),
+            ("country", &self.country),
+            ("locale", &self.locale),
+            ("app_version", &self.app_version),
+            ("environment", &self.environment),
+        ];
         for (name, text) in known {
-            checks.require(
-                text.len() <= MAX_ATTRIBUTE_BYTES,
-                format!("{field}.{name}"),
-                attribute_message(text.len()),
-            );
+            check_bytes(&mut checks, format!("{field}.{name}"), text.len());
         }
-        checks.require(
-            self.custom.len() <= MAX_ATTRIBUTES,
-            format!("{field}.custom"),
-            format!("must have at most {MAX_ATTRIBUTES} entries, has {}", self.custom.len()),
-        );
-        for (name, value) in self.custom.iter().take(MAX_ATTRIBUTES) {
-            let path = || format!("{field}.custom[{}]", clip(name));
-            checks.require(name.len() <= MAX_ATTRIBUTE_BYTES, path(), "has too long a name");
-            match value {
-                Attribute::Text(text) => {
-                    checks.require(text.len() <= MAX_ATTRIBUTE_BYTES, path(), attribute_message(text.len()));
-                }
-                Attribute::Number(number) => {
-                    checks.require(number.is_finite(), path(), "must be a finite number");
-                }
-                Attribute::Flag(_) => {}
-            }
-        }
+        check_attributes(&mut checks, &format!("{field}.custom"), &self.custom);
+        check_attributes(&mut checks, &format!("{field}.private"), &self.private);
         checks.finish()
     }
 
@@ -137,23 +112,6 @@ impl User {
         let custom = custom.filter(|(unit_type, id)| unit_type != USER_ID && !id.is_empty());
         user_id.into_iter().chain(custom).collect()
     }
-
-    /// The text of an attribute, if the user has it.
-    #[must_use]
-    pub fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {
-        let known = match name {
-            USER_ID => &self.user_id,
-            "country" => &self.country,
-            "browser" => &self.browser,
-            "app_version" => &self.app_version,
-            _ => "",
-        };
-        if known.is_empty() {
-            self.custom.get(name).map(Attribute::as_text)
-        } else {
-            Some(Cow::Borrowed(known))
-        }
-    }
 }
 
 /// One name for all spellings under which [`User::unit`] finds the same id, so that what a unit did is found again.
@@ -168,8 +126,30 @@ pub fn canonical_unit_type(unit_type: &str) -> Cow<'_, str> {
     }
 }
 
-fn attribute_message(bytes: usize) -> String {
-    format!("must have at most {MAX_ATTRIBUTE_BYTES} bytes, has {bytes}")
+fn check_attributes(checks: &mut Checks, field: &str, attributes: &BTreeMap<String, Value>) {
+    let count = attributes.len();
+    checks.require(
+        count <= MAX_ATTRIBUTES,
+        field,
+        format!("must have at most {MAX_ATTRIBUTES} entries, has {count}"),
+    );
+    for (name, value) in attributes.iter().take(MAX_ATTRIBUTES) {
+        let field = format!("{field}[{}]", clip(name));
+        checks.require(name.len() <= MAX_ATTRIBUTE_BYTES, &field, "has too long a name");
+        let bytes = match value {
+            Value::String(text) => text.len(),
+            Value::Array(_) | Value::Object(_) => {
+                serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        };
+        check_bytes(checks, field, bytes);
+    }
+}
+
+fn check_bytes(checks: &mut Checks, field: String, bytes: usize) {
+    let message = format!("must have at most {MAX_ATTRIBUTE_BYTES} bytes, has {bytes}");
+    checks.require(bytes <= MAX_ATTRIBUTE_BYTES, field, message);
 }
 
 /// A name short enough for an error message.

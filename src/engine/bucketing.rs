@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::bucket_set::BUCKETS;
+
 /// Percentages are dealt in this many parts.
 const PERCENT_PARTS: u64 = 10_000;
 
@@ -38,8 +40,14 @@ pub fn passes(spec_salt: &str, rule_salt: &str, unit: &str, percentage: f64) -> 
     is_within(part(spec_salt, rule_salt, unit), percentage)
 }
 
-/// The bucket of a unit, below `buckets`, which is above 0.
+/// The bucket of a unit, below [`BUCKETS`].
 #[must_use]
-pub fn bucket(salt: &str, unit: &str, buckets: u64) -> u64 {
-    hash(&[salt, unit]) % buckets.max(1)
+pub fn bucket(salt: &str, unit: &str) -> u64 {
+    hash(&[salt, unit]) % BUCKETS.unsigned_abs()
+}
+
+/// What stands for an id in an id list: the first 6 bytes of its SHA-256, which are 8 characters of base64.
+#[must_use]
+pub fn list_digest(id: &str) -> u64 {
+    hash(&[id]) >> 16
 }

@@ -1,49 +1,71 @@
 //! A snapshot and a user in, a decision with its reason out. Total: it always decides.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
-
 use super::bucketing;
+use super::form::{self, SEGMENT_PREFIX, SpecKind, Watch, WatchedArms};
 use super::reason::Reason;
-use super::snapshot::{Condition, Outcome, Rule, Snapshot, Spec, Watch, WatchedArms};
+use super::snapshot::{Rule, Snapshot, Spec};
 use crate::domain::event::{Assignment, Exposure};
-use crate::domain::experiment::BUCKETS;
 use crate::domain::launch::{CONTROL, LaunchId, TREATMENT};
+use crate::domain::parameters::Parameters;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
+
+/// Rule id where an entity is switched off.
+pub const DISABLED_RULE: &str = "disabled";
+/// Rule id where no rule matched.
+pub const DEFAULT_RULE: &str = "default";
+/// Rule id where the user has no id of the unit type.
+pub const MISSING_UNIT_RULE: &str = "missing_unit";
 
 /// Which kind of entity a key names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entity {
-    /// A gate.
+    /// A gate, a segment by its name, or a holdout.
     Gate,
+    /// A dynamic config.
+    Config,
     /// An experiment.
     Experiment,
+    /// A layer.
+    Layer,
 }
 
 /// What a user gets, and why.
 #[derive(Debug, PartialEq)]
 pub struct Decision<'s> {
-    /// Yes from a gate; in a group of an experiment.
+    /// Yes from a gate; the rule's value, not the default one, from the others.
     pub passed: bool,
+    /// What the user gets; empty from a gate.
+    pub value: &'s Parameters,
     /// Why.
     pub reason: Reason,
-    /// The rule that decided; empty when none did.
+    /// The rule that decided, or `default`, `disabled`, `missing_unit`; empty for an unknown key.
     pub rule_id: &'s str,
-    /// The group served.
-    pub group: Option<ServedGroup<'s>>,
+    /// The group the user is in.
+    pub group: Option<&'s str>,
+    /// The group is one that a running experiment compares.
+    pub is_in_experiment: bool,
+    /// The experiment of a layer that decided.
+    pub experiment: Option<&'s str>,
     /// What to record, unless the caller asks not to.
     pub exposure: Option<Exposed<'s>>,
+    /// The gates, holdouts and segments that were asked on the way, each once, in the order they were decided.
+    pub nested: Vec<Nested<'s>>,
+    /// How many of the nested ones were asked before a layer's experiment was.
+    pub own_nested: usize,
 }
 
-/// A group and its parameters.
+/// A gate or holdout that another entity's conditions asked.
 #[derive(Debug, PartialEq)]
-pub struct ServedGroup<'s> {
+pub struct Nested<'s> {
     /// Its name.
-    pub name: &'s str,
-    /// What its units get.
-    pub parameters: &'s BTreeMap<String, Value>,
+    pub gate: &'s str,
+    /// What it said.
+    pub passed: bool,
+    /// The rule that decided.
+    pub rule_id: &'s str,
+    /// What to record of it.
+    pub exposure: Option<Exposed<'s>>,
 }
 
 /// That a unit was seen, and in which arm of which launch.
@@ -92,12 +114,14 @@ impl Exposed<'_> {
 }
 
 impl Decision<'_> {
-    fn no(reason: Reason) -> Self {
-        Self { passed: false, reason, rule_id: "", group: None, exposure: None }
+    /// Everything to record: the entity's own exposure, and those of launches on what it asked.
+    pub fn exposures(&self) -> impl Iterator<Item = &Exposed<'_>> {
+        let nested = self.nested.iter().filter_map(|nested| nested.exposure.as_ref());
+        self.exposure.iter().chain(nested.filter(|exposed| exposed.arm.is_some()))
     }
 }
 
-/// Decides what a user gets from a gate or an experiment.
+/// Decides what a user gets from an entity.
 #[must_use]
 pub fn evaluate<'s>(
     snapshot: &'s Snapshot,
@@ -106,67 +130,173 @@ pub fn evaluate<'s>(
     user: &User,
     now: Timestamp,
 ) -> Decision<'s> {
-    let specs = match entity {
-        Entity::Gate => &snapshot.gates,
-        Entity::Experiment => &snapshot.experiments,
-    };
-    let Some(spec) = specs.get(key) else {
-        return Decision::no(Reason::UnknownKey);
-    };
-    let Some(unit) = user.unit(&spec.unit_type) else {
-        return Decision::no(if spec.rules.is_empty() { spec.fallback } else { Reason::MissingUnit });
-    };
-    let rule = spec.rules.iter().find(|rule| matches(rule, user, unit));
-    let (decision, arm) =
-        rule.map_or_else(|| (Decision::no(spec.fallback), None), |rule| decide(spec, rule, unit));
-    Decision { exposure: Some(Exposed { unit_type: &spec.unit_type, at: now, arm }), ..decision }
+    match snapshot.find(entity, key) {
+        Some(spec) => Call { snapshot, user, now }.decide(spec),
+        None => Decision { rule_id: "", ..nothing(Reason::UnknownKey) },
+    }
 }
 
-fn matches(rule: &Rule, user: &User, unit: &str) -> bool {
-    rule.conditions.iter().all(|condition| match condition {
-        Condition::HeldOut(slice) => slice.contains(user),
-        Condition::BucketBelow { salt, bound } => bucketing::bucket(salt, unit, BUCKETS) < *bound,
-        Condition::BucketFrom { salt, bound } => bucketing::bucket(salt, unit, BUCKETS) >= *bound,
-        Condition::Attribute(test) => test.holds(user),
-        Condition::NotAll(tests) => !tests.iter().all(|test| test.holds(user)),
-    })
+impl Snapshot {
+    pub(super) fn find(&self, entity: Entity, key: &str) -> Option<&Spec> {
+        let place = match entity {
+            Entity::Gate => self.gates.get(key),
+            Entity::Config | Entity::Experiment => self.configs.get(key),
+            Entity::Layer => self.layers.get(key),
+        };
+        let spec = self.specs.get(*place?)?;
+        let fits = match entity {
+            Entity::Config => spec.form.kind == SpecKind::Config,
+            Entity::Experiment => spec.form.kind == SpecKind::Experiment,
+            Entity::Gate | Entity::Layer => true,
+        };
+        fits.then_some(spec)
+    }
 }
 
-fn decide<'s>(spec: &Spec, rule: &'s Rule, unit: &str) -> (Decision<'s>, Option<ExposedArm<'s>>) {
-    let (passed, group, arm) = match &rule.outcome {
-        Outcome::Nothing => (false, None, rule.watch.as_ref().and_then(exposed_group)),
-        Outcome::Group(group) => {
-            let served = ServedGroup { name: &group.name, parameters: &group.parameters };
-            (true, Some(served), rule.watch.as_ref().and_then(exposed_group))
+const EMPTY: &Parameters = &Parameters::new();
+
+/// A decision that gives nothing.
+fn nothing<'s>(reason: Reason) -> Decision<'s> {
+    Decision {
+        passed: false,
+        value: EMPTY,
+        reason,
+        rule_id: DEFAULT_RULE,
+        group: None,
+        is_in_experiment: false,
+        experiment: None,
+        exposure: None,
+        nested: Vec::new(),
+        own_nested: 0,
+    }
+}
+
+/// One call: what is the same for everything that is asked on the way.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'s, 'u> {
+    pub(super) snapshot: &'s Snapshot,
+    pub(super) user: &'u User,
+    pub(super) now: Timestamp,
+}
+
+impl<'s> Call<'s, '_> {
+    /// The first rule that matches decides.
+    pub(super) fn decide(self, spec: &'s Spec) -> Decision<'s> {
+        let fallback = Decision { value: &spec.form.default_value, ..nothing(spec.fallback()) };
+        if !spec.form.enabled {
+            return Decision { rule_id: DISABLED_RULE, ..fallback };
         }
-        Outcome::Percentage(percentage) => {
-            let part = bucketing::part(&spec.salt, &rule.id, unit);
-            let passed = bucketing::is_within(part, *percentage);
-            (passed, None, rule.watch.as_ref().and_then(|watch| exposed_share(watch, part, passed)))
+        let unit = spec.unit.of(self.user);
+        if unit.is_none() && spec.form.requires_unit && !spec.rules.is_empty() {
+            return Decision { reason: Reason::MissingUnit, rule_id: MISSING_UNIT_RULE, ..fallback };
+        }
+        let mut nested = Vec::new();
+        for (rule, form) in spec.rules.iter().zip(&spec.form.rules) {
+            if self.matches(rule, &mut nested) {
+                return self.matched(spec, rule, form, nested);
+            }
+        }
+        let own_nested = nested.len();
+        Decision { exposure: self.exposed(&spec.form.unit_type, None), nested, own_nested, ..fallback }
+    }
+
+    /// Whether all conditions hold. Gates are asked even after a condition failed, so that they are recorded.
+    fn matches(self, rule: &'s Rule, nested: &mut Vec<Nested<'s>>) -> bool {
+        let mut holds = true;
+        for condition in &rule.conditions {
+            if holds || condition.is_nested() {
+                holds &= condition.holds(self.user, self.now, |place| self.ask(place, nested));
+            }
+        }
+        holds
+    }
+
+    /// Whether a gate, segment or holdout passes.
+    pub(super) fn ask(self, place: usize, nested: &mut Vec<Nested<'s>>) -> bool {
+        let Some(spec) = self.snapshot.specs.get(place) else {
+            return false;
+        };
+        let decision = self.decide(spec);
+        for inner in decision.nested {
+            note(nested, inner);
+        }
+        if !spec.name.starts_with(SEGMENT_PREFIX) {
+            let (passed, rule_id, exposure) = (decision.passed, decision.rule_id, decision.exposure);
+            note(nested, Nested { gate: &spec.name, passed, rule_id, exposure });
+        }
+        decision.passed
+    }
+
+    fn matched(
+        self,
+        spec: &'s Spec,
+        rule: &'s Rule,
+        form: &'s form::Rule,
+        mut nested: Vec<Nested<'s>>,
+    ) -> Decision<'s> {
+        let own_nested = nested.len();
+        if let Some(experiment) = rule.delegate.and_then(|place| self.snapshot.specs.get(place)) {
+            let decision = self.decide(experiment);
+            for inner in decision.nested {
+                note(&mut nested, inner);
+            }
+            return Decision { experiment: Some(&experiment.name), nested, own_nested, ..decision };
+        }
+        let (passed, arm) = self.draw(spec, rule, form);
+        Decision {
+            passed,
+            value: if passed { &form.value } else { &spec.form.default_value },
+            reason: form.reason,
+            rule_id: &form.id,
+            group: form.group.as_deref(),
+            is_in_experiment: form.is_experiment_group && passed,
+            exposure: self.exposed(&form.unit_type, arm),
+            nested,
+            own_nested,
+            experiment: None,
+        }
+    }
+
+    /// Whether the unit is within the rule's percentage, and its arm where a launch watches.
+    fn draw(self, spec: &'s Spec, rule: &Rule, form: &'s form::Rule) -> (bool, Option<ExposedArm<'s>>) {
+        let unit = rule.unit.of(self.user);
+        let share_is_watched =
+            form.watch.as_ref().is_some_and(|watch| matches!(watch.arms, WatchedArms::Share { .. }));
+        let is_drawn = form.percentage > 0.0 && form.percentage < 100.0;
+        let part = (is_drawn || share_is_watched).then(|| {
+            let salt = form.salt.as_deref().unwrap_or(&form.id);
+            bucketing::part(&spec.form.salt, salt, unit.unwrap_or_default())
+        });
+        let passed = match part {
+            Some(part) if is_drawn => bucketing::is_within(part, form.percentage),
+            _ => form.percentage >= 100.0,
+        };
+        // A unit without an id can not be told from others, and is in no arm.
+        let watch = form.watch.as_ref().filter(|_| unit.is_some());
+        (passed, watch.and_then(|watch| exposed_arm(watch, part.unwrap_or_default(), passed)))
+    }
+
+    fn exposed(self, unit_type: &'s str, arm: Option<ExposedArm<'s>>) -> Option<Exposed<'s>> {
+        Some(Exposed { unit_type, at: self.now, arm })
+    }
+}
+
+/// Notes a nested decision once.
+fn note<'s>(nested: &mut Vec<Nested<'s>>, new: Nested<'s>) {
+    if !nested.iter().any(|before| before.gate == new.gate) {
+        nested.push(new);
+    }
+}
+
+/// The arm of a unit that a rule in force decided for.
+pub(super) fn exposed_arm(watch: &Watch, part: u64, passed: bool) -> Option<ExposedArm<'_>> {
+    let (arm, settled, reverted) = match &watch.arms {
+        WatchedArms::Group { arm, reverted } => (arm.as_str(), true, *reverted),
+        WatchedArms::Share { percentage, ceiling } => {
+            let treated = bucketing::is_within(part, *percentage);
+            let settled = treated || !bucketing::is_within(part, *ceiling);
+            (if treated { TREATMENT } else { CONTROL }, settled, treated && !passed)
         }
     };
-    (Decision { passed, reason: rule.reason, rule_id: &rule.id, group, exposure: None }, arm)
-}
-
-/// The arm of a unit of a gate.
-fn exposed_share(watch: &Watch, part: u64, passed: bool) -> Option<ExposedArm<'_>> {
-    let WatchedArms::Share { percentage, ceiling } = watch.arms else {
-        return None;
-    };
-    let treated = bucketing::is_within(part, percentage);
-    Some(ExposedArm {
-        launch: watch.launch,
-        epoch: watch.epoch,
-        arm: if treated { TREATMENT } else { CONTROL },
-        settled: treated || !bucketing::is_within(part, ceiling),
-        reverted: treated && !passed,
-    })
-}
-
-/// The arm of a unit of an experiment.
-fn exposed_group(watch: &Watch) -> Option<ExposedArm<'_>> {
-    let WatchedArms::Group { arm, reverted } = &watch.arms else {
-        return None;
-    };
-    Some(ExposedArm { launch: watch.launch, epoch: watch.epoch, arm, settled: true, reverted: *reverted })
+    Some(ExposedArm { launch: watch.launch, epoch: watch.epoch, arm, settled, reverted })
 }

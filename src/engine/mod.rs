@@ -1,8 +1,13 @@
-//! A snapshot and a user in, a decision with its reason out.
+//! Evaluation: configuration is lowered to one rule form, compiled, and evaluated for users.
 
 pub mod bucketing;
 pub mod compile;
-pub mod condition;
+mod condition;
 pub mod evaluate;
+pub mod explain;
+pub mod form;
+pub mod lower;
+pub mod nesting;
+pub mod observe;
 pub mod reason;
 pub mod snapshot;

@@ -1,29 +1,50 @@
-//! The compiled configuration: every entity lowered to one rule form, ready to evaluate.
+//! The compiled configuration: every entity in the one rule form, ready to evaluate.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use super::bucketing;
-use super::condition::AttributeTest;
+use super::condition::{Condition, UnitRef};
+use super::form::{self, SpecKind};
 use super::reason::Reason;
-use crate::domain::launch::LaunchId;
-use crate::domain::user::User;
 
 /// Everything that evaluation reads. It is swapped whole.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     pub(super) revision: i64,
-    pub(super) gates: HashMap<String, Spec>,
-    pub(super) experiments: HashMap<String, Spec>,
+    pub(super) specs: Vec<Spec>,
+    /// Places of gates, segments and holdouts.
+    pub(super) gates: HashMap<String, usize>,
+    /// Places of dynamic configs and experiments.
+    pub(super) configs: HashMap<String, usize>,
+    /// Places of layers.
+    pub(super) layers: HashMap<String, usize>,
+}
+
+/// One entity, compiled.
+#[derive(Debug)]
+pub(super) struct Spec {
+    pub(super) name: String,
+    pub(super) form: Arc<form::Spec>,
+    pub(super) unit: UnitRef,
+    /// Empty where the entity is faulty.
+    pub(super) rules: Vec<Rule>,
+    /// Why it can not be evaluated.
+    pub(super) fault: Option<String>,
+}
+
+/// What is compiled of a rule. Its form is at the same place in the form of its entity.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) unit: UnitRef,
+    pub(super) conditions: Vec<Condition>,
+    /// Place of the experiment that decides for matching units.
+    pub(super) delegate: Option<usize>,
 }
 
 impl Snapshot {
-    /// Keys of the gates and experiments that could not be compiled.
-    pub fn faulty(&self) -> impl Iterator<Item = &str> {
-        let faulty = |(_, spec): &(&String, &Spec)| spec.fallback == Reason::Faulty;
-        self.gates.iter().chain(&self.experiments).filter(faulty).map(|(key, _)| key.as_str())
+    /// Kinds and names of the entities that could not be compiled, each with the cause.
+    pub fn faulty(&self) -> impl Iterator<Item = (SpecKind, &str, &str)> {
+        self.specs.iter().filter_map(|spec| Some((spec.form.kind, spec.name.as_str(), spec.fault.as_deref()?)))
     }
 
     /// Revision of the configuration it was compiled from.
@@ -33,91 +54,9 @@ impl Snapshot {
     }
 }
 
-/// One entity: the first rule that matches decides.
-#[derive(Debug)]
-pub(super) struct Spec {
-    pub(super) unit_type: String,
-    pub(super) salt: String,
-    pub(super) rules: Vec<Rule>,
+impl Spec {
     /// The reason when no rule matches.
-    pub(super) fallback: Reason,
-}
-
-/// One rule: it matches when all conditions hold, and then decides alone.
-#[derive(Debug)]
-pub(super) struct Rule {
-    pub(super) id: String,
-    pub(super) conditions: Vec<Condition>,
-    pub(super) outcome: Outcome,
-    pub(super) reason: Reason,
-    pub(super) watch: Option<Watch>,
-}
-
-/// What a rule gives.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// Yes to the units within the percentage, no to the others.
-    Percentage(f64),
-    /// No, or no group.
-    Nothing,
-    /// A group of an experiment.
-    Group(ServableGroup),
-}
-
-/// A group's name and what its units get.
-#[derive(Debug)]
-pub(super) struct ServableGroup {
-    pub(super) name: String,
-    pub(super) parameters: BTreeMap<String, Value>,
-}
-
-/// The launch that watches a rule.
-#[derive(Debug)]
-pub(super) struct Watch {
-    pub(super) launch: LaunchId,
-    pub(super) epoch: u32,
-    pub(super) arms: WatchedArms,
-}
-
-/// Which arm a unit is in.
-#[derive(Debug)]
-pub(super) enum WatchedArms {
-    /// Treatment within the percentage that the launch serves, or served before it was rolled back, else control. Control
-    /// above the ceiling stays control through the planned steps.
-    Share { percentage: f64, ceiling: f64 },
-    /// A group of an experiment, and whether the guard has turned it off.
-    Group { arm: String, reverted: bool },
-}
-
-/// A test that is parsed and ready.
-#[derive(Debug)]
-pub(super) enum Condition {
-    /// The unit is held out.
-    HeldOut(Arc<Slice>),
-    /// The unit's bucket is below the bound.
-    BucketBelow { salt: String, bound: u64 },
-    /// The unit's bucket is at or above the bound.
-    BucketFrom { salt: String, bound: u64 },
-    /// An attribute of the user.
-    Attribute(AttributeTest),
-    /// Not all of these attributes' tests hold.
-    NotAll(Vec<AttributeTest>),
-}
-
-/// A share of the units of one type, under a salt of its own.
-#[derive(Debug)]
-pub(super) struct Slice {
-    pub(super) unit_type: String,
-    pub(super) salt: String,
-    pub(super) percentage: f64,
-}
-
-impl Slice {
-    /// The rule part of a slice's hash.
-    const RULE: &'static str = "holdout";
-
-    pub(super) fn contains(&self, user: &User) -> bool {
-        user.unit(&self.unit_type)
-            .is_some_and(|unit| bucketing::passes(&self.salt, Self::RULE, unit, self.percentage))
+    pub(super) fn fallback(&self) -> Reason {
+        if self.fault.is_some() { Reason::Faulty } else { self.form.fallback }
     }
 }

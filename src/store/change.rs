@@ -8,6 +8,7 @@ use crate::domain::holdout::Holdout;
 use crate::domain::latch::Latch;
 use crate::domain::launch::Launch;
 use crate::domain::metric::Metric;
+use crate::domain::sdk_key::SdkKey;
 use crate::domain::stored::{Document, Stored};
 use crate::domain::time::Timestamp;
 
@@ -37,6 +38,8 @@ pub enum Write {
     Holdout(Stored<Holdout>),
     /// A metric.
     Metric(Stored<Metric>),
+    /// A key of an SDK.
+    SdkKey(Stored<SdkKey>),
     /// A launch.
     Launch(Box<Launch>),
     /// A latch.
@@ -94,6 +97,16 @@ impl Kept for Metric {
     }
 }
 
+impl Kept for SdkKey {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.sdk_keys
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::SdkKey(stored)
+    }
+}
+
 impl Change {
     /// Revision of the configuration once the change is made.
     #[must_use]
@@ -106,12 +119,14 @@ impl Change {
     pub fn applied_to(&self, catalogue: &Catalogue) -> Catalogue {
         let mut catalogue = catalogue.clone();
         catalogue.revision = self.revision();
+        catalogue.changed_at = self.at.max(catalogue.changed_at.plus_ms(1));
         for write in &self.writes {
             match write {
                 Write::Gate(stored) => put(&mut catalogue.gates, stored),
                 Write::Experiment(stored) => put(&mut catalogue.experiments, stored),
                 Write::Holdout(stored) => put(&mut catalogue.holdouts, stored),
                 Write::Metric(stored) => put(&mut catalogue.metrics, stored),
+                Write::SdkKey(stored) => put(&mut catalogue.sdk_keys, stored),
                 Write::Launch(launch) => catalogue.put_launch((**launch).clone()),
                 Write::Latch(latch) => {
                     catalogue.latches.insert(latch.id, latch.clone().into());

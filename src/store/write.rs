@@ -50,6 +50,7 @@ async fn put(transaction: &mut Transaction<'_, Sqlite>, write: &Write) -> Result
         Write::Experiment(stored) => put_document(transaction, stored).await,
         Write::Holdout(stored) => put_document(transaction, stored).await,
         Write::Metric(stored) => put_document(transaction, stored).await,
+        Write::SdkKey(stored) => put_document(transaction, stored).await,
         Write::Launch(launch) => put_launch(transaction, launch).await,
         Write::Latch(latch) => {
             sqlx::query(
@@ -152,6 +153,7 @@ fn audit_entry(write: &Write) -> serde_json::Value {
         Write::Experiment(stored) => document(stored),
         Write::Holdout(stored) => document(stored),
         Write::Metric(stored) => document(stored),
+        Write::SdkKey(stored) => document(stored),
         Write::Launch(launch) => json!({ "kind": "launch", "id": launch.id, "revision": launch.revision }),
         Write::Latch(latch) => json!({ "kind": "latch", "latch": latch }),
         Write::Decision(decision) => json!({ "kind": "decision", "id": decision.id }),

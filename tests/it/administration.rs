@@ -247,10 +247,9 @@ async fn all_that_is_wrong_with_a_document_is_named_at_once() {
     let expected = [
         "gate.key",
         "gate.tags[0]",
-        "gate.salt",
         "gate.rules[0].percentage",
-        "gate.rules[1].id",
         "gate.rules[1].percentage",
+        "gate.rules[1].id",
     ];
     assert_eq!(fields(&refused), expected);
 }

@@ -126,7 +126,7 @@ async fn users_that_no_one_can_be_are_refused() {
         (with(text(65_537)), "user.custom[bio]"),
         (with(text(10 * 1024 * 1024)), "user.custom[bio]"),
         (with(AttributeValue { value: Some(attribute_value::Value::Number(f64::NAN)) }), "user.custom[bio]"),
-        (with(AttributeValue { value: None }), "user.custom"),
+        (with(AttributeValue { value: None }), "user.custom[bio]"),
         (
             User {
                 custom_ids: (0..33).map(|number| (format!("id-{number}"), "x".to_owned())).collect(),

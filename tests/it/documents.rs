@@ -1,5 +1,6 @@
 //! Gates, experiments and metrics as the tests write them, and the calls that make them.
 
+use portcullis::transport::grpc::wire::condition::Subject;
 use portcullis::transport::grpc::wire::{
     Condition, ConditionOperator, CreateExperimentRequest, CreateGateRequest, CreateMetricRequest,
     Experiment, ExperimentGroup, Gate, GateRule, Launch, Metric, MetricKind, Ramp, RampStep,
@@ -17,15 +18,16 @@ pub(crate) fn gate(key: &str, percentage: f64) -> Gate {
 }
 
 pub(crate) fn rule(id: &str, percentage: f64, conditions: Vec<Condition>) -> GateRule {
-    GateRule { id: id.to_owned(), name: String::new(), conditions, percentage }
+    GateRule { id: id.to_owned(), conditions, percentage, ..GateRule::default() }
 }
 
 pub(crate) fn condition(attribute: &str, operator: ConditionOperator, values: &[&str]) -> Condition {
-    Condition {
-        attribute: attribute.to_owned(),
-        operator: operator.into(),
-        values: values.iter().map(|value| (*value).to_owned()).collect(),
-    }
+    test_of(Subject::Attribute(attribute.to_owned()), operator, values)
+}
+
+pub(crate) fn test_of(subject: Subject, operator: ConditionOperator, values: &[&str]) -> Condition {
+    let values = values.iter().map(|value| text(value)).collect();
+    Condition { subject: Some(subject), operator: operator.into(), values }
 }
 
 /// Four buttons, a quarter of the visitors each; Blue is what there was before.

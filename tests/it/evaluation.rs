@@ -102,6 +102,7 @@ async fn rules_are_asked_in_order_and_the_first_that_matches_decides_alone() {
     };
 
     let by_rule = |pass, id: &str| (pass, EvaluationReason::Rule, id.to_owned());
+    let no_rule = (false, EvaluationReason::NoRule, "default".to_owned());
     let cases = [
         // At 0 % the first rule says no, and the later ones are not asked.
         (at("DE", "3.0"), by_rule(false, "german")),
@@ -109,9 +110,9 @@ async fn rules_are_asked_in_order_and_the_first_that_matches_decides_alone() {
         (at("FR", "2.10"), by_rule(true, "recent")),
         (at("FR", "2.10.1-beta"), by_rule(true, "recent")),
         (at("", "10.0"), by_rule(true, "recent")),
-        (at("FR", "2.9.9"), (false, EvaluationReason::NoRule, String::new())),
-        (at("FR", "none"), (false, EvaluationReason::NoRule, String::new())),
-        (user("visitor"), (false, EvaluationReason::NoRule, String::new())),
+        (at("FR", "2.9.9"), no_rule.clone()),
+        (at("FR", "none"), no_rule.clone()),
+        (user("visitor"), no_rule),
     ];
     for (user, expected) in cases {
         let described = format!("{user:?}");
@@ -125,12 +126,12 @@ async fn a_gate_that_gives_no_answer_of_its_own_says_why() {
     let stored = server.create_gate(gate("off", 100.0)).await;
     let request = UpdateGateRequest { gate: Some(Gate { enabled: Some(false), ..stored }) };
     server.admin().update_gate(request).await.unwrap();
-    let expected = (false, EvaluationReason::Disabled, String::new());
+    let expected = (false, EvaluationReason::Disabled, "disabled".to_owned());
     assert_eq!(outcome(&server, "off", user("visitor")).await, expected);
 
     let by_company = Gate { unit_type: "company_id".to_owned(), ..gate("companies", 100.0) };
     server.create_gate(by_company).await;
-    let expected = (false, EvaluationReason::MissingUnit, String::new());
+    let expected = (false, EvaluationReason::MissingUnit, "missing_unit".to_owned());
     assert_eq!(outcome(&server, "companies", user("visitor")).await, expected);
     let custom_ids = BTreeMap::from([("company_id".to_owned(), "acme".to_owned())]);
     assert!(outcome(&server, "companies", User { custom_ids, ..User::default() }).await.0);

@@ -131,6 +131,7 @@ fn settings(folder: &Path) -> ServeSettings {
     ServeSettings {
         data_dir: folder.to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        http_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         tick: Duration::from_millis(50),
         allowed_lateness: Duration::ZERO,
         max_event_skew: Duration::from_mins(5),

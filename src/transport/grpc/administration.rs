@@ -41,7 +41,8 @@ pub(super) fn named_principal(metadata: &MetadataMap) -> Result<Option<Principal
     name.map(|name| Some(Principal(name.to_owned()))).ok_or_else(|| Error::field(PRINCIPAL, message()))
 }
 
-fn principal(metadata: &MetadataMap) -> Result<Principal> {
+/// The caller, named or not.
+pub(super) fn principal(metadata: &MetadataMap) -> Result<Principal> {
     Ok(named_principal(metadata)?.unwrap_or_else(|| Principal(ANONYMOUS.to_owned())))
 }
 
@@ -75,7 +76,8 @@ fn rollback_to(value: i32) -> Result<Option<RollbackTo>> {
     }
 }
 
-type Answer<T> = std::result::Result<Response<T>, Status>;
+/// What a call is answered with.
+pub(super) type Answer<T> = std::result::Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl AdminService for Administration {

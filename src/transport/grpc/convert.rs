@@ -7,14 +7,17 @@ use prost_types::{Duration, ListValue, Struct, Timestamp as WireTime, Value as W
 use serde_json::{Number, Value};
 
 use super::wire;
-use crate::domain::condition::{Condition, Operator};
 use crate::domain::launch::{Needs, Step, Target};
 use crate::domain::time::Timestamp;
-use crate::domain::user::{Attribute, User};
+use crate::domain::user::User;
 use crate::error::{Error, Result};
 
-/// Deepest nesting of a parameter's value.
+/// Deepest nesting of a JSON value.
 const MAX_DEPTH: usize = 32;
+/// Whole numbers below this are exact as doubles.
+const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
+/// The attribute that stands for the browser family.
+const BROWSER_NAME: &str = "browser_name";
 
 /// A message field that must be there.
 pub(super) fn required<T>(field: &str, message: Option<T>) -> Result<T> {
@@ -35,88 +38,60 @@ pub(super) fn user(field: &str, message: Option<wire::User>) -> Result<User> {
 
 /// The user of an event; the event's own check covers it.
 pub(super) fn unchecked_user(field: &str, message: wire::User) -> Result<User> {
-    let attribute = |(name, value): (String, wire::AttributeValue)| {
-        let value = match value.value {
-            Some(wire::attribute_value::Value::Text(text)) => Attribute::Text(text),
-            Some(wire::attribute_value::Value::Number(number)) => Attribute::Number(number),
-            Some(wire::attribute_value::Value::Flag(flag)) => Attribute::Flag(flag),
-            None => {
-                return Err(Error::field(format!("{field}.custom"), "holds an attribute without a value"));
-            }
-        };
-        Ok((name, value))
-    };
+    let mut custom = attributes(&format!("{field}.custom"), message.custom)?;
+    let private = attributes(&format!("{field}.private"), message.private)?;
+    if !message.browser.is_empty() && !private.contains_key(BROWSER_NAME) {
+        custom.entry(BROWSER_NAME.to_owned()).or_insert(Value::String(message.browser));
+    }
     Ok(User {
         user_id: message.user_id,
         custom_ids: message.custom_ids,
+        email: message.email,
+        ip: message.ip,
+        user_agent: message.user_agent,
         country: message.country,
-        browser: message.browser,
+        locale: message.locale,
         app_version: message.app_version,
-        custom: message.custom.into_iter().map(attribute).collect::<Result<_>>()?,
+        environment: message.environment,
+        custom,
+        private,
     })
 }
 
-/// A condition of a rule.
-pub(super) fn condition(field: &str, message: wire::Condition) -> Result<Condition> {
-    use wire::ConditionOperator as Wire;
-    let operator = match message.operator() {
-        Wire::Any => Operator::Any,
-        Wire::None => Operator::None,
-        Wire::Gt => Operator::Gt,
-        Wire::Gte => Operator::Gte,
-        Wire::Lt => Operator::Lt,
-        Wire::Lte => Operator::Lte,
-        Wire::VersionGt => Operator::VersionGt,
-        Wire::VersionGte => Operator::VersionGte,
-        Wire::VersionLt => Operator::VersionLt,
-        Wire::VersionLte => Operator::VersionLte,
-        Wire::Unspecified => {
-            let message = "must be one of the condition operators, is unspecified or unknown";
-            return Err(Error::field(format!("{field}.operator"), message));
-        }
+fn attributes(
+    field: &str,
+    messages: BTreeMap<String, wire::AttributeValue>,
+) -> Result<BTreeMap<String, Value>> {
+    let attribute = |(name, message): (String, wire::AttributeValue)| {
+        let field = format!("{field}[{name}]");
+        let value = match message.value {
+            Some(wire::attribute_value::Value::Text(text)) => Value::String(text),
+            Some(wire::attribute_value::Value::Number(value)) => number(&field, value)?,
+            Some(wire::attribute_value::Value::Flag(flag)) => Value::Bool(flag),
+            Some(wire::attribute_value::Value::Json(value)) => json(&field, value)?,
+            None => return Err(Error::field(field, "holds no value")),
+        };
+        Ok((name, value))
     };
-    Ok(Condition { attribute: message.attribute, operator, values: message.values })
-}
-
-/// The conditions of a rule; `field` is the path of the list.
-pub(super) fn conditions(field: &str, messages: Vec<wire::Condition>) -> Result<Vec<Condition>> {
-    let indexed = messages.into_iter().enumerate();
-    indexed.map(|(index, message)| condition(&format!("{field}[{index}]"), message)).collect()
-}
-
-/// A condition as it is sent.
-pub(super) fn wire_condition(condition: &Condition) -> wire::Condition {
-    use wire::ConditionOperator as Wire;
-    let operator = match condition.operator {
-        Operator::Any => Wire::Any,
-        Operator::None => Wire::None,
-        Operator::Gt => Wire::Gt,
-        Operator::Gte => Wire::Gte,
-        Operator::Lt => Wire::Lt,
-        Operator::Lte => Wire::Lte,
-        Operator::VersionGt => Wire::VersionGt,
-        Operator::VersionGte => Wire::VersionGte,
-        Operator::VersionLt => Wire::VersionLt,
-        Operator::VersionLte => Wire::VersionLte,
-    };
-    wire::Condition {
-        attribute: condition.attribute.clone(),
-        operator: operator.into(),
-        values: condition.values.clone(),
-    }
+    messages.into_iter().map(attribute).collect()
 }
 
 /// Parameters by name.
 pub(super) fn parameters(field: &str, message: Option<Struct>) -> Result<BTreeMap<String, Value>> {
     let fields = message.map(|message| message.fields).unwrap_or_default();
     let convert = |(name, value)| {
-        let value = json(&format!("{field}[{name}]"), value, MAX_DEPTH)?;
+        let value = json(&format!("{field}[{name}]"), value)?;
         Ok((name, value))
     };
     fields.into_iter().map(convert).collect()
 }
 
-fn json(field: &str, value: WireValue, depth: usize) -> Result<Value> {
+/// A JSON value.
+pub(super) fn json(field: &str, value: WireValue) -> Result<Value> {
+    json_within(field, value, MAX_DEPTH)
+}
+
+fn json_within(field: &str, value: WireValue, depth: usize) -> Result<Value> {
     if depth == 0 {
         return Err(Error::field(field, format!("must be nested at most {MAX_DEPTH} deep")));
     }
@@ -124,21 +99,28 @@ fn json(field: &str, value: WireValue, depth: usize) -> Result<Value> {
     Ok(match kind {
         Kind::NullValue(_) => Value::Null,
         Kind::BoolValue(flag) => Value::Bool(flag),
-        Kind::NumberValue(number) => {
-            let number = Number::from_f64(number);
-            Value::Number(number.ok_or_else(|| Error::field(field, "must be a finite number"))?)
-        }
+        Kind::NumberValue(value) => number(field, value)?,
         Kind::StringValue(text) => Value::String(text),
         Kind::ListValue(list) => {
-            let values = list.values.into_iter().map(|value| json(field, value, depth - 1));
+            let values = list.values.into_iter().map(|value| json_within(field, value, depth - 1));
             Value::Array(values.collect::<Result<_>>()?)
         }
         Kind::StructValue(object) => {
             let fields = object.fields.into_iter();
-            let fields = fields.map(|(name, value)| Ok((name, json(field, value, depth - 1)?)));
+            let fields = fields.map(|(name, value)| Ok((name, json_within(field, value, depth - 1)?)));
             Value::Object(fields.collect::<Result<_>>()?)
         }
     })
+}
+
+/// A finite number. A whole one is kept as such, so that it is written without a fraction.
+fn number(field: &str, number: f64) -> Result<Value> {
+    if number.fract() == 0.0 && number.abs() < MAX_WHOLE {
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and small enough")]
+        return Ok(Value::Number((number as i64).into()));
+    }
+    let number = Number::from_f64(number).ok_or_else(|| Error::field(field, "must be a finite number"))?;
+    Ok(Value::Number(number))
 }
 
 /// A JSON value as it is sent.

@@ -1,18 +1,19 @@
 //! Documents between wire and domain, with their defaults.
 
 use crate::domain::experiment::{Experiment, Group, Status};
-use crate::domain::gate::{Gate, GateRule};
+use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
 use crate::domain::metric::{
     DEFAULT_FRESHNESS_MS, DEFAULT_MIN_UNITS, DEFAULT_SHIP_MARGIN, Direction, Metric, MetricKind,
 };
+use crate::domain::rule::Rule;
 use crate::domain::stored::Stored;
 use crate::domain::user::USER_ID;
 use crate::error::{Error, Result};
 
+use super::condition::{conditions, wire_conditions};
 use super::convert::{
-    conditions, count, duration_ms, or_default, parameters, required, wire_condition, wire_duration,
-    wire_struct, wire_time,
+    count, duration_ms, or_default, parameters, required, wire_duration, wire_struct, wire_time,
 };
 use super::wire;
 
@@ -21,7 +22,7 @@ pub(super) fn gate(message: Option<wire::Gate>) -> Result<(Gate, i64)> {
     let message = required("gate", message)?;
     let rule = |(index, rule): (usize, wire::GateRule)| {
         let conditions = conditions(&format!("gate.rules[{index}].conditions"), rule.conditions)?;
-        Ok(GateRule { id: rule.id, name: rule.name, conditions, percentage: rule.percentage })
+        Ok(Rule { name: rule.name, conditions, ..Rule::everyone(&rule.id, rule.percentage) })
     };
     let gate = Gate {
         salt: or_default(message.salt, &message.key),
@@ -32,6 +33,8 @@ pub(super) fn gate(message: Option<wire::Gate>) -> Result<(Gate, i64)> {
         unit_type: or_default(message.unit_type, USER_ID),
         enabled: message.enabled.unwrap_or(true),
         rules: message.rules.into_iter().enumerate().map(rule).collect::<Result<_>>()?,
+        target_apps: Vec::new(),
+        draws_missing_units: false,
     };
     Ok((gate, message.revision))
 }
@@ -39,10 +42,10 @@ pub(super) fn gate(message: Option<wire::Gate>) -> Result<(Gate, i64)> {
 /// A gate as it is sent.
 pub(super) fn wire_gate(stored: &Stored<Gate>) -> wire::Gate {
     let gate = &stored.document;
-    let rule = |rule: &GateRule| wire::GateRule {
+    let rule = |rule: &Rule| wire::GateRule {
         id: rule.id.clone(),
         name: rule.name.clone(),
-        conditions: rule.conditions.iter().map(wire_condition).collect(),
+        conditions: wire_conditions(&rule.conditions),
         percentage: rule.percentage,
     };
     wire::Gate {
@@ -67,7 +70,7 @@ pub(super) fn experiment(message: Option<wire::Experiment>) -> Result<(Experimen
     let group = |(index, group): (usize, wire::ExperimentGroup)| {
         let field = format!("experiment.groups[{index}].parameters");
         let parameters = parameters(&field, group.parameters)?;
-        Ok(Group { name: group.name, weight: group.weight, parameters })
+        Ok(Group { name: group.name, id: None, weight: group.weight, parameters })
     };
     let groups: Vec<Group> = message.groups.into_iter().enumerate().map(group).collect::<Result<_>>()?;
     let first = groups.first().map(|group| group.name.clone()).unwrap_or_default();
@@ -85,6 +88,15 @@ pub(super) fn experiment(message: Option<wire::Experiment>) -> Result<(Experimen
         primary_metrics: message.primary_metrics,
         status: Status::Draft,
         stopped_groups: std::collections::BTreeSet::new(),
+        overrides: Vec::new(),
+        layer: None,
+        default_parameters: std::collections::BTreeMap::new(),
+        secondary_metrics: Vec::new(),
+        buckets: None,
+        allocation_salt: None,
+        targeting_first: false,
+        target_apps: Vec::new(),
+        draws_missing_units: false,
     };
     Ok((experiment, message.revision))
 }
@@ -114,7 +126,7 @@ pub(super) fn wire_experiment(stored: &Stored<Experiment>) -> wire::Experiment {
         groups: experiment.groups.iter().map(group).collect(),
         control_group: experiment.control_group.clone(),
         allocation: Some(experiment.allocation),
-        targeting: experiment.targeting.iter().map(wire_condition).collect(),
+        targeting: wire_conditions(&experiment.targeting),
         primary_metrics: experiment.primary_metrics.clone(),
         status: status.into(),
         decided_group: decided_group.to_owned(),
@@ -138,6 +150,12 @@ pub(super) fn holdout(message: Option<wire::Holdout>) -> Result<(Holdout, i64)> 
         percentage: message.percentage,
         gates: message.gates,
         experiments: message.experiments,
+        layers: Vec::new(),
+        covers_all: false,
+        precedence: 0,
+        rule_id: None,
+        rule_salt: None,
+        link_ids: std::collections::BTreeMap::new(),
     };
     Ok((holdout, message.revision))
 }

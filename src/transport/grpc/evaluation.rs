@@ -15,7 +15,7 @@ use super::wire::{
     Parameter, ParameterSource,
 };
 use crate::clock::Clock;
-use crate::domain::experiment::json_type;
+use crate::domain::parameters::json_type;
 use crate::domain::user::User;
 use crate::engine::evaluate::{Decision, Entity, evaluate};
 use crate::engine::reason::Reason;
@@ -159,16 +159,12 @@ fn experiment_answer(
     defaults: &BTreeMap<String, Value>,
 ) -> GetExperimentResponse {
     let mut parameters = BTreeMap::new();
-    if let Some(group) = &decision.group {
-        parameters.extend(
-            group
-                .parameters
-                .iter()
-                .map(|(name, value)| (name.clone(), parameter(value, ParameterSource::Group))),
-        );
+    let given = decision.group.map(|_| decision.value);
+    for (name, value) in given.into_iter().flatten() {
+        parameters.insert(name.clone(), parameter(value, ParameterSource::Group));
     }
     for (name, default) in defaults {
-        let given = decision.group.as_ref().map(|group| group.parameters.get(name));
+        let given = given.map(|given| given.get(name));
         let source = match given {
             None => ParameterSource::DefaultNoGroup,
             Some(None) => ParameterSource::DefaultMissing,
@@ -180,7 +176,7 @@ fn experiment_answer(
         parameters.insert(name.clone(), parameter(default, source));
     }
     GetExperimentResponse {
-        group: decision.group.as_ref().map(|group| group.name.to_owned()).unwrap_or_default(),
+        group: decision.group.unwrap_or_default().to_owned(),
         reason: wire_reason(decision.reason).into(),
         parameters,
         config_revision: snapshot.revision(),
@@ -205,6 +201,7 @@ fn wire_reason(reason: Reason) -> wire::EvaluationReason {
         Reason::NotTargeted => Wire::NotTargeted,
         Reason::Decided => Wire::Decided,
         Reason::GroupStopped => Wire::GroupStopped,
+        Reason::Override => Wire::Rule,
         Reason::Faulty => Wire::Faulty,
     }
 }

@@ -1,0 +1,240 @@
+//! How what was found compares with what is wanted.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use regex::Regex;
+use serde_json::Value;
+
+use super::found::Found;
+use crate::domain::condition::{Condition, Operator, compile_pattern, parse_version, scalar_text};
+use crate::engine::bucketing;
+use crate::engine::form::{IdList, Ruleset};
+
+const DAY_MS: f64 = 86_400_000.0;
+
+/// A comparison whose values are parsed.
+#[derive(Debug)]
+pub(super) enum Comparison {
+    /// One of the texts, or none of them.
+    OneOf { texts: HashSet<String>, place: Place, ignores_case: bool, negated: bool },
+    /// A pattern is found.
+    Matches(Regex),
+    /// The same value, or another one.
+    Equal { value: Value, negated: bool },
+    /// A number.
+    Number(f64, Accept),
+    /// A version.
+    Version(Vec<i64>, Accept),
+    /// A time in milliseconds.
+    Time(f64, Accept),
+    /// On the same UTC day.
+    Day(f64),
+    /// In an id list, or not. A list that is not there is empty.
+    Listed { list: Option<Arc<IdList>>, negated: bool },
+    /// What a list has of the texts.
+    Array { texts: HashSet<String>, has: Has, negated: bool },
+}
+
+/// Where a text is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    Whole,
+    Start,
+    End,
+    Anywhere,
+}
+
+/// How much of the texts a list has.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Has {
+    Any,
+    All,
+}
+
+/// Which orderings of the found against the wanted are accepted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Accept {
+    less: bool,
+    equal: bool,
+    greater: bool,
+}
+
+impl Accept {
+    fn accepts(self, ordering: Ordering) -> bool {
+        match ordering {
+            Ordering::Less => self.less,
+            Ordering::Equal => self.equal,
+            Ordering::Greater => self.greater,
+        }
+    }
+
+    /// None for operators that are about something else than order.
+    fn of(operator: Operator) -> Option<Self> {
+        let (less, equal, greater) = match operator {
+            Operator::Gt | Operator::VersionGt | Operator::After => (false, false, true),
+            Operator::Gte | Operator::VersionGte => (false, true, true),
+            Operator::Lt | Operator::VersionLt | Operator::Before => (true, false, false),
+            Operator::Lte | Operator::VersionLte => (true, true, false),
+            Operator::VersionEq => (false, true, false),
+            Operator::VersionNeq => (true, false, true),
+            _ => return None,
+        };
+        Some(Self { less, equal, greater })
+    }
+}
+
+impl Comparison {
+    /// Parses the values of a condition; none when they are not valid.
+    pub(super) fn compile(condition: &Condition, ruleset: &Ruleset) -> Option<Self> {
+        let one_of = |place, ignores_case, negated| {
+            let texts = texts(&condition.values, ignores_case);
+            Some(Self::OneOf { texts, place, ignores_case, negated })
+        };
+        let array = |has, negated| Some(Self::Array { texts: texts(&condition.values, false), has, negated });
+        let accept = || Accept::of(condition.operator);
+        match condition.operator {
+            Operator::Any => one_of(Place::Whole, true, false),
+            Operator::None => one_of(Place::Whole, true, true),
+            Operator::AnyCaseSensitive => one_of(Place::Whole, false, false),
+            Operator::NoneCaseSensitive => one_of(Place::Whole, false, true),
+            Operator::StrStartsWithAny => one_of(Place::Start, true, false),
+            Operator::StrEndsWithAny => one_of(Place::End, true, false),
+            Operator::StrContainsAny => one_of(Place::Anywhere, true, false),
+            Operator::StrContainsNone => one_of(Place::Anywhere, true, true),
+            Operator::StrMatches => compile_pattern(condition.single()?.as_str()?).ok().map(Self::Matches),
+            Operator::Eq | Operator::Neq => {
+                let negated = condition.operator == Operator::Neq;
+                Some(Self::Equal { value: condition.single()?.clone(), negated })
+            }
+            Operator::Gt | Operator::Gte | Operator::Lt | Operator::Lte => {
+                Some(Self::Number(condition.number()?, accept()?))
+            }
+            Operator::VersionGt
+            | Operator::VersionGte
+            | Operator::VersionLt
+            | Operator::VersionLte
+            | Operator::VersionEq
+            | Operator::VersionNeq => Some(Self::Version(parse_version(&condition.text()?)?, accept()?)),
+            Operator::Before | Operator::After => Some(Self::Time(condition.number()?, accept()?)),
+            Operator::On => condition.number().map(Self::Day),
+            Operator::InSegmentList | Operator::NotInSegmentList => {
+                let list = ruleset.id_lists.get(condition.single()?.as_str()?).cloned();
+                Some(Self::Listed { list, negated: condition.operator == Operator::NotInSegmentList })
+            }
+            Operator::ArrayContainsAny => array(Has::Any, false),
+            Operator::ArrayContainsNone => array(Has::Any, true),
+            Operator::ArrayContainsAll => array(Has::All, false),
+            Operator::NotArrayContainsAll => array(Has::All, true),
+            Operator::Passes | Operator::Fails => None,
+        }
+    }
+
+    /// Whether what was found compares as wanted.
+    pub(super) fn holds(&self, found: &Found<'_>) -> bool {
+        match self {
+            Self::OneOf { texts, place, ignores_case, negated } => {
+                let Some(text) = found.text() else {
+                    return *negated;
+                };
+                let contained = if *ignores_case {
+                    with_lower_case(&text, |text| place.finds(texts, text))
+                } else {
+                    place.finds(texts, &text)
+                };
+                contained != *negated
+            }
+            Self::Matches(pattern) => found.text().is_some_and(|text| pattern.is_match(&text)),
+            Self::Equal { value, negated } => equals(found, value) != *negated,
+            Self::Number(wanted, accept) => found
+                .number()
+                .and_then(|number| number.partial_cmp(wanted))
+                .is_some_and(|it| accept.accepts(it)),
+            Self::Version(wanted, accept) => {
+                let version = found.text().and_then(|text| parse_version(&text));
+                version.is_some_and(|version| accept.accepts(compare_versions(&version, wanted)))
+            }
+            Self::Time(wanted, accept) => {
+                found.time().and_then(|time| time.partial_cmp(wanted)).is_some_and(|it| accept.accepts(it))
+            }
+            #[expect(clippy::float_cmp, reason = "numbers of days are whole")]
+            Self::Day(wanted) => {
+                found.time().is_some_and(|time| (time / DAY_MS).floor() == (wanted / DAY_MS).floor())
+            }
+            Self::Listed { list, negated } => {
+                let digest = found.text().map(|text| bucketing::list_digest(&text));
+                let contains =
+                    |list: &Arc<IdList>| digest.is_some_and(|digest| list.digests.contains(&digest));
+                list.as_ref().is_some_and(contains) != *negated
+            }
+            Self::Array { texts, has, negated } => {
+                let Found::Structure(Value::Array(elements)) = found else {
+                    return false;
+                };
+                let elements: HashSet<String> = elements.iter().filter_map(scalar_text).collect();
+                let contained = match has {
+                    Has::Any => texts.iter().any(|text| elements.contains(text)),
+                    Has::All => texts.iter().all(|text| elements.contains(text)),
+                };
+                contained != *negated
+            }
+        }
+    }
+}
+
+impl Place {
+    fn finds(self, texts: &HashSet<String>, text: &str) -> bool {
+        match self {
+            Self::Whole => texts.contains(text),
+            Self::Start => texts.iter().any(|wanted| text.starts_with(wanted)),
+            Self::End => texts.iter().any(|wanted| text.ends_with(wanted)),
+            Self::Anywhere => texts.iter().any(|wanted| text.contains(wanted)),
+        }
+    }
+}
+
+fn texts(values: &[Value], in_lower_case: bool) -> HashSet<String> {
+    let texts = values.iter().filter_map(scalar_text);
+    texts.map(|text| if in_lower_case { text.to_lowercase() } else { text }).collect()
+}
+
+/// Calls with the text in lower case. Short ASCII text is lowered in place, since this is the hot path.
+fn with_lower_case<R>(text: &str, call: impl FnOnce(&str) -> R) -> R {
+    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return call(text);
+    }
+    let mut buffer = [0_u8; 64];
+    if let Some(room) = buffer.get_mut(..text.len()).filter(|_| text.is_ascii()) {
+        room.copy_from_slice(text.as_bytes());
+        room.make_ascii_lowercase();
+        if let Ok(lowered) = std::str::from_utf8(room) {
+            return call(lowered);
+        }
+    }
+    call(&text.to_lowercase())
+}
+
+/// Same type and content; a number also equals its text, and null what is missing.
+fn equals(found: &Found<'_>, value: &Value) -> bool {
+    #[expect(clippy::float_cmp, reason = "equality is what is asked for")]
+    match value {
+        Value::Null => matches!(found, Found::Missing),
+        Value::Bool(wanted) => matches!(found, Found::Flag(flag) if flag == wanted),
+        Value::Number(wanted) => found.number().is_some_and(|number| wanted.as_f64() == Some(number)),
+        Value::String(wanted) => match found {
+            Found::Text(text) => text == wanted,
+            _ => false,
+        },
+        Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+/// Compares versions number by number; missing numbers are 0.
+fn compare_versions(a: &[i64], b: &[i64]) -> Ordering {
+    let at = |version: &[i64], index: usize| version.get(index).copied().unwrap_or(0);
+    (0..a.len().max(b.len()))
+        .map(|index| at(a, index).cmp(&at(b, index)))
+        .find(|ordering| ordering.is_ne())
+        .unwrap_or(Ordering::Equal)
+}
