@@ -28,7 +28,11 @@ pub struct NewSdkKey {
 
 impl Admin {
     /// Makes a key, and gives it with its secret, which is not kept.
-    pub async fn create_sdk_key(&self, actor: &Principal, new: NewSdkKey) -> Result<(Arc<Stored<SdkKey>>, String)> {
+    pub async fn create_sdk_key(
+        &self,
+        actor: &Principal,
+        new: NewSdkKey,
+    ) -> Result<(Arc<Stored<SdkKey>>, String)> {
         let secret = new_secret(new.kind)?;
         let key = SdkKey {
             id: new_id(self.clock.now()).to_string(),

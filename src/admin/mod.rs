@@ -22,8 +22,8 @@ use crate::store::Store;
 
 pub use experiments::Outcome;
 pub use gates::{RollbackTo, Rollout};
-pub(crate) use queries::parse_id;
 pub use keys::NewSdkKey;
+pub(crate) use queries::parse_id;
 pub use queries::{Answer, Page, Subject};
 // What queries are made of and answered with, so that callers need not know the store.
 pub use crate::store::{DecisionQuery, LaunchQuery, Recorded};

@@ -97,7 +97,8 @@ fn group_arm<'s>(watch: &Watch, launch: &Launch, arm: &'s str, at: Timestamp) ->
 
 /// The arm of a unit in the newest epoch in which it gets what it was served.
 fn share_arm<'s>(launch: &Launch, part: u64, served: &Served<'_>) -> Option<ExposedArm<'s>> {
-    let epoch = begun(launch, served.at).find(|epoch| bucketing::is_within(part, epoch.percentage) == served.passed)?;
+    let epoch = begun(launch, served.at)
+        .find(|epoch| bucketing::is_within(part, epoch.percentage) == served.passed)?;
     let settled = served.passed || !bucketing::is_within(part, epoch.ceiling);
     let arm = if served.passed { TREATMENT } else { CONTROL };
     Some(ExposedArm { launch: launch.id, epoch: epoch.number, arm, settled, reverted: false })

@@ -44,7 +44,9 @@ pub(super) struct Rule {
 impl Snapshot {
     /// Kinds and names of the entities that could not be compiled, each with the cause.
     pub fn faulty(&self) -> impl Iterator<Item = (SpecKind, &str, &str)> {
-        self.specs.iter().filter_map(|spec| Some((spec.form.kind, spec.name.as_str(), spec.fault.as_deref()?)))
+        self.specs
+            .iter()
+            .filter_map(|spec| Some((spec.form.kind, spec.name.as_str(), spec.fault.as_deref()?)))
     }
 
     /// Revision of the configuration it was compiled from.

@@ -50,7 +50,13 @@ impl Server {
 
     /// A server on a data folder that another one may have left.
     pub(crate) async fn start_in(folder: Arc<TempDir>, clock: Clock) -> Self {
-        let app = App::start(&settings(folder.path()), clock).await.expect("the server starts");
+        Self::start_at(folder, clock, free_port()).await
+    }
+
+    /// The same, at an HTTP address that is known to those who asked the one before.
+    pub(crate) async fn start_at(folder: Arc<TempDir>, clock: Clock, http_listen: SocketAddr) -> Self {
+        let settings = ServeSettings { http_listen, ..settings(folder.path()) };
+        let app = App::start(&settings, clock).await.expect("the server starts");
         let channel = connect(app.address()).await;
         Self { app, folder, channel }
     }
@@ -65,6 +71,21 @@ impl Server {
     /// What comes of a second server on the same data folder.
     pub(crate) async fn start_second(&self) -> Result<App, AppError> {
         App::start(&settings(self.folder.path()), Clock::system()).await
+    }
+
+    /// Where gRPC is served.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.app.address()
+    }
+
+    /// Where SDKs are served.
+    pub(crate) fn http_address(&self) -> SocketAddr {
+        self.app.http_address()
+    }
+
+    /// The same, as SDKs are given it.
+    pub(crate) fn http(&self) -> String {
+        format!("http://{}", self.http_address())
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -130,8 +151,8 @@ impl Server {
 fn settings(folder: &Path) -> ServeSettings {
     ServeSettings {
         data_dir: folder.to_owned(),
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        http_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        listen: free_port(),
+        http_listen: free_port(),
         tick: Duration::from_millis(50),
         allowed_lateness: Duration::ZERO,
         max_event_skew: Duration::from_mins(5),
@@ -142,6 +163,11 @@ fn settings(folder: &Path) -> ServeSettings {
         log: "off".to_owned(),
         log_format: LogFormat::Text,
     }
+}
+
+/// An address with a port that the system chooses.
+fn free_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
 pub(crate) fn new_folder() -> Arc<TempDir> {

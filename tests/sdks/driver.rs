@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use portcullis::transport::grpc::wire::SdkKeyKind;
 use serde_json::{Value, json};
 
 /// How long a driver may take for one answer.
@@ -14,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// A driver of `tests/sdk`, and how it is run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sdk {
     PythonLegacy,
     PythonCore,
@@ -27,6 +28,15 @@ impl Sdk {
     /// The SDKs that evaluate by themselves.
     pub(crate) const SERVER_SIDE: [Self; 4] =
         [Self::PythonLegacy, Self::PythonCore, Self::NodeLegacy, Self::NodeCore];
+
+    /// Those and the one that the server evaluates for.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::PythonLegacy, Self::PythonCore, Self::NodeLegacy, Self::NodeCore, Self::JsClient];
+
+    /// The kind of key that it is given.
+    pub(crate) fn key_kind(self) -> SdkKeyKind {
+        if matches!(self, Self::JsClient) { SdkKeyKind::Client } else { SdkKeyKind::Server }
+    }
 
     fn script(self) -> &'static str {
         match self {
@@ -105,8 +115,10 @@ impl Driver {
     }
 
     /// Waits until the SDK has a value of a gate by itself.
-    pub(crate) fn wait_for(&mut self, gate: &str, user: &Value, value: bool) {
-        let request = json!({"do": "wait_for", "gate": gate, "user": user, "value": value, "timeout_s": 30});
+    pub(crate) fn wait_for(&mut self, gate: &str, user: &Value, value: bool, patience: Duration) {
+        let timeout_s = patience.as_secs_f64();
+        let request =
+            json!({"do": "wait_for", "gate": gate, "user": user, "value": value, "timeout_s": timeout_s});
         let answer = self.ask(&request);
         assert_eq!(answer["reached"], true, "{:?} says {value} for {gate}: {answer}", self.sdk);
     }

@@ -1,0 +1,174 @@
+//! Every SDK gives every user the server's own answers.
+
+use std::collections::BTreeMap;
+
+use portcullis::transport::grpc::wire::{
+    CheckGateRequest, CheckGateResponse, GetExperimentRequest, GetExperimentResponse, User,
+};
+use prost_types::value::Kind;
+use serde_json::{Map, Value, json};
+use tokio::task::JoinSet;
+
+use crate::driver::{Driver, Sdk};
+use crate::project::{self, Project};
+use crate::server::Server;
+use crate::users;
+
+/// How many users are compared.
+const USERS: usize = 10_000;
+/// How many the client SDK is compared for: it asks the server about each.
+const CLIENT_USERS: usize = 500;
+/// Users of one request to a driver.
+const CHUNK: usize = 1_000;
+/// Tasks that ask the server at the same time.
+const TASKS: usize = 8;
+/// Differences of an SDK that are shown.
+const SHOWN: usize = 10;
+
+/// The server's answers about one user, by key.
+struct Answers {
+    gates: BTreeMap<String, CheckGateResponse>,
+    experiments: BTreeMap<String, GetExperimentResponse>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_sdk_answers_as_the_server_does() {
+    let server = Server::start().await;
+    let project = project::set_up(&server).await;
+    let users: Vec<User> = (0..USERS).map(users::user).collect();
+    let expected = ask_server(&server, &project, &users).await;
+    assert_answers_differ_among_users(&expected);
+
+    let mut differences = Vec::new();
+    for sdk in Sdk::ALL {
+        let key = project::make_key(&server, sdk.key_kind()).await;
+        let users = if sdk == Sdk::JsClient { &users[..CLIENT_USERS] } else { &users };
+        let mut driver = Driver::ready(sdk, &server.http(), &key);
+        let found = ask_sdk(&mut driver, &project, users);
+        driver.shut_down();
+        let different: Vec<String> = users
+            .iter()
+            .zip(&expected)
+            .zip(&found)
+            .flat_map(|((user, expected), found)| differing(user, expected, found))
+            .collect();
+        if !different.is_empty() {
+            let shown = different.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("\n  ");
+            differences.push(format!("{sdk:?}: {} differences\n  {shown}", different.len()));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// What the server says over gRPC of each user.
+async fn ask_server(server: &Server, project: &Project, users: &[User]) -> Vec<Answers> {
+    let mut tasks = JoinSet::new();
+    for (place, share) in users.chunks(users.len().div_ceil(TASKS)).enumerate() {
+        let (share, mut client) = (share.to_vec(), server.evaluation());
+        let (gates, experiments) = (project.gates.clone(), project.experiments.clone());
+        tasks.spawn(async move {
+            let mut answers = Vec::new();
+            for user in share {
+                let mut answer = Answers { gates: BTreeMap::new(), experiments: BTreeMap::new() };
+                for gate in &gates {
+                    let (user, gate) = (Some(user.clone()), gate.clone());
+                    let request = CheckGateRequest { user, gate: gate.clone(), disable_exposure: true };
+                    let found = client.check_gate(request).await.expect("an answer of the gate");
+                    answer.gates.insert(gate, found.into_inner());
+                }
+                for experiment in &experiments {
+                    let request = GetExperimentRequest {
+                        user: Some(user.clone()),
+                        experiment: experiment.clone(),
+                        disable_exposure: true,
+                        ..GetExperimentRequest::default()
+                    };
+                    let found = client.get_experiment(request).await.expect("an answer of the experiment");
+                    answer.experiments.insert(experiment.clone(), found.into_inner());
+                }
+                answers.push(answer);
+            }
+            (place, answers)
+        });
+    }
+    let shares: BTreeMap<usize, Vec<Answers>> = tasks.join_all().await.into_iter().collect();
+    shares.into_values().flatten().collect()
+}
+
+/// A comparison would show nothing if everyone got the same.
+fn assert_answers_differ_among_users(answers: &[Answers]) {
+    let (mut rules, mut groups) = (BTreeMap::new(), BTreeMap::new());
+    for answer in answers {
+        for (key, found) in &answer.gates {
+            *rules.entry((key, found.pass, &found.rule_id)).or_insert(0) += 1;
+        }
+        for (key, found) in &answer.experiments {
+            *groups.entry((key, &found.group)).or_insert(0) += 1;
+        }
+    }
+    assert!(rules.len() > 40, "outcomes of gates: {rules:#?}");
+    assert!(groups.len() > 20, "outcomes of experiments: {groups:#?}");
+}
+
+/// What the SDK says of each user.
+fn ask_sdk(driver: &mut Driver, project: &Project, users: &[User]) -> Vec<Value> {
+    let chunks = users.chunks(CHUNK);
+    chunks
+        .flat_map(|chunk| {
+            let users: Vec<Value> = chunk.iter().map(users::statsig).collect();
+            let mut answer = driver.ask(&json!({
+                "do": "evaluate",
+                "users": users,
+                "gates": project.gates,
+                "experiments": project.experiments,
+            }));
+            serde_json::from_value::<Vec<Value>>(answer["answers"].take()).expect("an answer for each user")
+        })
+        .collect()
+}
+
+/// Where an SDK says something else than the server.
+fn differing(user: &User, expected: &Answers, found: &Value) -> Vec<String> {
+    let gates = expected.gates.iter().map(|(key, answer)| {
+        (key, json!({"value": answer.pass, "rule_id": answer.rule_id}), &found["gates"][key])
+    });
+    let experiments = expected.experiments.iter().map(|(key, answer)| {
+        let parameters: Map<String, Value> = answer
+            .parameters
+            .iter()
+            .map(|(name, parameter)| (name.clone(), parameter_json(parameter.value.as_ref())))
+            .collect();
+        let group = (!answer.group.is_empty()).then_some(&answer.group);
+        (key, json!({"value": parameters, "group": group}), &found["experiments"][key])
+    });
+    gates
+        .chain(experiments)
+        .filter(|(_, expected, found)| {
+            let expected = expected.as_object().expect("an object");
+            expected.iter().any(|(name, value)| !same(value, &found[name]))
+        })
+        .map(|(key, expected, found)| {
+            format!("{key}: {found}, the server {expected}, for {}", users::statsig(user))
+        })
+        .collect()
+}
+
+/// Equal as JSON; JavaScript and protobuf know but one kind of number.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
+        }
+        _ => a == b,
+    }
+}
+
+fn parameter_json(value: Option<&prost_types::Value>) -> Value {
+    match value.and_then(|value| value.kind.as_ref()).expect("a value") {
+        Kind::StringValue(text) => json!(text),
+        Kind::NumberValue(number) => json!(number),
+        Kind::BoolValue(flag) => json!(flag),
+        other => panic!("no parameter of the tests is {other:?}"),
+    }
+}
