@@ -1,15 +1,26 @@
 // Drives the npm package `@statsig/js-client`: `js_client.js ADDRESS KEY`, then requests as in lines.js.
 "use strict";
 
-const { StatsigClient } = require("@statsig/js-client");
+const { setTimeout: sleep } = require("node:timers/promises");
+const { LogLevel, StatsigClient } = require("@statsig/js-client");
 const { serve } = require("./lines");
+
+// The SDK refuses to ask more than 50 times a second.
+const PAUSE_MS = 25;
 
 /** The client SDK: the server evaluates one user at a time for it. */
 class Sdk {
   constructor(address, key) {
     this.key = key;
     // Outside of a browser it logs only when it is told to.
-    this.options = { networkConfig: { api: `${address}/v1` }, loggingEnabled: "always", disableStorage: true, logEventCompressionMode: "f" };
+    this.options = {
+      networkConfig: { api: `${address}/v1` },
+      loggingEnabled: "always",
+      logEventCompressionMode: "f",
+      disableStorage: true,
+      // It would warn of every user who lacks an id.
+      logLevel: LogLevel.Error,
+    };
     this.client = new StatsigClient(this.key, {}, this.options);
   }
 
@@ -19,6 +30,7 @@ class Sdk {
   }
 
   async user(user) {
+    await sleep(PAUSE_MS);
     const details = await this.client.updateUserAsync(user);
     if (!details.success) {
       throw new Error(`no answer about the user: ${details.error}`);

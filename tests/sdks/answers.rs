@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use portcullis::transport::grpc::wire::evaluation_service_client::EvaluationServiceClient;
 use portcullis::transport::grpc::wire::{
-    CheckGateRequest, CheckGateResponse, GetExperimentRequest, GetExperimentResponse, User,
+    CheckGateRequest, EvaluateBatchRequest, EvaluateBatchResponse, GetExperimentRequest, User,
 };
 use prost_types::value::Kind;
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
+use tonic::transport::Channel;
 
 use crate::driver::{Driver, Sdk};
 use crate::project::{self, Project};
@@ -17,26 +19,26 @@ use crate::users;
 /// How many users are compared.
 const USERS: usize = 10_000;
 /// How many the client SDK is compared for: it asks the server about each.
-const CLIENT_USERS: usize = 500;
+const CLIENT_USERS: usize = 200;
 /// Users of one request to a driver.
 const CHUNK: usize = 1_000;
+/// One user in so many is asked about gate by gate and experiment by experiment as well.
+const ONE_BY_ONE: usize = 50;
 /// Tasks that ask the server at the same time.
 const TASKS: usize = 8;
 /// Differences of an SDK that are shown.
 const SHOWN: usize = 10;
 
-/// The server's answers about one user, by key.
-struct Answers {
-    gates: BTreeMap<String, CheckGateResponse>,
-    experiments: BTreeMap<String, GetExperimentResponse>,
-}
+type Client = EvaluationServiceClient<Channel>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_sdk_answers_as_the_server_does() {
     let server = Server::start().await;
     let project = project::set_up(&server).await;
     let users: Vec<User> = (0..USERS).map(users::user).collect();
+
     let expected = ask_server(&server, &project, &users).await;
+
     assert_answers_differ_among_users(&expected);
 
     let mut differences = Vec::new();
@@ -61,42 +63,57 @@ async fn every_sdk_answers_as_the_server_does() {
 }
 
 /// What the server says over gRPC of each user.
-async fn ask_server(server: &Server, project: &Project, users: &[User]) -> Vec<Answers> {
+async fn ask_server(server: &Server, project: &Project, users: &[User]) -> Vec<EvaluateBatchResponse> {
     let mut tasks = JoinSet::new();
     for (place, share) in users.chunks(users.len().div_ceil(TASKS)).enumerate() {
-        let (share, mut client) = (share.to_vec(), server.evaluation());
-        let (gates, experiments) = (project.gates.clone(), project.experiments.clone());
+        let (share, project, mut client) = (share.to_vec(), project.clone(), server.evaluation());
         tasks.spawn(async move {
             let mut answers = Vec::new();
-            for user in share {
-                let mut answer = Answers { gates: BTreeMap::new(), experiments: BTreeMap::new() };
-                for gate in &gates {
-                    let (user, gate) = (Some(user.clone()), gate.clone());
-                    let request = CheckGateRequest { user, gate: gate.clone(), disable_exposure: true };
-                    let found = client.check_gate(request).await.expect("an answer of the gate");
-                    answer.gates.insert(gate, found.into_inner());
-                }
-                for experiment in &experiments {
-                    let request = GetExperimentRequest {
-                        user: Some(user.clone()),
-                        experiment: experiment.clone(),
-                        disable_exposure: true,
-                        ..GetExperimentRequest::default()
-                    };
-                    let found = client.get_experiment(request).await.expect("an answer of the experiment");
-                    answer.experiments.insert(experiment.clone(), found.into_inner());
+            for (number, user) in share.into_iter().enumerate() {
+                let answer = ask_batch(&mut client, &project, &user).await;
+                if number.is_multiple_of(ONE_BY_ONE) {
+                    assert_same_one_by_one(&mut client, &answer, &user).await;
                 }
                 answers.push(answer);
             }
             (place, answers)
         });
     }
-    let shares: BTreeMap<usize, Vec<Answers>> = tasks.join_all().await.into_iter().collect();
+    let shares: BTreeMap<usize, _> = tasks.join_all().await.into_iter().collect();
     shares.into_values().flatten().collect()
 }
 
+async fn ask_batch(client: &mut Client, project: &Project, user: &User) -> EvaluateBatchResponse {
+    let request = EvaluateBatchRequest {
+        user: Some(user.clone()),
+        gates: project.gates.clone(),
+        experiments: project.experiments.clone(),
+        disable_exposure: true,
+        ..EvaluateBatchRequest::default()
+    };
+    client.evaluate_batch(request).await.expect("the answers").into_inner()
+}
+
+/// The answers of a batch are those of `CheckGate` and `GetExperiment`.
+async fn assert_same_one_by_one(client: &mut Client, batch: &EvaluateBatchResponse, user: &User) {
+    for (gate, answer) in &batch.gates {
+        let (user, gate) = (Some(user.clone()), gate.clone());
+        let request = CheckGateRequest { user, gate, disable_exposure: true };
+        assert_eq!(client.check_gate(request).await.expect("an answer").into_inner(), *answer);
+    }
+    for (experiment, answer) in &batch.experiments {
+        let request = GetExperimentRequest {
+            user: Some(user.clone()),
+            experiment: experiment.clone(),
+            disable_exposure: true,
+            ..GetExperimentRequest::default()
+        };
+        assert_eq!(client.get_experiment(request).await.expect("an answer").into_inner(), *answer);
+    }
+}
+
 /// A comparison would show nothing if everyone got the same.
-fn assert_answers_differ_among_users(answers: &[Answers]) {
+fn assert_answers_differ_among_users(answers: &[EvaluateBatchResponse]) {
     let (mut rules, mut groups) = (BTreeMap::new(), BTreeMap::new());
     for answer in answers {
         for (key, found) in &answer.gates {
@@ -128,7 +145,7 @@ fn ask_sdk(driver: &mut Driver, project: &Project, users: &[User]) -> Vec<Value>
 }
 
 /// Where an SDK says something else than the server.
-fn differing(user: &User, expected: &Answers, found: &Value) -> Vec<String> {
+fn differing(user: &User, expected: &EvaluateBatchResponse, found: &Value) -> Vec<String> {
     let gates = expected.gates.iter().map(|(key, answer)| {
         (key, json!({"value": answer.pass, "rule_id": answer.rule_id}), &found["gates"][key])
     });

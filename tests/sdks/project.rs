@@ -27,7 +27,7 @@ pub(crate) async fn make_key(server: &Server, kind: SdkKeyKind) -> String {
 }
 
 /// What the SDKs are asked about.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Project {
     pub(crate) gates: Vec<String>,
     pub(crate) experiments: Vec<String>,
