@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::documents::archive;
-use super::{Admin, Principal};
+use super::{Admin, Administered, Principal};
 use crate::clock::new_id;
 use crate::domain::sdk_key::{SdkKey, SdkKeyKind, SecretHash};
 use crate::domain::stored::Stored;
+use crate::domain::violation::Invalid;
 use crate::error::{Error, Result};
 
 /// Random bytes of a secret.
@@ -26,13 +26,16 @@ pub struct NewSdkKey {
     pub description: String,
 }
 
+/// A key is never changed, so that there is nothing to do beyond making and revoking it.
+impl Administered for SdkKey {
+    fn check(&self) -> std::result::Result<(), Invalid> {
+        Self::check(self)
+    }
+}
+
 impl Admin {
     /// Makes a key, and gives it with its secret, which is not kept.
-    pub async fn create_sdk_key(
-        &self,
-        actor: &Principal,
-        new: NewSdkKey,
-    ) -> Result<(Arc<Stored<SdkKey>>, String)> {
+    pub async fn create_sdk_key(&self, actor: &Principal, new: NewSdkKey) -> Result<(Arc<Stored<SdkKey>>, String)> {
         let secret = new_secret(new.kind)?;
         let key = SdkKey {
             id: new_id(self.clock.now()).to_string(),
@@ -42,16 +45,14 @@ impl Admin {
             description: new.description,
             secret: SecretHash::of(&secret),
         };
-        key.check()?;
-        let stored = self.create(actor, "create_sdk_key", key, |_, _| Ok(())).await?;
+        let stored = self.create(actor, key).await?;
         Ok((stored, secret))
     }
 
     /// Revokes a key: from now on nobody is let in by it.
     pub async fn revoke_sdk_key(&self, actor: &Principal, id: &str) -> Result<Arc<Stored<SdkKey>>> {
-        let edit = self.edit(actor, "revoke_sdk_key").await;
-        let revision = edit.in_use::<SdkKey>(id)?.revision;
-        archive(edit, id, revision).await
+        let revision = self.get::<SdkKey>(id)?.revision;
+        self.archive(actor, id, revision).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::bucketing::Prefix;
 use super::condition::{Condition, UnitRef};
 use super::form::{self, SpecKind};
 use super::reason::Reason;
@@ -36,6 +37,8 @@ pub(super) struct Spec {
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) unit: UnitRef,
+    /// What is hashed before the unit's id.
+    pub(super) prefix: Prefix,
     pub(super) conditions: Vec<Condition>,
     /// Place of the experiment that decides for matching units.
     pub(super) delegate: Option<usize>,
@@ -44,9 +47,7 @@ pub(super) struct Rule {
 impl Snapshot {
     /// Kinds and names of the entities that could not be compiled, each with the cause.
     pub fn faulty(&self) -> impl Iterator<Item = (SpecKind, &str, &str)> {
-        self.specs
-            .iter()
-            .filter_map(|spec| Some((spec.form.kind, spec.name.as_str(), spec.fault.as_deref()?)))
+        self.specs.iter().filter_map(|spec| Some((spec.form.kind, spec.name.as_str(), spec.fault.as_deref()?)))
     }
 
     /// Revision of the configuration it was compiled from.

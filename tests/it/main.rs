@@ -15,6 +15,7 @@ mod evaluation;
 mod events;
 mod experiments;
 mod guard;
+mod http;
 mod launches;
 mod moments;
 mod replay;

@@ -32,7 +32,7 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// A running server.
 pub(crate) struct Server {
-    app: App,
+    pub(crate) app: App,
     folder: Arc<TempDir>,
     channel: Channel,
 }
@@ -50,12 +50,19 @@ impl Server {
 
     /// A server on a data folder that another one may have left.
     pub(crate) async fn start_in(folder: Arc<TempDir>, clock: Clock) -> Self {
-        Self::start_at(folder, clock, free_port()).await
+        let settings = settings(folder.path());
+        Self::start_as(folder, settings, clock).await
     }
 
-    /// The same, at an HTTP address that is known to those who asked the one before.
-    pub(crate) async fn start_at(folder: Arc<TempDir>, clock: Clock, http_listen: SocketAddr) -> Self {
-        let settings = ServeSettings { http_listen, ..settings(folder.path()) };
+    /// A new server where one batch of events may wait.
+    pub(crate) async fn start_narrow() -> Self {
+        let folder = new_folder();
+        let settings = ServeSettings { event_queue: 1, ..settings(folder.path()) };
+        Self::start_as(folder, settings, Clock::system()).await
+    }
+
+    /// A server that is set otherwise.
+    pub(crate) async fn start_as(folder: Arc<TempDir>, settings: ServeSettings, clock: Clock) -> Self {
         let app = App::start(&settings, clock).await.expect("the server starts");
         let channel = connect(app.address()).await;
         Self { app, folder, channel }
@@ -73,19 +80,12 @@ impl Server {
         App::start(&settings(self.folder.path()), Clock::system()).await
     }
 
-    /// Where gRPC is served.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.app.address()
-    }
-
-    /// Where SDKs are served.
     pub(crate) fn http_address(&self) -> SocketAddr {
         self.app.http_address()
     }
 
-    /// The same, as SDKs are given it.
-    pub(crate) fn http(&self) -> String {
-        format!("http://{}", self.http_address())
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -148,11 +148,11 @@ impl Server {
 }
 
 /// Settings of a server that looks often and waits for no late events.
-fn settings(folder: &Path) -> ServeSettings {
+pub(crate) fn settings(folder: &Path) -> ServeSettings {
     ServeSettings {
         data_dir: folder.to_owned(),
-        listen: free_port(),
-        http_listen: free_port(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        http_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         tick: Duration::from_millis(50),
         allowed_lateness: Duration::ZERO,
         max_event_skew: Duration::from_mins(5),
@@ -163,11 +163,6 @@ fn settings(folder: &Path) -> ServeSettings {
         log: "off".to_owned(),
         log_format: LogFormat::Text,
     }
-}
-
-/// An address with a port that the system chooses.
-fn free_port() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
 pub(crate) fn new_folder() -> Arc<TempDir> {

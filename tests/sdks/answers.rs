@@ -1,10 +1,11 @@
 //! Every SDK gives every user the server's own answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::transport::grpc::wire::evaluation_service_client::EvaluationServiceClient;
 use portcullis::transport::grpc::wire::{
-    CheckGateRequest, EvaluateBatchRequest, EvaluateBatchResponse, GetExperimentRequest, User,
+    CheckGateRequest, EvaluateBatchRequest, EvaluateBatchResponse, GetConfigRequest, GetExperimentRequest,
+    GetLayerRequest, Parameter, User,
 };
 use prost_types::value::Kind;
 use serde_json::{Map, Value, json};
@@ -12,6 +13,7 @@ use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
 use crate::driver::{Driver, Sdk};
+use crate::mixture;
 use crate::project::{self, Project};
 use crate::server::Server;
 use crate::users;
@@ -45,7 +47,7 @@ async fn every_sdk_answers_as_the_server_does() {
     for sdk in Sdk::ALL {
         let key = project::make_key(&server, sdk.key_kind()).await;
         let users = if sdk == Sdk::JsClient { &users[..CLIENT_USERS] } else { &users };
-        let mut driver = Driver::ready(sdk, &server.http(), &key);
+        let mut driver = Driver::ready(sdk, server.http_address(), &key);
         let found = ask_sdk(&mut driver, &project, users);
         driver.shut_down();
         let different: Vec<String> = users
@@ -88,13 +90,15 @@ async fn ask_batch(client: &mut Client, project: &Project, user: &User) -> Evalu
         user: Some(user.clone()),
         gates: project.gates.clone(),
         experiments: project.experiments.clone(),
+        configs: project.configs.clone(),
+        layers: project.layers.clone(),
         disable_exposure: true,
         ..EvaluateBatchRequest::default()
     };
     client.evaluate_batch(request).await.expect("the answers").into_inner()
 }
 
-/// The answers of a batch are those of `CheckGate` and `GetExperiment`.
+/// The answers of a batch are those of the calls about one key.
 async fn assert_same_one_by_one(client: &mut Client, batch: &EvaluateBatchResponse, user: &User) {
     for (gate, answer) in &batch.gates {
         let (user, gate) = (Some(user.clone()), gate.clone());
@@ -102,42 +106,53 @@ async fn assert_same_one_by_one(client: &mut Client, batch: &EvaluateBatchRespon
         assert_eq!(client.check_gate(request).await.expect("an answer").into_inner(), *answer);
     }
     for (experiment, answer) in &batch.experiments {
-        let request = GetExperimentRequest {
-            user: Some(user.clone()),
-            experiment: experiment.clone(),
-            disable_exposure: true,
-            ..GetExperimentRequest::default()
-        };
+        let (user, experiment) = (Some(user.clone()), experiment.clone());
+        let request = GetExperimentRequest { user, experiment, defaults: None, disable_exposure: true };
         assert_eq!(client.get_experiment(request).await.expect("an answer").into_inner(), *answer);
+    }
+    for (config, answer) in &batch.configs {
+        let (user, config) = (Some(user.clone()), config.clone());
+        let request = GetConfigRequest { user, config, defaults: None, disable_exposure: true };
+        assert_eq!(client.get_config(request).await.expect("an answer").into_inner(), *answer);
+    }
+    for (layer, answer) in &batch.layers {
+        let (user, layer) = (Some(user.clone()), layer.clone());
+        let request = GetLayerRequest { user, layer, defaults: None, disable_exposure: true };
+        assert_eq!(client.get_layer(request).await.expect("an answer").into_inner(), *answer);
     }
 }
 
 /// A comparison would show nothing if everyone got the same.
 fn assert_answers_differ_among_users(answers: &[EvaluateBatchResponse]) {
-    let (mut rules, mut groups) = (BTreeMap::new(), BTreeMap::new());
+    let mut outcomes = BTreeSet::new();
     for answer in answers {
-        for (key, found) in &answer.gates {
-            *rules.entry((key, found.pass, &found.rule_id)).or_insert(0) += 1;
-        }
-        for (key, found) in &answer.experiments {
-            *groups.entry((key, &found.group)).or_insert(0) += 1;
-        }
+        outcomes
+            .extend(answer.gates.iter().map(|(key, found)| (key, &found.rule_id, found.pass.to_string())));
+        outcomes
+            .extend(answer.experiments.iter().map(|(key, found)| (key, &found.rule_id, found.group.clone())));
+        outcomes.extend(answer.configs.iter().map(|(key, found)| (key, &found.rule_id, found.group.clone())));
+        outcomes
+            .extend(answer.layers.iter().map(|(key, found)| (key, &found.rule_id, found.experiment.clone())));
     }
-    assert!(rules.len() > 40, "outcomes of gates: {rules:#?}");
-    assert!(groups.len() > 20, "outcomes of experiments: {groups:#?}");
+    assert!(outcomes.len() > 120, "{} outcomes: {outcomes:#?}", outcomes.len());
 }
 
 /// What the SDK says of each user.
 fn ask_sdk(driver: &mut Driver, project: &Project, users: &[User]) -> Vec<Value> {
-    let chunks = users.chunks(CHUNK);
-    chunks
+    let parameters: Vec<String> = mixture::parameters("", 0).fields.into_keys().collect();
+    let layers = project.layers.iter().map(|layer| json!({"layer": layer, "parameters": parameters}));
+    let layers: Vec<Value> = layers.collect();
+    users
+        .chunks(CHUNK)
         .flat_map(|chunk| {
             let users: Vec<Value> = chunk.iter().map(users::statsig).collect();
             let mut answer = driver.ask(&json!({
                 "do": "evaluate",
                 "users": users,
                 "gates": project.gates,
+                "configs": project.configs,
                 "experiments": project.experiments,
+                "layers": layers,
             }));
             serde_json::from_value::<Vec<Value>>(answer["answers"].take()).expect("an answer for each user")
         })
@@ -147,19 +162,31 @@ fn ask_sdk(driver: &mut Driver, project: &Project, users: &[User]) -> Vec<Value>
 /// Where an SDK says something else than the server.
 fn differing(user: &User, expected: &EvaluateBatchResponse, found: &Value) -> Vec<String> {
     let gates = expected.gates.iter().map(|(key, answer)| {
-        (key, json!({"value": answer.pass, "rule_id": answer.rule_id}), &found["gates"][key])
+        let expected = json!({"value": answer.pass, "rule_id": answer.rule_id});
+        ("gates", key, expected)
     });
     let experiments = expected.experiments.iter().map(|(key, answer)| {
-        let parameters: Map<String, Value> = answer
-            .parameters
-            .iter()
-            .map(|(name, parameter)| (name.clone(), parameter_json(parameter.value.as_ref())))
-            .collect();
-        let group = (!answer.group.is_empty()).then_some(&answer.group);
-        (key, json!({"value": parameters, "group": group}), &found["experiments"][key])
+        let (value, group) = (values_json(&answer.parameters), named(&answer.group));
+        ("experiments", key, json!({"value": value, "rule_id": answer.rule_id, "group": group}))
+    });
+    let configs = expected.configs.iter().map(|(key, answer)| {
+        ("configs", key, json!({"value": values_json(&answer.parameters), "rule_id": answer.rule_id}))
+    });
+    let layers = expected.layers.iter().map(|(key, answer)| {
+        let (value, group) = (values_json(&answer.parameters), named(&answer.group));
+        let experiment = named(&answer.experiment);
+        let rule_id = &answer.rule_id;
+        (
+            "layers",
+            key,
+            json!({"value": value, "rule_id": rule_id, "group": group, "allocated_experiment": experiment}),
+        )
     });
     gates
         .chain(experiments)
+        .chain(configs)
+        .chain(layers)
+        .map(|(kind, key, expected)| (key, expected, &found[kind][key]))
         .filter(|(_, expected, found)| {
             let expected = expected.as_object().expect("an object");
             expected.iter().any(|(name, value)| !same(value, &found[name]))
@@ -168,6 +195,15 @@ fn differing(user: &User, expected: &EvaluateBatchResponse, found: &Value) -> Ve
             format!("{key}: {found}, the server {expected}, for {}", users::statsig(user))
         })
         .collect()
+}
+
+/// An empty name stands for none.
+fn named(name: &str) -> Option<&str> {
+    (!name.is_empty()).then_some(name)
+}
+
+fn values_json(parameters: &BTreeMap<String, Parameter>) -> Map<String, Value> {
+    parameters.iter().map(|(name, parameter)| (name.clone(), value_json(parameter.value.as_ref()))).collect()
 }
 
 /// Equal as JSON; JavaScript and protobuf know but one kind of number.
@@ -181,7 +217,7 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-fn parameter_json(value: Option<&prost_types::Value>) -> Value {
+fn value_json(value: Option<&prost_types::Value>) -> Value {
     match value.and_then(|value| value.kind.as_ref()).expect("a value") {
         Kind::StringValue(text) => json!(text),
         Kind::NumberValue(number) => json!(number),

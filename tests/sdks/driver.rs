@@ -1,6 +1,7 @@
 //! A real SDK in a process of its own, driven over its standard input and output.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -69,12 +70,19 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Starts an SDK that asks the server at an HTTP address such as `http://127.0.0.1:8080`.
-    pub(crate) fn start(sdk: Sdk, address: &str, key: &str) -> Self {
+    /// Starts an SDK and expects it to get what it needs from the server at this HTTP address.
+    pub(crate) fn ready(sdk: Sdk, address: SocketAddr, key: &str) -> Self {
+        let mut driver = Self::start(sdk, address, key);
+        let answer = driver.ask(&json!({"do": "initialize"}));
+        assert_eq!(answer["ready"], true, "{sdk:?} is ready: {answer}");
+        driver
+    }
+
+    fn start(sdk: Sdk, address: SocketAddr, key: &str) -> Self {
         let script = repository().join("tests/sdk").join(sdk.script());
         let mut process = command(&sdk.interpreter())
             .arg(script)
-            .args([address, key])
+            .args([&format!("http://{address}"), key])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -90,14 +98,6 @@ impl Driver {
             }
         });
         Self { sdk, process, requests, answers }
-    }
-
-    /// Starts an SDK and expects it to be ready.
-    pub(crate) fn ready(sdk: Sdk, address: &str, key: &str) -> Self {
-        let mut driver = Self::start(sdk, address, key);
-        let answer = driver.ask(&json!({"do": "initialize"}));
-        assert_eq!(answer["ready"], true, "{sdk:?} is ready: {answer}");
-        driver
     }
 
     /// The answer to a request, see `tests/sdk/README.md`. An error of the SDK fails the test.

@@ -38,7 +38,7 @@ async fn exposures_and_events_of_every_sdk_are_counted_once() {
     let (mut units, mut purchases) = (0, 0);
     for sdk in Sdk::ALL {
         let key = project::make_key(&server, sdk.key_kind()).await;
-        let mut driver = Driver::ready(sdk, &server.http(), &key);
+        let mut driver = Driver::ready(sdk, server.http_address(), &key);
         let users: Vec<Value> =
             (0..VISITORS).map(|visitor| json!({"userID": format!("{sdk:?}-{visitor}")})).collect();
         driver.ask(&json!({"do": "evaluate", "users": users, "gates": ["shop"], "exposures": true}));

@@ -15,6 +15,7 @@ mod documents;
 mod driver;
 mod events;
 mod lab;
+mod mixture;
 mod polling;
 mod project;
 #[path = "../it/server.rs"]

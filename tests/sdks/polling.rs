@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use portcullis::clock::Clock;
+use portcullis::config::ServeSettings;
 use portcullis::transport::grpc::wire::SdkKeyKind;
 use serde_json::{Value, json};
 
 use crate::documents::{gate, percentage};
 use crate::driver::{Driver, Sdk};
 use crate::project;
-use crate::server::Server;
+use crate::server::{Server, settings};
 
 /// How often an SDK asks for changes at most, and how late it may be on a busy machine.
 fn next_poll(sdk: Sdk) -> Duration {
@@ -29,7 +30,7 @@ async fn server_sdks_take_an_edit_at_their_next_poll_and_keep_the_last_one_throu
     let key = project::make_key(&server, SdkKeyKind::Server).await;
     server.create_gate(gate("switch", 0.0)).await;
     let user = json!({"userID": "ada"});
-    let mut drivers = Sdk::SERVER_SIDE.map(|sdk| (sdk, Driver::ready(sdk, &server.http(), &key)));
+    let mut drivers = Sdk::SERVER_SIDE.map(|sdk| (sdk, Driver::ready(sdk, server.http_address(), &key)));
     for (sdk, driver) in &mut drivers {
         assert_eq!(value_of(driver, "switch", &user), false, "{sdk:?} before the edit");
     }
@@ -47,7 +48,8 @@ async fn server_sdks_take_an_edit_at_their_next_poll_and_keep_the_last_one_throu
         assert_eq!(value_of(driver, "switch", &user), true, "{sdk:?} while the server is away");
     }
 
-    let server = Server::start_at(folder, Clock::system(), address).await;
+    let settings = ServeSettings { http_listen: address, ..settings(folder.path()) };
+    let server = Server::start_as(folder, settings, Clock::system()).await;
     for (sdk, driver) in &mut drivers {
         assert_eq!(value_of(driver, "switch", &user), true, "{sdk:?} after the restart");
     }

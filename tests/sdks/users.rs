@@ -6,6 +6,8 @@ use portcullis::transport::grpc::wire::attribute_value::Value as Attribute;
 use portcullis::transport::grpc::wire::{AttributeValue, User};
 use serde_json::{Map, Value, json};
 
+use crate::project::ENVIRONMENT;
+
 /// User agents, one browser after another.
 const USER_AGENTS: [&str; 3] = [
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/114.0.5735.90 Safari/537.36",
@@ -39,13 +41,14 @@ pub(crate) fn user(number: usize) -> User {
         app_version: unless(17, format!("{}.{}.{}", number % 4, number % 10, number % 3)),
         email: unless(19, format!("{number}@{}", pick(&["example.com", "Example.org", "mail.test"]))),
         user_agent: unless(23, pick(&USER_AGENTS)),
+        environment: ENVIRONMENT.to_owned(),
         locale: unless(29, pick(&["de_DE", "en_US"])),
         custom: custom.map(|(_, named)| attribute(named)).collect(),
         ..User::default()
     }
 }
 
-/// The same user in the JSON form of Statsig's SDKs.
+/// The same user in the JSON form of Statsig's SDKs. The environment is that of the SDK's key.
 pub(crate) fn statsig(user: &User) -> Value {
     let texts = [
         ("userID", &user.user_id),

@@ -118,10 +118,7 @@ impl Reader<'_> {
             }
         };
         if at.ms_since(self.now) > self.max_skew_ms || at.0 < 0 {
-            return Err(format!(
-                "time: must be at most {} ms in the future and not before 1970",
-                self.max_skew_ms
-            ));
+            return Err(format!("time: must be at most {} ms in the future and not before 1970", self.max_skew_ms));
         }
         user.check("user").map_err(|invalid| invalid.to_string())?;
         let allocated = text("allocatedExperiment");
@@ -147,9 +144,7 @@ impl Reader<'_> {
             let (key, passed) = (self.names.resolve(&gate), text("gateValue") == "true");
             let served = Served { entity: Entity::Gate, key, rule_id: &rule_id, passed, at };
             // That the unit was seen is known from the exposure that they came with.
-            if let Observed::Exposed(exposed @ Exposed { arm: Some(_), .. }) =
-                self.observe(received, served, &user)
-            {
+            if let Observed::Exposed(exposed @ Exposed { arm: Some(_), .. }) = self.observe(received, served, &user) {
                 received.exposures.extend(exposed.record(&user));
             }
         }
@@ -227,10 +222,7 @@ fn property(value: &Value) -> Option<String> {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the cast clamps, and what is out of range is refused later"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the cast clamps, and what is out of range is refused later")]
 fn milliseconds(time: f64) -> Timestamp {
     Timestamp(time as i64)
 }

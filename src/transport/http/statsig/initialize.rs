@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::names::NameHash;
+use super::names::{NameHash, djb2_number};
 use super::scope::Scoped;
 use super::write::id_type;
 use crate::domain::time::Timestamp;
@@ -16,13 +16,7 @@ const DEVICE: &str = "stableid";
 
 /// Decides everything that may be seen for one user, with names hashed. `snapshot` is the compiled form of `scoped`.
 #[must_use]
-pub fn initialize(
-    scoped: &Scoped,
-    snapshot: &Snapshot,
-    user: &User,
-    now: Timestamp,
-    hash: NameHash,
-) -> Map<String, Value> {
+pub fn initialize(scoped: &Scoped, snapshot: &Snapshot, user: &User, now: Timestamp, hash: NameHash) -> Map<String, Value> {
     let answer = Answer { scoped, hash };
     let ruleset = &scoped.ruleset;
     let decide = |entity: Entity, name: &str| evaluate(snapshot, entity, name, user, now);
@@ -36,9 +30,8 @@ pub fn initialize(
         let entity = if spec.kind == SpecKind::Experiment { Entity::Experiment } else { Entity::Config };
         answer.config(name, spec, &decide(entity, name))
     });
-    let layers =
-        ruleset.layers.iter().map(|(name, spec)| answer.layer(name, spec, &decide(Entity::Layer, name)));
-    Map::from_iter([
+    let layers = ruleset.layers.iter().map(|(name, spec)| answer.layer(name, spec, &decide(Entity::Layer, name)));
+    let mut told = Map::from_iter([
         ("feature_gates".to_owned(), Value::Object(gates.collect())),
         ("dynamic_configs".to_owned(), Value::Object(configs.collect())),
         ("layer_configs".to_owned(), Value::Object(layers.collect())),
@@ -47,7 +40,20 @@ pub fn initialize(
         ("has_updates".to_owned(), json!(true)),
         ("hash_used".to_owned(), json!(hash.name())),
         ("evaluated_keys".to_owned(), evaluated_keys(user)),
-    ])
+    ]);
+    if !user.private.is_empty() {
+        told.insert("pa_hash".to_owned(), json!(private_hash(user)));
+    }
+    told
+}
+
+/// Tells a client whether its user's private attributes are those that answers were given for, without telling them.
+fn private_hash(user: &User) -> String {
+    let attributes = user.private.iter().map(|(name, value)| match value {
+        Value::String(text) => djb2_number(&format!("{name}:{text}")),
+        other => djb2_number(&format!("{name}:{other}")),
+    });
+    attributes.fold(0, u32::wrapping_add).to_string()
 }
 
 /// The ids that answers were given for.

@@ -53,12 +53,7 @@ pub(super) async fn log_event(
     };
     let received = reader.read(batch);
     if let Some(first) = &received.first_refusal {
-        tracing::warn!(
-            refused = received.refused,
-            first,
-            key = caller.key.document.id,
-            "logged events were refused"
-        );
+        tracing::warn!(refused = received.refused, first, key = caller.key.document.id, "logged events were refused");
     }
     let counts = json!({
         "success": true,
@@ -93,9 +88,7 @@ impl ClientQuery {
         let mut decoded = body.to_vec();
         if is_set(&self.se) {
             decoded.reverse();
-            decoded = STANDARD
-                .decode(&decoded)
-                .map_err(|error| wrong(format!("se=1: must be base64, reversed: {error}")))?;
+            decoded = STANDARD.decode(&decoded).map_err(|error| wrong(format!("se=1: must be base64, reversed: {error}")))?;
         }
         if is_set(&self.gz) {
             let most = u64::try_from(MAX_BODY_BYTES).unwrap_or(u64::MAX);

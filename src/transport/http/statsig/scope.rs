@@ -43,8 +43,7 @@ pub fn scoped(ruleset: &Ruleset, snapshot: &Snapshot, key: &SdkKey) -> Scoped {
         let seen = specs.iter().filter(|(_, spec)| key.sees(&spec.target_apps));
         seen.map(|(name, _)| name.clone()).collect()
     };
-    let (gates, configs, layers) =
-        (visible(&ruleset.gates), visible(&ruleset.configs), visible(&ruleset.layers));
+    let (gates, configs, layers) = (visible(&ruleset.gates), visible(&ruleset.configs), visible(&ruleset.layers));
     ruleset.layers.retain(|name, _| layers.contains(name));
     let mut hidden_configs = delegates(&ruleset);
     hidden_configs.retain(|name| !configs.contains(name));
@@ -62,8 +61,10 @@ fn limited(spec: &Arc<Spec>, is_faulty: bool, environment: &str) -> Arc<Spec> {
     if spec.rules.iter().all(|rule| rule.environments.is_empty()) {
         return Arc::clone(spec);
     }
-    let is_meant =
-        |rule: &&Rule| rule.environments.is_empty() || rule.environments.iter().any(|one| one == environment);
+    // Cases are ignored, as they are where a user says the environment.
+    let environment = environment.to_lowercase();
+    let is_own = |one: &String| one.to_lowercase() == environment;
+    let is_meant = |rule: &&Rule| rule.environments.is_empty() || rule.environments.iter().any(is_own);
     let rules = spec.rules.iter().filter(is_meant);
     let rules = rules.map(|rule| Rule { environments: Vec::new(), ..rule.clone() }).collect();
     Arc::new(Spec { rules, ..Spec::clone(spec) })

@@ -1,20 +1,21 @@
 //! Writes the one rule form as the two JSON forms that SDKs download.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::dialect::{Condition, Entity, ProjectV1, ProjectV2, Rule, USER_ID_TYPE};
-use super::names::djb2;
-use crate::domain::condition::{
-    self, Draw, EnvironmentField, IpField, Operator, Subject, TimeField, UserAgentField,
-};
+use super::names::{NameHash, djb2};
+use crate::domain::condition::{self, Draw, EnvironmentField, IpField, Operator, Subject, TimeField, UserAgentField};
 use crate::domain::parameters::Parameters;
 use crate::domain::time::Timestamp;
 use crate::domain::user::USER_ID;
-use crate::engine::bucketing;
 use crate::engine::evaluate::MISSING_UNIT_RULE;
 use crate::engine::form::{self, Ruleset, Spec, SpecKind, segment_name};
+
+/// Enough of a hash that no two conditions ever share it.
+const CONDITION_NAME_BYTES: usize = 24;
 
 /// What is told along with the rules.
 #[derive(Clone, Debug)]
@@ -30,10 +31,10 @@ pub struct Heading {
 /// The form with lists.
 #[must_use]
 pub fn write_v1(ruleset: &Ruleset, heading: &Heading) -> ProjectV1 {
-    let write = |specs: &BTreeMap<String, std::sync::Arc<Spec>>| -> Vec<Entity<Condition>> {
-        let entity = |(name, spec): (&String, &std::sync::Arc<Spec>)| Entity {
+    let write = |specs: &BTreeMap<String, Arc<Spec>>| -> Vec<Entity<Condition>> {
+        let entity = |(name, spec): (&String, &Arc<Spec>)| Entity {
             name: Some(name.clone()),
-            ..entity(ruleset, spec, |condition| condition)
+            ..entity(spec, |condition| condition)
         };
         specs.iter().map(entity).collect()
     };
@@ -58,13 +59,13 @@ pub fn write_v1(ruleset: &Ruleset, heading: &Heading) -> ProjectV1 {
 #[must_use]
 pub fn write_v2(ruleset: &Ruleset, heading: &Heading) -> ProjectV2 {
     let mut conditions = BTreeMap::new();
-    let mut write = |specs: &BTreeMap<String, std::sync::Arc<Spec>>| -> BTreeMap<String, Entity<String>> {
+    let mut write = |specs: &BTreeMap<String, Arc<Spec>>| -> BTreeMap<String, Entity<String>> {
         let mut named = |condition| {
             let name = content_name(&condition);
             conditions.insert(name.clone(), condition);
             name
         };
-        specs.iter().map(|(name, spec)| (name.clone(), entity(ruleset, spec, &mut named))).collect()
+        specs.iter().map(|(name, spec)| (name.clone(), entity(spec, &mut named))).collect()
     };
     let (feature_gates, dynamic_configs) = (write(&ruleset.gates), write(&ruleset.configs));
     let layer_configs = write(&ruleset.layers);
@@ -85,8 +86,9 @@ pub fn write_v2(ruleset: &Ruleset, heading: &Heading) -> ProjectV2 {
 
 /// The same condition has the same name, and another has another.
 fn content_name(condition: &Condition) -> String {
-    let json = json!(condition).to_string();
-    format!("{:016x}", bucketing::hash(&[&json]))
+    let mut name = NameHash::Sha256.of(&json!(condition).to_string());
+    name.truncate(CONDITION_NAME_BYTES);
+    name
 }
 
 fn layers_of_experiments(ruleset: &Ruleset) -> impl Iterator<Item = (String, String)> {
@@ -100,7 +102,7 @@ fn id_lists(ruleset: &Ruleset) -> BTreeMap<String, bool> {
     ruleset.id_lists.keys().map(|name| (name.clone(), true)).collect()
 }
 
-fn entity<C>(ruleset: &Ruleset, spec: &Spec, mut place: impl FnMut(Condition) -> C) -> Entity<C> {
+fn entity<C>(spec: &Spec, mut place: impl FnMut(Condition) -> C) -> Entity<C> {
     let says_yes_or_no = spec.kind.says_yes_or_no();
     let facts = spec.experiment.as_ref();
     let layer = facts.filter(|facts| facts.layer.is_some());
@@ -114,7 +116,7 @@ fn entity<C>(ruleset: &Ruleset, spec: &Spec, mut place: impl FnMut(Condition) ->
         salt: spec.salt.clone(),
         enabled: spec.enabled,
         default_value: value(says_yes_or_no, false, &spec.default_value),
-        rules: missing.chain(rules).map(|one| rule(ruleset, one, says_yes_or_no, &mut place)).collect(),
+        rules: missing.chain(rules).map(|one| rule(one, says_yes_or_no, &mut place)).collect(),
         id_type: id_type(&spec.unit_type),
         entity: match spec.kind {
             SpecKind::Gate => "feature_gate",
@@ -140,23 +142,13 @@ fn missing_unit(spec: &Spec) -> Vec<form::Rule> {
         let subject = Subject::Unit(spec.unit_type.clone());
         let condition = condition::Condition { subject, operator: Operator::Eq, values: vec![missing] };
         let value = spec.default_value.clone();
-        form::Rule {
-            percentage: 0.0,
-            value,
-            ..form::Rule::new(MISSING_UNIT_RULE, &spec.unit_type, vec![condition])
-        }
+        form::Rule { percentage: 0.0, value, ..form::Rule::new(MISSING_UNIT_RULE, &spec.unit_type, vec![condition]) }
     };
     vec![rule(Value::Null), rule(json!(""))]
 }
 
-fn rule<C>(
-    ruleset: &Ruleset,
-    rule: &form::Rule,
-    says_yes_or_no: bool,
-    place: &mut impl FnMut(Condition) -> C,
-) -> Rule<C> {
-    let mut conditions: Vec<C> =
-        rule.conditions.iter().map(|one| place(write_condition(one, &rule.unit_type))).collect();
+fn rule<C>(rule: &form::Rule, says_yes_or_no: bool, place: &mut impl FnMut(Condition) -> C) -> Rule<C> {
+    let mut conditions: Vec<C> = rule.conditions.iter().map(|one| place(write_condition(one, &rule.unit_type))).collect();
     if conditions.is_empty() {
         conditions.push(place(everyone()));
     }
@@ -169,7 +161,7 @@ fn rule<C>(
         return_value: value(says_yes_or_no, true, &rule.value),
         id_type: id_type(&rule.unit_type),
         group_name: rule.group.clone(),
-        config_delegate: rule.delegate.clone().filter(|name| ruleset.configs.contains_key(name)),
+        config_delegate: rule.delegate.clone(),
         is_experiment_group: rule.is_experiment_group.then_some(true),
     }
 }
