@@ -59,8 +59,6 @@ class Sdk {
       value: Object.fromEntries(parameters.map((parameter) => [parameter, layer.get(parameter)])),
       rule_id: layer.ruleID,
       group: layer.groupName,
-      // An empty name says that there is none.
-      allocated_experiment: layer.__evaluation?.allocated_experiment_name || null,
     };
   }
 

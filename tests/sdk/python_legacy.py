@@ -2,7 +2,7 @@
 
 import sys
 
-from statsig import StatsigEvent, StatsigOptions, StatsigUser, statsig
+from statsig import LogLevel, StatsigEvent, StatsigOptions, StatsigUser, statsig
 
 import lines
 
@@ -16,7 +16,12 @@ class Sdk:
     def __init__(self, address, key):
         self.key = key
         self.options = StatsigOptions(
-            api=f"{address}/v1", rulesets_sync_interval=1, idlists_sync_interval=1, timeout=5
+            api=f"{address}/v1",
+            rulesets_sync_interval=1,
+            idlists_sync_interval=1,
+            timeout=5,
+            # It would tell of every poll that the server does not answer.
+            output_logger_level=LogLevel.ERROR,
         )
 
     def initialize(self):
