@@ -106,7 +106,7 @@ async fn a_batch_that_is_sent_again_counts_once_even_after_a_restart() {
     let events = [&[bought, text][..], &internal, &wrong].concat();
     let answer = server.report(&secret, &events).await;
     assert_eq!((&answer["events"], &answer["internal"], &answer["refused"]), (&json!(2), &json!(3), &json!(6)));
-    server.report(&secret, &events).await;
+    assert_eq!(server.report(&secret, &events).await["duplicates"], 2);
     let server = Server::start_in(server.stop().await, clock.clock()).await;
     server.report(&secret, &events).await;
     // Another time is another event.

@@ -61,7 +61,7 @@ pub(super) async fn start(
     let project = statsig.projects.of(&in_force, &caller).await?;
     let (now, hash) = (statsig.clock.now(), start.hash.unwrap_or_default());
     let changed_at = project.changed_at();
-    let decide = move || initialize(&project.scoped, &project.snapshot, &user, now, hash);
+    let decide = move || initialize(&project.scoped, project.snapshot(), &user, now, hash);
     let mut answer = tokio::task::spawn_blocking(decide).await.map_err(Error::internal)?;
     echo.remove(PRIVATE);
     answer.insert("user".to_owned(), Value::Object(echo));

@@ -47,7 +47,7 @@ pub(super) async fn log_event(
     let reader = Reader {
         snapshot: &in_force.snapshot,
         launches: &in_force.catalogue.launches,
-        names: &project.names,
+        names: project.names(),
         now: statsig.clock.now(),
         max_skew_ms: statsig.max_event_skew_ms,
     };
@@ -55,14 +55,7 @@ pub(super) async fn log_event(
     if let Some(first) = &received.first_refusal {
         tracing::warn!(refused = received.refused, first, key = caller.key.document.id, "logged events were refused");
     }
-    let counts = json!({
-        "success": true,
-        "events": received.events.len(),
-        "exposures": received.exposures.len(),
-        "internal": received.internal,
-        "refused": received.refused,
-        "stale": received.stale,
-    });
+    let (events_count, exposures_count) = (received.events.len(), received.exposures.len());
     let (mut events, mut exposures) = (received.events.into_iter(), received.exposures.into_iter());
     let mut duplicates = 0;
     loop {
@@ -74,10 +67,17 @@ pub(super) async fn log_event(
         let outcomes = statsig.ingest.log(events, exposures).await?;
         duplicates += outcomes.iter().filter(|outcome| **outcome == Appended::Duplicate).count();
     }
-    if duplicates > 0 {
-        tracing::debug!(duplicates, "events were logged before");
-    }
-    Ok((StatusCode::ACCEPTED, Json(counts)))
+    // An answer without a body, or without success in it, would be taken for a failure, and the batch sent again.
+    let answer = json!({
+        "success": true,
+        "events": events_count,
+        "duplicates": duplicates,
+        "exposures": exposures_count,
+        "internal": received.internal,
+        "refused": received.refused,
+        "stale": received.stale,
+    });
+    Ok((StatusCode::ACCEPTED, Json(answer)))
 }
 
 impl ClientQuery {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::body::Bytes;
 use flate2::Compression;
@@ -31,9 +31,9 @@ pub(super) enum Dialect {
 #[derive(Debug)]
 pub(super) struct Project {
     pub(super) scoped: Scoped,
-    pub(super) snapshot: Snapshot,
-    pub(super) names: Names,
     heading: Heading,
+    snapshot: OnceLock<Snapshot>,
+    names: OnceLock<Names>,
     v1: OnceCell<Rendered>,
     v2: OnceCell<Rendered>,
 }
@@ -80,18 +80,15 @@ impl Projects {
 
 impl Project {
     fn new(in_force: &InForce, caller: &Caller) -> Self {
-        let scoped = scoped(&in_force.ruleset, &in_force.snapshot, &caller.key.document);
-        let ruleset = &scoped.ruleset;
-        let names = ruleset.gates.keys().chain(ruleset.configs.keys()).chain(ruleset.layers.keys());
         Self {
-            snapshot: compile(ruleset),
-            names: Names::new(names),
+            scoped: scoped(&in_force.ruleset, &in_force.snapshot, &caller.key.document),
             heading: Heading {
                 changed_at: in_force.catalogue.changed_at,
                 environment: caller.key.document.environment.clone(),
                 secret: caller.secret.clone(),
             },
-            scoped,
+            snapshot: OnceLock::new(),
+            names: OnceLock::new(),
             v1: OnceCell::new(),
             v2: OnceCell::new(),
         }
@@ -100,6 +97,18 @@ impl Project {
     /// When it was changed; grows with every revision.
     pub(super) fn changed_at(&self) -> i64 {
         self.heading.changed_at.0
+    }
+
+    /// The compiled form. It takes long the first time.
+    pub(super) fn snapshot(&self) -> &Snapshot {
+        self.snapshot.get_or_init(|| compile(&self.scoped.ruleset))
+    }
+
+    /// Finds the names of what may be seen.
+    pub(super) fn names(&self) -> &Names {
+        let ruleset = &self.scoped.ruleset;
+        let names = || ruleset.gates.keys().chain(ruleset.configs.keys()).chain(ruleset.layers.keys());
+        self.names.get_or_init(|| Names::new(names()))
     }
 
     /// One of its JSON forms.
