@@ -32,7 +32,7 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// A running server.
 pub(crate) struct Server {
-    app: App,
+    pub(crate) app: App,
     folder: Arc<TempDir>,
     channel: Channel,
 }
@@ -61,7 +61,8 @@ impl Server {
         Self::start_as(folder, settings, Clock::system()).await
     }
 
-    async fn start_as(folder: Arc<TempDir>, settings: ServeSettings, clock: Clock) -> Self {
+    /// A server that is set otherwise.
+    pub(crate) async fn start_as(folder: Arc<TempDir>, settings: ServeSettings, clock: Clock) -> Self {
         let app = App::start(&settings, clock).await.expect("the server starts");
         let channel = connect(app.address()).await;
         Self { app, folder, channel }
@@ -147,7 +148,7 @@ impl Server {
 }
 
 /// Settings of a server that looks often and waits for no late events.
-fn settings(folder: &Path) -> ServeSettings {
+pub(crate) fn settings(folder: &Path) -> ServeSettings {
     ServeSettings {
         data_dir: folder.to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
