@@ -25,13 +25,13 @@ pub struct Experiment {
     /// Unique name, also among dynamic configs.
     pub key: String,
     /// What is expected, and why.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hypothesis: String,
     /// Who answers for it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
     /// Free labels.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Which id is bucketed.
     pub unit_type: String,
@@ -62,7 +62,7 @@ pub struct Experiment {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secondary_metrics: Vec<String>,
     /// Where it stands.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Status::is_draft")]
     pub status: Status,
     /// Groups that the guard has stopped.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -98,7 +98,7 @@ pub struct Group {
     /// Share of the experiment's units in percent.
     pub weight: f64,
     /// What its units get.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,
 }
 
@@ -130,6 +130,12 @@ pub enum Status {
     },
     /// Ended without shipping.
     Abandoned,
+}
+
+impl Status {
+    fn is_draft(&self) -> bool {
+        *self == Self::Draft
+    }
 }
 
 impl Document for Experiment {

@@ -14,19 +14,23 @@ pub struct Gate {
     /// Unique name.
     pub key: String,
     /// What it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Who answers for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
     /// Free labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Which id is bucketed.
     pub unit_type: String,
     /// Hashed with the unit's id.
     pub salt: String,
     /// False: off for everyone.
+    #[serde(default = "enabled", skip_serializing_if = "Clone::clone")]
     pub enabled: bool,
     /// The first one that matches decides.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
     /// Apps whose client keys may see it; empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -34,6 +38,11 @@ pub struct Gate {
     /// Whether a user without an id of the unit type is drawn as if the id were empty, as imported entities have it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draws_missing_units: bool,
+}
+
+/// What a gate or a dynamic config is where it does not say.
+pub(super) fn enabled() -> bool {
+    true
 }
 
 impl Document for Gate {
