@@ -23,6 +23,7 @@ use portcullis::engine::lower::lower;
 use portcullis::engine::snapshot::Snapshot;
 use portcullis::stats::e_process::{self, Evidence, Test, epoch_evidence};
 use portcullis::stats::moments::Moments;
+use portcullis::stats::outcome::Outcome;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -35,6 +36,10 @@ fn moments(values: &[f64]) -> Moments {
         moments.add(*value);
     }
     moments
+}
+
+fn outcome(values: &[f64]) -> Outcome {
+    Outcome::Mean(moments(values))
 }
 
 fn scaled(values: &[f64], factor: f64) -> Moments {
@@ -80,9 +85,15 @@ proptest! {
     ) {
         let (first, second, third) = (moments(&a), moments(&b), moments(&c));
         let whole = moments(&[a, b, c].concat());
-        prop_assert_eq!(first.merged(second).merged(third), whole);
-        prop_assert_eq!(first.merged(second.merged(third)), whole);
-        prop_assert_eq!(third.merged(first).merged(second), whole);
+        for merged in [
+            first.merged(second).merged(third),
+            first.merged(second.merged(third)),
+            third.merged(first).merged(second),
+        ] {
+            prop_assert_eq!((merged.n, merged.nonzero), (whole.n, whole.nonzero));
+            prop_assert!(near(merged.sum(), whole.sum()), "{merged:?} and {whole:?}");
+            prop_assert!(near(merged.centred_squares(), whole.centred_squares()), "{merged:?} and {whole:?}");
+        }
     }
 
     #[test]
@@ -96,10 +107,10 @@ proptest! {
         control in vec(finite(), 30..60), treatment in vec(finite(), 30..60), direction in direction(),
         margin in 0.0_f64..0.999
     ) {
-        let (control, treatment) = (moments(&control), moments(&treatment));
+        let (control, treatment) = (outcome(&control), outcome(&treatment));
         let scale = e_process::first_scale(&control, &treatment).unwrap_or(1.0);
         for test in [Test::Harm(margin), Test::Safety(margin)] {
-            if let Some(evidence) = epoch_evidence(&control, &treatment, direction, test, scale) {
+            if let Ok(evidence) = epoch_evidence(&control, &treatment, direction, test, scale) {
                 prop_assert!(evidence.information >= 0.0);
                 prop_assert!(e_process::ln_e(evidence).is_finite());
             }
@@ -112,13 +123,14 @@ proptest! {
         margin in 0.0_f64..0.5, factor in 1e-6_f64..1e6
     ) {
         let ln_e = |factor: f64| {
-            let (control, treatment) = (scaled(&control, factor), scaled(&treatment, factor));
+            let (control, treatment) =
+                (Outcome::Mean(scaled(&control, factor)), Outcome::Mean(scaled(&treatment, factor)));
             let scale = e_process::first_scale(&control, &treatment)?;
             let test = Test::Harm(margin);
             epoch_evidence(&control, &treatment, direction, test, scale).map(e_process::ln_e)
         };
         match (ln_e(1.0), ln_e(factor)) {
-            (Some(one), Some(other)) => prop_assert!(near(one, other), "{one} and {other}"),
+            (Ok(one), Ok(other)) => prop_assert!(near(one, other), "{one} and {other}"),
             (one, other) => prop_assert_eq!(one, other),
         }
     }
@@ -127,8 +139,8 @@ proptest! {
     fn arms_and_direction_swapped_together_change_nothing(
         control in positive_values(), treatment in positive_values(), direction in direction()
     ) {
-        let (a, b) = (moments(&control), moments(&treatment));
-        let evidence = |control: &Moments, treatment: &Moments, direction| {
+        let (a, b) = (outcome(&control), outcome(&treatment));
+        let evidence = |control: &Outcome, treatment: &Outcome, direction| {
             epoch_evidence(control, treatment, direction, Test::Harm(0.0), 100.0).unwrap()
         };
         let plain = evidence(&a, &b, direction);

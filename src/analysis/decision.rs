@@ -1,5 +1,6 @@
 //! The words of a decision, and the record of one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use uuid::Uuid;
 use super::measurement::ArmUnits;
 use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
-use crate::stats::moments::Moments;
+use crate::stats::outcome::{Outcome, Undefined};
 
 /// The actor of everything that the guard does by itself.
 pub const GUARD: &str = "guard";
@@ -96,6 +97,10 @@ pub enum ReasonCode {
     NoLaunch,
     /// No unit differs from any other.
     NoVariance,
+    /// The arms did not get the units that they were to get, so their numbers cannot be compared.
+    SampleRatio,
+    /// The metric cannot be computed from what was measured.
+    Undefined,
 }
 
 /// One reason, with figures.
@@ -157,6 +162,8 @@ pub struct MetricVerdict {
     pub verdict: Verdict,
     /// Why it is blind or undecided.
     pub reason: Option<ReasonCode>,
+    /// Why its means cannot be compared although there are enough units.
+    pub undefined: Option<Undefined>,
     /// ln of the e-value for harm beyond the margin; 0 before burn-in.
     pub ln_e: f64,
     /// The same, adjusted for all guardrails and arms that were looked at.
@@ -167,18 +174,49 @@ pub struct MetricVerdict {
     pub weight: f64,
     /// The metric's scale; none before burn-in.
     pub scale: Option<f64>,
-    /// What was measured, by epoch.
+    /// What was measured, by week of each epoch.
     pub epochs: Vec<EpochMoments>,
 }
 
-/// What was measured of the units first exposed in one epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+impl MetricVerdict {
+    /// What was measured, by epoch, its weeks together.
+    #[must_use]
+    pub fn by_epoch(&self) -> Vec<EpochMoments> {
+        let of_epoch = |weeks: &[EpochMoments]| {
+            let sum = |view: fn(&EpochMoments) -> Compared| {
+                weeks.iter().map(view).fold(Compared::default(), Compared::merged)
+            };
+            let epoch = weeks.first().map_or(0, |week| week.epoch);
+            let (within, settled) = (sum(|week| week.within), sum(|week| week.settled));
+            EpochMoments { epoch, week: 0, within, settled, past: Vec::new() }
+        };
+        self.epochs.chunk_by(|one, other| one.epoch == other.epoch).map(of_epoch).collect()
+    }
+}
+
+/// What was measured of the units first exposed in one week of an epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochMoments {
     /// Number of the epoch.
     pub epoch: u32,
+    /// Week of the epoch, from 0.
+    pub week: u32,
     /// What they did within the epoch.
     pub within: Compared,
     /// What those of them did so far whose arm no planned step changes.
+    pub settled: Compared,
+    /// Both as they were at the ends of kept buckets, oldest first.
+    pub past: Vec<PastMoments>,
+}
+
+/// What was measured up to an earlier moment.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PastMoments {
+    /// Event time up to which everything is counted.
+    pub at: Timestamp,
+    /// Within the epoch.
+    pub within: Compared,
+    /// Of settled units.
     pub settled: Compared,
 }
 
@@ -186,17 +224,64 @@ pub struct EpochMoments {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Compared {
     /// The control arm.
-    pub control: Moments,
+    pub control: Outcome,
     /// The treatment arm.
-    pub treatment: Moments,
+    pub treatment: Outcome,
 }
 
 impl Compared {
     /// Units of the smaller arm.
     #[must_use]
     pub fn smaller(&self) -> u64 {
-        self.control.n.min(self.treatment.n)
+        self.control.n().min(self.treatment.n())
     }
+
+    /// Both sets of units together.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        Self {
+            control: self.control.merged(other.control),
+            treatment: self.treatment.merged(other.treatment),
+        }
+    }
+
+    /// What remains without what came between two earlier states.
+    #[must_use]
+    pub fn without(&self, before: &Self, after: &Self) -> Self {
+        Self {
+            control: self.control.without(&before.control, &after.control),
+            treatment: self.treatment.without(&before.treatment, &after.treatment),
+        }
+    }
+}
+
+/// A stretch of event time whose share in the evidence can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Its beginning.
+    pub from: Timestamp,
+    /// Its end.
+    pub to: Timestamp,
+}
+
+/// The least evidence that is left when any one bucket is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Least {
+    /// ln of the launch-level e-value without it.
+    pub ln_e: f64,
+    /// The bucket; none where nothing had to be taken away, because too few treated units show the harm anyway.
+    pub bucket: Option<Bucket>,
+}
+
+/// The evidence against one arm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArmEvidence {
+    /// Name of the arm.
+    pub arm: String,
+    /// ln of its part of the launch-level e-value; none without guardrails.
+    pub ln_e: Option<f64>,
+    /// Whether that reaches the level of harm, and without any one bucket as well.
+    pub harmed: bool,
 }
 
 /// All that one look at a launch found.
@@ -210,10 +295,20 @@ pub struct Judgement {
     pub as_of: Option<Timestamp>,
     /// Event time up to which data had come in; none without numbers.
     pub watermark: Option<Timestamp>,
+    /// From here on moments are kept apart by bucket of event time; none where the data have no times.
+    pub kept_from: Option<Timestamp>,
     /// How many units each arm got in each epoch.
     pub units: Vec<ArmUnits>,
+    /// Shares of the arms of an experiment, where they are known.
+    pub shares: BTreeMap<String, f64>,
+    /// ln of the e-value against the arms having got the units they were to get.
+    pub ln_e_sample_ratio: f64,
     /// ln of the launch-level e-value.
     pub ln_e: f64,
+    /// The least that is left of it; none while it is below the level of harm.
+    pub least: Option<Least>,
+    /// The same by arm still served.
+    pub arms: Vec<ArmEvidence>,
     /// Whether the hold level is reached, or was and is not left yet.
     pub warned: bool,
     /// One for each metric and treatment arm still served.

@@ -1,167 +1,187 @@
 //! From a measurement to verdicts and one launch-level e-value.
 
-use super::decision::{Compared, EpochMoments, Judgement, MetricVerdict, ReasonCode, Verdict};
-use super::measurement::{ArmMoments, Measurement};
+use super::comparison::{Comparison, View, total};
+use super::decision::{ArmEvidence, Compared, Judgement, Least, MetricVerdict, ReasonCode, Verdict};
+use super::evidence::{Marked, is_burnt_in, ln_e_harm, ln_e_safe, undefined};
+use super::measurement::Measurement;
+use super::tally::Tally;
+use super::{influence, sample_ratio};
 use crate::domain::launch::{Epoch, Launch, PinnedMetric};
 use crate::domain::time::Timestamp;
-use crate::stats::combination::{Weighted, ln_adjusted, ln_weighted_sum};
-use crate::stats::e_process::{self, Evidence, MIN_EPOCH_UNITS, Test};
-use crate::stats::moments::Moments;
+use crate::stats::e_process::{self, MIN_EPOCH_UNITS};
+use crate::stats::outcome::Undefined;
 
 /// Level of the test that shows a guardrail safe.
 pub const ALPHA_SAFE: f64 = 0.05;
-/// What sums of floats may be off by, as a share.
+/// What means of floats may be off by, as a share.
 const ROUNDING: f64 = 1e-9;
 
 /// Looks at a launch. Everything that is not known leaves its metric blind; nothing unknown counts as good.
 #[must_use]
 pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp) -> Judgement {
-    let arms: Vec<&str> = launch.treatments().map(|arm| arm.name.as_str()).collect();
-    let mut verdicts: Vec<MetricVerdict> = Vec::new();
-    for pinned in &launch.metrics {
-        let scale = pinned.scale.or_else(|| measurement.and_then(|found| first_scale(launch, pinned, found)));
-        verdicts.extend(arms.iter().map(|arm| look(launch, pinned, arm, scale, measurement, now)));
-    }
-    adjust(&mut verdicts);
-    for verdict in &mut verdicts {
-        conclude(verdict, launch.alpha);
-    }
-    let ln_e = contribution(&verdicts, |_| true).unwrap_or(0.0);
+    let comparisons = comparisons(launch, measurement);
+    let weights: Vec<f64> = comparisons.iter().map(|one| weight(launch, one.pinned)).collect();
+    let own = comparisons.iter().map(|one| ln_e_harm(one, Marked::Any)).collect();
+    let whole = Tally::new(&comparisons, &weights, own);
+    let level = -launch.alpha.ln();
+    let kept_from = measurement.and_then(|found| found.kept_from);
+    let least = whole.reaches(level).then(|| influence::least(&comparisons, &weights, kept_from));
+    let shown = Shown { level, least: least.as_ref().map(|(least, _)| least), whole: &whole };
+
+    let ln_e_sample_ratio = measurement.map_or(0.0, |found| sample_ratio::ln_e(launch, found));
+    let look = Look { launch, measurement, now, trusted: sample_ratio::is_trusted(ln_e_sample_ratio) };
+    let verdicts: Vec<MetricVerdict> = comparisons
+        .into_iter()
+        .zip(weights)
+        .enumerate()
+        .map(|(index, (comparison, weight))| look.verdict(comparison, weight, &shown, index))
+        .collect();
+    let ln_e = whole.launch;
     Judgement {
         at: now,
         epoch: launch.epoch().map_or(0, |epoch| epoch.number),
         as_of: measurement.map(|found| found.as_of),
         watermark: measurement.map(|found| found.watermark),
+        kept_from,
         units: measurement.map(|found| found.units.clone()).unwrap_or_default(),
+        shares: measurement.map(|found| found.shares.clone()).unwrap_or_default(),
+        ln_e_sample_ratio,
         ln_e,
+        least: least
+            .as_ref()
+            .filter(|_| ln_e >= level)
+            .map(|(least, bucket)| Least { ln_e: least.launch, bucket: *bucket }),
+        arms: shown.arms(),
         warned: is_warned(launch, ln_e, &verdicts),
         verdicts,
     }
 }
 
-/// ln of the weighted sum of the guardrails' e-values among the verdicts that `counts`; none where there are none.
-#[must_use]
-pub fn contribution(verdicts: &[MetricVerdict], counts: impl Fn(&MetricVerdict) -> bool) -> Option<f64> {
-    let parts: Vec<Weighted> = verdicts
-        .iter()
-        .filter(|verdict| verdict.guardrail && counts(verdict))
-        .map(|verdict| Weighted { weight: verdict.weight, ln_e: verdict.ln_e })
-        .collect();
-    (!parts.is_empty()).then(|| ln_weighted_sum(&parts))
-}
-
-/// The hold level is left only below half of it, so that a launch does not flicker, and not for want of numbers.
-fn is_warned(launch: &Launch, ln_e: f64, verdicts: &[MetricVerdict]) -> bool {
-    let weighed = verdicts.iter().any(|verdict| verdict.guardrail && verdict.scale.is_some());
-    let level = -launch.alpha_hold.ln();
-    let level = if launch.warned { level - std::f64::consts::LN_2 } else { level };
-    ln_e >= level || (launch.warned && !weighed)
-}
-
-/// The scale of a metric, from the first arm that is through its burn-in.
-fn first_scale(launch: &Launch, pinned: &PinnedMetric, measurement: &Measurement) -> Option<f64> {
-    launch.treatments().find_map(|arm| {
-        let Compared { control, treatment } = total(&epochs(launch, pinned, &arm.name, measurement), within);
-        let done = e_process::burn_in_done(&control, &treatment, pinned.metric.min_units);
-        done.then(|| e_process::first_scale(&control, &treatment)).flatten()
-    })
-}
-
-/// Two views of one launch, each an e-process of its own: what units did within the epoch of their first exposure, and
-/// what those did so far whose arm no planned step changes. The first has all units and forgets those that come back, the
-/// second keeps them. Their mean is an e-process too. In a launch of one step both are the same.
-const VIEWS: [View; 2] = [within, |epoch| epoch.settled];
-
-/// Picks a view.
-pub(super) type View = fn(&EpochMoments) -> Compared;
-
-/// The first view.
-pub(super) fn within(epoch: &EpochMoments) -> Compared {
-    epoch.within
-}
-
-/// What one view shows.
-struct Seen {
-    burnt_in: bool,
-    harm: Option<Evidence>,
-    safety: Option<Evidence>,
-}
-
-fn see(epochs: &[EpochMoments], view: View, pinned: &PinnedMetric, scale: Option<f64>) -> Seen {
-    let metric = &pinned.metric;
-    let Compared { control, treatment } = total(epochs, view);
-    let burnt_in = e_process::burn_in_done(&control, &treatment, metric.min_units)
-        && epochs.iter().any(|epoch| view(epoch).smaller() >= MIN_EPOCH_UNITS);
-    let evidence = |test| {
-        let scale = scale.filter(|_| burnt_in)?;
-        let of_epoch = |epoch: &EpochMoments| {
-            let Compared { control, treatment } = view(epoch);
-            e_process::epoch_evidence(&control, &treatment, metric.direction, test, scale)
-        };
-        epochs.iter().filter_map(of_epoch).reduce(|a, b| a + b)
+/// Every metric in every arm still served, with its scale.
+fn comparisons<'l>(launch: &'l Launch, measurement: Option<&Measurement>) -> Vec<Comparison<'l>> {
+    let of_metric = |pinned: &'l PinnedMetric| {
+        let arms = launch.treatments().map(|arm| Comparison::new(launch, pinned, &arm.name, measurement));
+        let mut arms: Vec<Comparison<'l>> = arms.collect();
+        let scale = pinned.scale.or_else(|| arms.iter().find_map(first_scale));
+        arms.iter_mut().for_each(|comparison| comparison.scale = scale);
+        arms
     };
-    Seen {
-        burnt_in,
-        harm: evidence(Test::Harm(metric.margin)),
-        safety: evidence(Test::Safety(metric.ship_margin)),
+    launch.metrics.iter().flat_map(of_metric).collect()
+}
+
+/// The scale that a comparison gives its metric, once it is through its burn-in.
+fn first_scale(comparison: &Comparison<'_>) -> Option<f64> {
+    let Compared { control, treatment } = total(comparison.moments(), View::Within);
+    let done = e_process::burn_in_done(&control, &treatment, comparison.pinned.metric.min_units);
+    done.then(|| e_process::first_scale(&control, &treatment).ok()).flatten()
+}
+
+/// The evidence of all comparisons, and the least of it without any one bucket, where it reaches the level of harm.
+struct Shown<'t, 'l> {
+    level: f64,
+    whole: &'t Tally<'l>,
+    least: Option<&'t Tally<'l>>,
+}
+
+impl Shown<'_, '_> {
+    fn arms(&self) -> Vec<ArmEvidence> {
+        let reaches = |ln_e: Option<f64>| ln_e.is_some_and(|ln_e| ln_e >= self.level);
+        let of_arm = |(arm, ln_e): &(&str, Option<f64>)| {
+            let harmed = reaches(*ln_e) && reaches(self.least.and_then(|least| least.arm(arm)));
+            ArmEvidence { arm: (*arm).to_owned(), ln_e: *ln_e, harmed }
+        };
+        self.whole.arms.iter().map(of_arm).collect()
     }
 }
 
-/// One metric in one arm, before its verdict is known.
-fn look(
-    launch: &Launch,
-    pinned: &PinnedMetric,
-    arm: &str,
-    scale: Option<f64>,
-    measurement: Option<&Measurement>,
+/// What one look knows besides the evidence.
+struct Look<'l, 'm> {
+    launch: &'l Launch,
+    measurement: Option<&'m Measurement>,
     now: Timestamp,
-) -> MetricVerdict {
-    let metric = &pinned.metric;
-    let epochs = measurement.map(|found| epochs(launch, pinned, arm, found)).unwrap_or_default();
-    let seen = VIEWS.map(|view| see(&epochs, view, pinned, scale));
-    let mean_ln_e = |pick: fn(&Seen) -> Option<Evidence>| {
-        let weight = 1.0 / VIEWS.len() as f64;
-        let part = |seen: &Seen| Weighted { weight, ln_e: pick(seen).map_or(0.0, e_process::ln_e) };
-        ln_weighted_sum(&seen.each_ref().map(part))
-    };
-    let harm = mean_ln_e(|seen| seen.harm);
-    let burnt_in = seen.iter().any(|seen| seen.burnt_in);
-    let age = measurement.map_or(0, |found| now.ms_since(found.watermark));
-    let reason = if total(&epochs, within).smaller() == 0 {
-        Some(ReasonCode::NoData)
-    } else if age > metric.freshness_ms {
-        Some(ReasonCode::Stale)
-    } else if !burnt_in || !is_watched(launch, &epochs) {
-        Some(ReasonCode::BurnIn)
-    } else if seen.iter().all(|seen| seen.harm.is_none()) {
-        Some(ReasonCode::NoVariance)
-    } else {
-        None
-    };
-    MetricVerdict {
-        metric: metric.key.clone(),
-        arm: arm.to_owned(),
-        guardrail: metric.is_guardrail(),
-        verdict: Verdict::Undecided,
-        reason,
-        ln_e: harm,
-        ln_e_adjusted: harm,
-        ln_e_safe: mean_ln_e(|seen| seen.safety),
-        weight: weight(launch, pinned),
-        scale: scale.filter(|_| burnt_in),
-        epochs,
+    trusted: bool,
+}
+
+impl Look<'_, '_> {
+    fn verdict(
+        &self,
+        comparison: Comparison<'_>,
+        weight: f64,
+        shown: &Shown<'_, '_>,
+        index: usize,
+    ) -> MetricVerdict {
+        let metric = &comparison.pinned.metric;
+        let burnt_in = comparison.views().iter().any(|view| is_burnt_in(&comparison, *view));
+        let undefined = if burnt_in { undefined(&comparison) } else { None };
+        let at = |values: &[f64]| values.get(index).copied().unwrap_or_default();
+        let adjusted = at(&shown.whole.adjusted);
+        let safe = ln_e_safe(&comparison, metric.ship_margin);
+        let reason = self.blindness(&comparison, burnt_in, undefined);
+        let (verdict, reason) = if !self.trusted && reason != Some(ReasonCode::NoData) {
+            (Verdict::Blind, Some(ReasonCode::SampleRatio))
+        } else if adjusted >= shown.level {
+            // Harm that was shown stands even when the numbers have turned stale since.
+            let confirmed = shown.least.is_some_and(|least| at(&least.adjusted) >= shown.level);
+            if confirmed { (Verdict::Harm, None) } else { (Verdict::Undecided, Some(ReasonCode::Warning)) }
+        } else {
+            match reason {
+                Some(ReasonCode::NoVariance) if same_means(&comparison) => (Verdict::Undecided, reason),
+                Some(_) => (Verdict::Blind, reason),
+                None if safe >= -ALPHA_SAFE.ln() => (Verdict::Safe, None),
+                None => (Verdict::Undecided, Some(ReasonCode::Undecided)),
+            }
+        };
+        MetricVerdict {
+            metric: metric.key.clone(),
+            arm: comparison.arm.to_owned(),
+            guardrail: metric.is_guardrail(),
+            verdict,
+            reason,
+            undefined,
+            ln_e: at(&shown.whole.own),
+            ln_e_adjusted: adjusted,
+            ln_e_safe: safe,
+            weight,
+            scale: comparison.scale.filter(|_| burnt_in),
+            epochs: comparison.stretches.into_iter().map(|stretch| stretch.moments).collect(),
+        }
+    }
+
+    /// Why nothing can be said of a comparison; none where something can.
+    fn blindness(
+        &self,
+        comparison: &Comparison<'_>,
+        burnt_in: bool,
+        undefined: Option<Undefined>,
+    ) -> Option<ReasonCode> {
+        let age = self.measurement.map_or(0, |found| self.now.ms_since(found.watermark));
+        if total(comparison.moments(), View::Within).smaller() == 0 {
+            Some(ReasonCode::NoData)
+        } else if age > comparison.pinned.metric.freshness_ms {
+            Some(ReasonCode::Stale)
+        } else if !burnt_in || !is_watched(self.launch, comparison) {
+            Some(ReasonCode::BurnIn)
+        } else {
+            undefined.map(|why| match why {
+                Undefined::NoVariance => ReasonCode::NoVariance,
+                _ => ReasonCode::Undefined,
+            })
+        }
     }
 }
 
 /// Whether the share in force is compared at all: by units that came in it, or by earlier ones that are settled. Old
 /// evidence says nothing of a new share.
-fn is_watched(launch: &Launch, moments: &[EpochMoments]) -> bool {
-    let enough = |compared: Compared| compared.smaller() >= MIN_EPOCH_UNITS;
-    let watched = |(epoch, moments): (&Epoch, &EpochMoments)| {
-        (epoch.ended_at.is_none() && enough(moments.within))
-            || (launch.settled_until(epoch).is_none() && enough(moments.settled))
+fn is_watched(launch: &Launch, comparison: &Comparison<'_>) -> bool {
+    let units = |epoch: &Epoch, view: View| {
+        let of_epoch = comparison.moments().filter(|moments| moments.epoch == epoch.number);
+        total(of_epoch, view).smaller()
     };
-    !launch.has_both_arms() || launch.epochs.iter().zip(moments).any(watched)
+    let watched = |epoch: &Epoch| {
+        (epoch.ended_at.is_none() && units(epoch, View::Within) >= MIN_EPOCH_UNITS)
+            || (launch.settled_until(epoch).is_none() && units(epoch, View::Settled) >= MIN_EPOCH_UNITS)
+    };
+    !launch.has_both_arms() || launch.epochs.iter().any(watched)
 }
 
 /// A guardrail's weight in the launch: all guardrails and arms the launch began with sum to 1.
@@ -174,65 +194,19 @@ fn weight(launch: &Launch, pinned: &PinnedMetric) -> f64 {
     pinned.metric.weight / total / arms
 }
 
-fn epochs(launch: &Launch, pinned: &PinnedMetric, arm: &str, measurement: &Measurement) -> Vec<EpochMoments> {
-    let of_epoch = |epoch: u32| {
-        let row = |arm| measurement.row(&pinned.metric.key, epoch, arm);
-        let (control, treatment) = (row(launch.control()), row(arm));
-        let compare = |pick: fn(&ArmMoments) -> Moments| Compared {
-            control: control.map(pick).unwrap_or_default(),
-            treatment: treatment.map(pick).unwrap_or_default(),
-        };
-        EpochMoments { epoch, within: compare(|row| row.moments), settled: compare(|row| row.settled) }
-    };
-    launch.epochs.iter().map(|epoch| of_epoch(epoch.number)).collect()
-}
-
-/// One view's sums over all epochs, for burn-in, scale and messages: evidence is never taken from pooled sums.
-pub(super) fn total(epochs: &[EpochMoments], view: View) -> Compared {
-    epochs.iter().map(view).fold(Compared::default(), |sum, epoch| Compared {
-        control: sum.control.merged(epoch.control),
-        treatment: sum.treatment.merged(epoch.treatment),
-    })
-}
-
-/// Adjusts the guardrails' e-values for one another. The weight of stopped arms is lost and not dealt out again, as in
-/// the launch-level e-value, so that no verdict claims what the launch as a whole does not show.
-fn adjust(verdicts: &mut [MetricVerdict]) {
-    let mut guardrails: Vec<&mut MetricVerdict> =
-        verdicts.iter_mut().filter(|verdict| verdict.guardrail).collect();
-    let mut parts: Vec<Weighted> =
-        guardrails.iter().map(|verdict| Weighted { weight: verdict.weight, ln_e: verdict.ln_e }).collect();
-    let lost = 1.0 - parts.iter().map(|part| part.weight).sum::<f64>();
-    if lost > ROUNDING {
-        parts.push(Weighted { weight: lost, ln_e: f64::NEG_INFINITY });
-    }
-    for (verdict, adjusted) in guardrails.iter_mut().zip(ln_adjusted(&parts)) {
-        verdict.ln_e_adjusted = adjusted;
-    }
-}
-
-/// Harm that was shown stands even when the numbers have turned stale since.
-fn conclude(verdict: &mut MetricVerdict, alpha: f64) {
-    let (outcome, reason) = if verdict.ln_e_adjusted >= -alpha.ln() {
-        (Verdict::Harm, None)
-    } else {
-        match verdict.reason {
-            Some(ReasonCode::NoVariance) if same_means(verdict) => {
-                (Verdict::Undecided, Some(ReasonCode::NoVariance))
-            }
-            Some(reason) => (Verdict::Blind, Some(reason)),
-            None if verdict.ln_e_safe >= -ALPHA_SAFE.ln() => (Verdict::Safe, None),
-            None => (Verdict::Undecided, Some(ReasonCode::Undecided)),
-        }
-    };
-    verdict.verdict = outcome;
-    verdict.reason = reason;
+/// The hold level is left only below half of it, so that a launch does not flicker, and not for want of numbers.
+fn is_warned(launch: &Launch, ln_e: f64, verdicts: &[MetricVerdict]) -> bool {
+    let weighed = verdicts.iter().any(|verdict| verdict.guardrail && verdict.scale.is_some());
+    let level = -launch.alpha_hold.ln();
+    let level = if launch.warned { level - std::f64::consts::LN_2 } else { level };
+    ln_e >= level || (launch.warned && !weighed)
 }
 
 /// Arms without any spread that agree are no concern; where they do not, something broke that cannot be weighed.
-fn same_means(verdict: &MetricVerdict) -> bool {
-    verdict.epochs.iter().all(|epoch| {
-        let means = epoch.within.control.mean().zip(epoch.within.treatment.mean());
+fn same_means(comparison: &Comparison<'_>) -> bool {
+    comparison.moments().all(|moments| {
+        let Compared { control, treatment } = &moments.within;
+        let means = control.counted().mean().zip(treatment.counted().mean());
         means.is_none_or(|(control, treatment)| (control - treatment).abs() <= ROUNDING * control.abs())
     })
 }

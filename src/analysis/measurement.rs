@@ -4,8 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::time::Timestamp;
-use crate::stats::moments::Moments;
+use crate::domain::time::{DAY_MS, Timestamp};
+use crate::stats::outcome::Outcome;
+
+/// Units that come later than this after the ones before are kept apart, so that evidence can start afresh with them.
+pub const WEEK_MS: i64 = 7 * DAY_MS;
+
+/// How many buckets of event time are kept apart, besides the one that is still open.
+pub const KEPT_BUCKETS: i64 = 32;
+/// The last week that is kept apart; later units are counted in it.
+pub const LAST_WEEK: u32 = 519;
 
 /// Units and moments of one launch.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +24,11 @@ pub struct Measurement {
     pub watermark: Timestamp,
     /// How many units each arm got in each epoch.
     pub units: Vec<ArmUnits>,
+    /// Shares of the arms of an experiment, where they are known: any numbers in proportion. A gate's follow from its
+    /// epochs.
+    pub shares: BTreeMap<String, f64>,
+    /// From here on moments are kept apart by bucket of event time; none where the data have no times.
+    pub kept_from: Option<Timestamp>,
     /// Moments by key of the metric.
     pub metrics: BTreeMap<String, Vec<ArmMoments>>,
 }
@@ -31,23 +44,40 @@ pub struct ArmUnits {
     pub units: u64,
 }
 
-/// Moments of one metric in one arm and epoch.
+/// Moments of one metric in one arm and week of an epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmMoments {
     /// Number of the epoch.
     pub epoch: u32,
+    /// Week of the epoch in which the units were first exposed, from 0.
+    pub week: u32,
     /// Name of the arm.
     pub arm: String,
     /// What the units first exposed then and there did within the epoch.
-    pub moments: Moments,
+    pub moments: Outcome,
     /// What those of them did so far whose arm no planned step changes.
-    pub settled: Moments,
+    pub settled: Outcome,
+    /// The same at the ends of kept buckets, oldest first: where the first of them begins, and after each that changed
+    /// anything.
+    pub past: Vec<Past>,
+}
+
+/// Moments as they were.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Past {
+    /// Event time up to which everything is counted.
+    pub at: Timestamp,
+    /// Within the epoch.
+    pub moments: Outcome,
+    /// Of settled units.
+    pub settled: Outcome,
 }
 
 impl Measurement {
-    /// The row of a metric, an epoch and an arm; none where no unit was seen.
+    /// The row of a metric, a week of an epoch and an arm; none where no unit was seen.
     #[must_use]
-    pub fn row(&self, metric: &str, epoch: u32, arm: &str) -> Option<&ArmMoments> {
-        self.metrics.get(metric)?.iter().find(|row| row.epoch == epoch && row.arm == arm)
+    pub fn row(&self, metric: &str, (epoch, week): (u32, u32), arm: &str) -> Option<&ArmMoments> {
+        let mut rows = self.metrics.get(metric)?.iter();
+        rows.find(|row| row.epoch == epoch && row.week == week && row.arm == arm)
     }
 }

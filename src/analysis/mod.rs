@@ -1,9 +1,16 @@
 //! From measurements to a plan. It says what to do and changes nothing.
 
+mod comparison;
 pub mod decision;
+mod evidence;
+mod influence;
 pub mod judge;
 pub mod measurement;
+pub mod outlook;
 pub mod plan;
+mod replay;
+mod sample_ratio;
+mod tally;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,15 @@
 //! From a judgement to what is said and done: protect, then hold for data, then progress.
 
+use super::comparison::{View, total};
 use super::decision::{Compared, DecisionKind, Judgement, MetricVerdict, Reason, ReasonCode, Verdict};
-use super::judge::{contribution, total, within};
+use super::outlook::outlook;
+use super::sample_ratio;
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, Needs, Target};
 use crate::domain::time::Timestamp;
 use crate::stats::e_process::MIN_EPOCH_UNITS;
+use crate::stats::marks::MIN_TREATED;
+use crate::stats::outcome::estimates;
 
 /// What is said of a launch, and what is to be done about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,15 +84,14 @@ pub fn answer_raise(
     }
     let mut reasons = Vec::new();
     if judgement.warned {
-        let message = format!(
-            "evidence of harm is past the hold level: e-value {}, hold level {}, released below half of it",
-            e_value(judgement.ln_e),
-            1.0 / launch.alpha_hold
-        );
-        reasons.push(Reason::of_launch(ReasonCode::Warning, message));
+        reasons.push(Reason::of_launch(ReasonCode::Warning, warning_message(launch, judgement)));
+    }
+    if !sample_ratio::is_trusted(judgement.ln_e_sample_ratio) {
+        reasons.push(Reason::of_launch(ReasonCode::SampleRatio, sample_ratio_message(judgement)));
     }
     let guardrails = || judgement.verdicts.iter().filter(|verdict| verdict.guardrail);
-    reasons.extend(guardrails().filter(|verdict| verdict.verdict == Verdict::Blind).map(|verdict| {
+    let blind = guardrails().filter(|verdict| verdict.verdict == Verdict::Blind);
+    reasons.extend(blind.filter(|verdict| verdict.reason != Some(ReasonCode::SampleRatio)).map(|verdict| {
         let code = verdict.reason.unwrap_or(ReasonCode::NoData);
         of_metric(code, verdict, blind_message(launch, verdict, judgement, code))
     }));
@@ -96,7 +99,7 @@ pub fn answer_raise(
         let undecided = guardrails().filter(|verdict| verdict.verdict == Verdict::Undecided);
         reasons.extend(undecided.map(|verdict| {
             let code = verdict.reason.unwrap_or(ReasonCode::Undecided);
-            of_metric(code, verdict, undecided_message(launch, verdict))
+            of_metric(code, verdict, undecided_message(launch, judgement, verdict))
         }));
     }
     if !reasons.is_empty() {
@@ -122,19 +125,20 @@ pub fn latch_reason(latch: &Latch) -> Reason {
     }
 }
 
-/// The protective action that a judgement calls for. It looks at nothing but the evidence.
+/// The protective action that a judgement calls for. It looks at nothing but the evidence, and whether that can be trusted:
+/// harm must be shown by the whole, and without any one bucket of event time as well.
 fn protection(launch: &Launch, judgement: &Judgement) -> Option<Action> {
-    let level = -launch.alpha.ln();
-    if judgement.ln_e < level {
+    let confirmed = judgement.least.is_some_and(|least| least.ln_e >= -launch.alpha.ln());
+    if !confirmed || !sample_ratio::is_trusted(judgement.ln_e_sample_ratio) {
         return None;
     }
-    let harmed = |name: &str| {
-        contribution(&judgement.verdicts, |verdict| verdict.arm == name).is_some_and(|ln_e| ln_e >= level)
-    };
-    let (stop, keep): (Vec<_>, Vec<_>) =
-        launch.treatments().map(|arm| arm.name.clone()).partition(|name| harmed(name));
+    let (stop, keep): (Vec<_>, Vec<_>) = judgement.arms.iter().partition(|arm| arm.harmed);
     let whole = matches!(launch.target, Target::GateRule { .. }) || stop.is_empty() || keep.is_empty();
-    Some(if whole { Action::RollBack } else { Action::StopArms(stop) })
+    Some(if whole {
+        Action::RollBack
+    } else {
+        Action::StopArms(stop.into_iter().map(|arm| arm.arm.clone()).collect())
+    })
 }
 
 fn harm_reasons(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
@@ -213,8 +217,8 @@ fn blind_message(
     judgement: &Judgement,
     code: ReasonCode,
 ) -> String {
-    let Compared { control, treatment } = total(&verdict.epochs, within);
-    let (control, treatment) = (control.n, treatment.n);
+    let Compared { control, treatment } = total(verdict.epochs.iter(), View::Within);
+    let (control, treatment) = (control.n(), treatment.n());
     let pinned = launch.metrics.iter().find(|pinned| pinned.metric.key == verdict.metric);
     match (code, pinned, judgement.watermark) {
         (ReasonCode::Stale, Some(pinned), Some(watermark)) => format!(
@@ -232,8 +236,9 @@ fn blind_message(
              events in the smaller arm, in epochs of {MIN_EPOCH_UNITS} units or more",
             verdict.metric, verdict.arm, pinned.metric.min_units
         ),
-        (ReasonCode::NoVariance, ..) => {
-            format!("no unit of an arm differs from the others: {}", change_message(verdict))
+        (ReasonCode::NoVariance | ReasonCode::Undefined, ..) => {
+            let why = verdict.undefined.map_or_else(String::new, |why| why.to_string());
+            format!("{why}: {}", change_message(verdict))
         }
         _ => format!(
             "{} has no data: {control} units in control, {treatment} in {}",
@@ -242,32 +247,94 @@ fn blind_message(
     }
 }
 
-fn undecided_message(launch: &Launch, verdict: &MetricVerdict) -> String {
+fn undecided_message(launch: &Launch, judgement: &Judgement, verdict: &MetricVerdict) -> String {
     let harm =
         if verdict.ln_e >= -launch.alpha_hold.ln() { "some evidence of harm" } else { "no harm shown" };
+    let outlook = outlook(launch, judgement, verdict);
+    let excluded = outlook.excluded.map_or_else(
+        || "no size of harm is excluded yet".to_owned(),
+        |harm| format!("harm of {:.2} % or more is excluded so far", 100.0 * harm),
+    );
+    let missing = outlook.missing_units.map_or_else(String::new, |units| {
+        let days =
+            outlook.missing_days.map_or_else(String::new, |days| format!(", {days:.1} days at this pace"));
+        format!("; about {units} more units of {} until it is known{days}", verdict.arm)
+    });
     format!(
-        "{harm}, and not shown safe: {}, e-value {} for harm and {} for safety",
+        "{harm}, and not shown safe: {}, e-value {} for harm and {} for safety; {excluded}{missing}",
         change_message(verdict),
         e_value(verdict.ln_e),
         e_value(verdict.ln_e_safe)
     )
 }
 
-/// The plain means in words, over all epochs, of both views where they differ.
+/// Why the evidence holds the launch and is not acted on.
+fn warning_message(launch: &Launch, judgement: &Judgement) -> String {
+    let found = e_value(judgement.ln_e);
+    match (judgement.least, judgement.as_of) {
+        (Some(least), Some(as_of)) => {
+            let left = e_value(least.ln_e);
+            let alone = least.bucket.map_or_else(
+                || format!("by fewer than {MIN_TREATED} treated units, without which it is {left}"),
+                |bucket| {
+                    let (length, ago) = (bucket.to.ms_since(bucket.from), as_of.ms_since(bucket.to));
+                    format!(
+                        "by one bucket: it is {left} without the {length} ms until {ago} ms before the latest numbers"
+                    )
+                },
+            );
+            format!("the e-value {found} for harm is carried {alone}")
+        }
+        _ => format!(
+            "evidence of harm is past the hold level: e-value {found}, hold level {}, released below half of it",
+            1.0 / launch.alpha_hold
+        ),
+    }
+}
+
+/// The arms' units, which are not what was dealt.
+fn sample_ratio_message(judgement: &Judgement) -> String {
+    let first = judgement.verdicts.first().map(|verdict| verdict.metric.as_str());
+    let of_metric = judgement.verdicts.iter().filter(|verdict| Some(verdict.metric.as_str()) == first);
+    let mut counts = Vec::new();
+    for verdict in of_metric {
+        let Compared { control, treatment } = total(verdict.epochs.iter(), View::Within);
+        if counts.is_empty() {
+            counts.push(format!("{} in control", control.n()));
+        }
+        counts.push(format!("{} in {}", treatment.n(), verdict.arm));
+    }
+    format!(
+        "the arms did not get the units that their shares promise, with e-value {}: {}; no number of this launch can be \
+         trusted",
+        e_value(judgement.ln_e_sample_ratio),
+        counts.join(", ")
+    )
+}
+
+/// The estimates in words, over all epochs, of both views where they differ.
 fn change_message(verdict: &MetricVerdict) -> String {
-    let (within, settled) = (total(&verdict.epochs, within), total(&verdict.epochs, |epoch| epoch.settled));
-    let means = |Compared { control, treatment }: Compared| {
+    let of_view = |view| total(verdict.epochs.iter(), view);
+    let (within, settled) = (of_view(View::Within), of_view(View::Settled));
+    let values = |Compared { control, treatment }: Compared| {
+        let value =
+            |value: Option<f64>| value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.5}"));
+        let estimates = estimates(&control, &treatment).ok();
+        let [of_control, of_treatment] = match estimates {
+            Some([control, treatment, _]) => [Some(control.value), Some(treatment.value)],
+            None => [control.counted().mean(), treatment.counted().mean()],
+        };
         format!(
-            "{:.5} on {} units of {} against {:.5} on {} of control",
-            treatment.mean().unwrap_or_default(),
-            treatment.n,
+            "{} on {} units of {} against {} on {} of control",
+            value(of_treatment),
+            treatment.n(),
             verdict.arm,
-            control.mean().unwrap_or_default(),
-            control.n
+            value(of_control),
+            control.n()
         )
     };
-    let message = format!("{} is {}", verdict.metric, means(within));
-    if within == settled { message } else { format!("{message}, and of settled units {}", means(settled)) }
+    let message = format!("{} is {}", verdict.metric, values(within));
+    if within == settled { message } else { format!("{message}, and of settled units {}", values(settled)) }
 }
 
 /// An e-value in words; beyond the range of numbers only that it is.

@@ -17,7 +17,8 @@ use crate::domain::metric::{
     MetricKind,
 };
 use crate::domain::time::Timestamp;
-use crate::stats::moments::Moments;
+use crate::stats::moments::{Moments, RawSums};
+use crate::stats::outcome::Outcome;
 
 const HOUR_MS: i64 = 3_600_000;
 const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -30,7 +31,7 @@ fn guardrail(key: &str) -> Metric {
         description: String::new(),
         owner: String::new(),
         tags: vec![GUARDRAIL_TAG.to_owned()],
-        kind: MetricKind::Conversion,
+        kind: MetricKind::Count,
         event: key.to_owned(),
         direction: Direction::HigherIsBetter,
         margin: 0.0,
@@ -62,10 +63,14 @@ fn gate(metrics: Vec<Metric>, steps: Vec<Step>) -> Launch {
     launch(target, &[CONTROL, TREATMENT], metrics, steps)
 }
 
-/// A gate at 10 percent with one guardrail and one step after it.
+/// A gate at 50 percent with one guardrail and one step after it.
 fn ramp(needs: Needs) -> Launch {
-    let step = Step { percentage: 10.0, min_duration_ms: HOUR_MS, min_units: 500, needs };
-    gate(vec![guardrail("buys")], vec![step, Step::at_once(50.0)])
+    ramp_from(50.0, needs)
+}
+
+fn ramp_from(percentage: f64, needs: Needs) -> Launch {
+    let step = Step { percentage, min_duration_ms: HOUR_MS, min_units: 500, needs };
+    gate(vec![guardrail("buys")], vec![step, Step::at_once(80.0)])
 }
 
 const ARMS: [&str; 5] = ["control", "a", "b", "c", "d"];
@@ -78,7 +83,7 @@ fn experiment() -> Launch {
 
 /// Units of which `ones` have the value 1.
 fn moments(n: u64, ones: u64) -> Moments {
-    Moments { n, sum: ones as f64, sum_squares: ones as f64, nonzero: ones }
+    RawSums { n, sum: ones as f64, sum_squares: ones as f64, nonzero: ones }.about(0.0)
 }
 
 /// One metric's arms in the order of the launch, all in its first epoch.
@@ -86,14 +91,22 @@ fn measured(launch: &Launch, arms: &[Moments]) -> Measurement {
     let row = |(arm, moments): (&crate::domain::launch::Arm, &Moments)| ArmMoments {
         epoch: 1,
         arm: arm.name.clone(),
-        moments: *moments,
-        settled: *moments,
+        week: 0,
+        moments: Outcome::Mean(*moments),
+        settled: Outcome::Mean(*moments),
+        past: Vec::new(),
     };
     let rows: Vec<ArmMoments> = launch.arms.iter().zip(arms).map(row).collect();
-    let units = rows.iter().map(|row| ArmUnits { epoch: 1, arm: row.arm.clone(), units: row.moments.n });
+    let units = rows.iter().map(|row| ArmUnits { epoch: 1, arm: row.arm.clone(), units: row.moments.n() });
     let units = units.collect();
     let metrics = launch.metrics.iter().map(|pinned| (pinned.metric.key.clone(), rows.clone()));
-    Measurement { as_of: NOW, watermark: NOW, units, metrics: metrics.collect() }
+    unbucketed(units, metrics.collect())
+}
+
+/// What was measured by now, without times.
+fn unbucketed(units: Vec<ArmUnits>, metrics: BTreeMap<String, Vec<ArmMoments>>) -> Measurement {
+    let shares = BTreeMap::new();
+    Measurement { as_of: NOW, watermark: NOW, units, shares, kept_from: None, metrics }
 }
 
 fn look(launch: &Launch, arms: &[Moments]) -> Judgement {
@@ -114,15 +127,14 @@ fn only(judgement: &Judgement) -> &MetricVerdict {
 }
 
 /// Nothing new under test: no harm, and not enough to show safety.
-const SAME: [Moments; 2] = [
-    Moments { n: 2_000, sum: 200.0, sum_squares: 200.0, nonzero: 200 },
-    Moments { n: 2_000, sum: 200.0, sum_squares: 200.0, nonzero: 200 },
-];
+fn same() -> [Moments; 2] {
+    [moments(2_000, 200), moments(2_000, 200)]
+}
+
 /// A fall by a half.
-const HARM: [Moments; 2] = [
-    Moments { n: 9_000, sum: 900.0, sum_squares: 900.0, nonzero: 900 },
-    Moments { n: 1_000, sum: 40.0, sum_squares: 40.0, nonzero: 40 },
-];
+fn harm() -> [Moments; 2] {
+    [moments(5_000, 500), moments(5_000, 250)]
+}
 
 #[test]
 fn without_any_look_a_raise_is_held() {
@@ -157,7 +169,7 @@ fn a_missing_arm_is_no_data() {
 #[test]
 fn numbers_older_than_the_metrics_freshness_are_stale_and_hold() {
     let launch = ramp(Needs::Time);
-    let measured = measured(&launch, &SAME);
+    let measured = measured(&launch, &same());
     let at = |age: i64| judge(&launch, Some(&measured), NOW.plus_ms(age));
     assert_eq!(only(&at(DEFAULT_FRESHNESS_MS)).verdict, Verdict::Undecided);
     let stale = at(DEFAULT_FRESHNESS_MS + 1);
@@ -171,13 +183,13 @@ fn numbers_older_than_the_metrics_freshness_are_stale_and_hold() {
 #[test]
 fn before_burn_in_there_is_no_evidence() {
     let launch = ramp(Needs::Time);
-    for treatment in [moments(99, 0), moments(100, 0)] {
-        let judgement = look(&launch, &[moments(1_000, 90), treatment]);
+    for arms in [[moments(99, 18), moments(99, 0)], [moments(100, 18), moments(100, 0)]] {
+        let judgement = look(&launch, &arms);
         assert_eq!(only(&judgement).reason, Some(ReasonCode::BurnIn));
         assert_eq!((judgement.ln_e, only(&judgement).scale), (0.0, None));
         assert_eq!(plan(&launch, &judgement, None, NOW).kind, DecisionKind::Hold);
     }
-    let through = look(&launch, &[moments(1_000, 900), moments(100, 0)]);
+    let through = look(&launch, &[moments(100, 90), moments(100, 0)]);
     assert_eq!(only(&through).verdict, Verdict::Harm, "what is expected counts, not what is seen");
 }
 
@@ -185,18 +197,19 @@ fn before_burn_in_there_is_no_evidence() {
 fn epochs_too_small_to_count_are_burn_in_even_when_together_they_are_not() {
     let mut launch = ramp(Needs::Time);
     for _ in 0..7 {
-        launch.begin_epoch(20.0, START);
+        launch.begin_epoch(50.0, START);
     }
     let row = |epoch: u32, arm: &str| ArmMoments {
         epoch,
         arm: arm.to_owned(),
-        moments: moments(20, 10),
-        settled: moments(20, 10),
+        week: 0,
+        moments: Outcome::Mean(moments(20, 10)),
+        settled: Outcome::Mean(moments(20, 10)),
+        past: Vec::new(),
     };
     let rows = (1..=8).flat_map(|epoch| [row(epoch, CONTROL), row(epoch, TREATMENT)]).collect();
     let metrics = BTreeMap::from([("buys".to_owned(), rows)]);
-    let judgement =
-        judge(&launch, Some(&Measurement { as_of: NOW, watermark: NOW, units: Vec::new(), metrics }), NOW);
+    let judgement = judge(&launch, Some(&unbucketed(Vec::new(), metrics)), NOW);
     assert_eq!(
         (only(&judgement).verdict, only(&judgement).reason),
         (Verdict::Blind, Some(ReasonCode::BurnIn))
@@ -224,18 +237,18 @@ fn a_warning_is_reached_at_the_hold_level_and_kept_until_below_half_of_it() {
 fn harm_in_a_gate_turns_the_whole_treatment_off() {
     for needs in [Needs::Time, Needs::Evidence] {
         let launch = ramp(needs);
-        let plan = decide(&launch, &HARM);
+        let plan = decide(&launch, &harm());
         assert_eq!((plan.kind, plan.action), (DecisionKind::RollBack, Action::RollBack));
         assert_eq!(codes(&plan.reasons), [ReasonCode::Harm, ReasonCode::Harm]);
         assert_eq!(plan.reasons[0].metric.as_deref(), Some("buys"));
-        let (kind, _) = answer_raise(&launch, Some(&look(&launch, &HARM)), None, Needs::Time);
+        let (kind, _) = answer_raise(&launch, Some(&look(&launch, &harm())), None, Needs::Time);
         assert_eq!(kind, DecisionKind::RollBack);
     }
 }
 
 #[test]
 fn total_breakage_at_one_percent_is_harm_although_the_arm_has_no_variance() {
-    let launch = ramp(Needs::Time);
+    let launch = ramp_from(1.0, Needs::Time);
     let judgement = look(&launch, &[moments(99_000, 9_900), moments(1_000, 0)]);
     assert_eq!(only(&judgement).verdict, Verdict::Harm);
     assert_eq!(plan(&launch, &judgement, None, NOW).action, Action::RollBack);
@@ -243,7 +256,7 @@ fn total_breakage_at_one_percent_is_harm_although_the_arm_has_no_variance() {
 
 #[test]
 fn total_breakage_of_what_always_worked_is_harm_although_no_arm_has_a_variance() {
-    let launch = ramp(Needs::Time);
+    let launch = ramp_from(10.0, Needs::Time);
     let broken = decide(&launch, &[moments(9_000, 9_000), moments(1_000, 0)]);
     assert_eq!((broken.kind, broken.action), (DecisionKind::RollBack, Action::RollBack));
     let healthy = decide(&launch, &[moments(9_000, 9_000), moments(1_000, 1_000)]);
@@ -253,7 +266,7 @@ fn total_breakage_of_what_always_worked_is_harm_although_no_arm_has_a_variance()
 #[test]
 fn harm_stands_when_the_numbers_turn_stale() {
     let launch = ramp(Needs::Time);
-    let judgement = judge(&launch, Some(&measured(&launch, &HARM)), NOW.plus_ms(30 * HOUR_MS));
+    let judgement = judge(&launch, Some(&measured(&launch, &harm())), NOW.plus_ms(30 * HOUR_MS));
     assert_eq!(only(&judgement).verdict, Verdict::Harm);
     assert_eq!(plan(&launch, &judgement, None, judgement.at).action, Action::RollBack);
 }
@@ -261,8 +274,8 @@ fn harm_stands_when_the_numbers_turn_stale() {
 #[test]
 fn a_metric_that_is_no_guardrail_does_not_roll_back() {
     let metric = Metric { tags: Vec::new(), ..guardrail("buys") };
-    let launch = gate(vec![metric], vec![Step::at_once(10.0), Step::at_once(50.0)]);
-    let judgement = look(&launch, &HARM);
+    let launch = gate(vec![metric], vec![Step::at_once(50.0), Step::at_once(80.0)]);
+    let judgement = look(&launch, &harm());
     assert_eq!((judgement.ln_e, only(&judgement).verdict), (0.0, Verdict::Harm));
     assert_eq!(plan(&launch, &judgement, None, NOW).action, Action::Advance);
 }
@@ -317,7 +330,7 @@ fn after_arms_were_stopped_no_verdict_claims_more_than_the_launch_shows() {
 #[test]
 fn a_step_of_evidence_holds_until_every_guardrail_is_safe() {
     let launch = ramp(Needs::Evidence);
-    let held = decide(&launch, &SAME);
+    let held = decide(&launch, &same());
     assert_eq!((held.kind, held.action), (DecisionKind::Hold, Action::None));
     assert_eq!(codes(&held.reasons), [ReasonCode::Undecided]);
     assert!(held.reasons[0].message.contains("no harm shown"), "{}", held.reasons[0].message);
@@ -329,18 +342,18 @@ fn a_step_of_evidence_holds_until_every_guardrail_is_safe() {
 #[test]
 fn a_step_of_time_goes_on_when_its_time_is_covered_and_its_units_are_there() {
     let launch = ramp(Needs::Time);
-    let done = decide(&launch, &SAME);
+    let done = decide(&launch, &same());
     assert_eq!((done.kind, done.action), (DecisionKind::Allow, Action::Advance));
     assert_eq!(codes(&done.reasons), [ReasonCode::NoHarmShown]);
 
-    let mut early = measured(&launch, &SAME);
+    let mut early = measured(&launch, &same());
     early.as_of = NOW.plus_ms(-1);
     let judgement = judge(&launch, Some(&early), NOW);
     let waiting = plan(&launch, &judgement, None, NOW);
     assert_eq!((waiting.kind, waiting.action), (DecisionKind::Allow, Action::None));
     assert_eq!(codes(&waiting.reasons), [ReasonCode::NoHarmShown, ReasonCode::StepNotDone]);
 
-    let mut few = measured(&launch, &SAME);
+    let mut few = measured(&launch, &same());
     few.units[1].units = 499;
     let judgement = judge(&launch, Some(&few), NOW);
     let waiting = plan(&launch, &judgement, None, NOW);
@@ -354,7 +367,7 @@ fn the_units_of_earlier_steps_do_not_count_for_this_one() {
     launch.steps.push(Step::at_once(100.0));
     launch.steps[1].min_units = 500;
     launch.advance(NOW);
-    let found = decide(&launch, &SAME);
+    let found = decide(&launch, &same());
     assert_eq!((found.kind, found.action), (DecisionKind::Allow, Action::None));
     assert_eq!(codes(&found.reasons).last(), Some(&ReasonCode::StepNotDone));
 }
@@ -363,16 +376,16 @@ fn the_units_of_earlier_steps_do_not_count_for_this_one() {
 fn the_last_step_below_everyone_stays() {
     let launch = gate(vec![guardrail("buys")], vec![Step::at_once(50.0)]);
     assert_eq!(launch.state, LaunchState::Steady);
-    let found = decide(&launch, &SAME);
+    let found = decide(&launch, &same());
     assert_eq!((found.kind, found.action), (DecisionKind::Allow, Action::None));
 }
 
 #[test]
 fn at_everyone_the_launch_completes() {
-    let mut launch = gate(vec![guardrail("buys")], vec![Step::at_once(10.0), Step::at_once(100.0)]);
+    let mut launch = gate(vec![guardrail("buys")], vec![Step::at_once(50.0), Step::at_once(100.0)]);
     launch.advance(NOW);
-    assert_eq!(decide(&launch, &SAME).action, Action::Complete);
-    assert_eq!(decide(&launch, &HARM).action, Action::RollBack, "protection comes first");
+    assert_eq!(decide(&launch, &same()).action, Action::Complete);
+    assert_eq!(decide(&launch, &harm()).action, Action::RollBack, "protection comes first");
 }
 
 #[test]
@@ -410,7 +423,7 @@ fn a_closed_latch_blocks_whatever_the_numbers_say() {
     assert!(found.reasons[0].message.contains("buys fell by half"));
     let (kind, _) = answer_raise(&launch, None, Some(&latch), Needs::Time);
     assert_eq!(kind, DecisionKind::Block);
-    let harmed = plan(&launch, &look(&launch, &HARM), Some(&latch), NOW);
+    let harmed = plan(&launch, &look(&launch, &harm()), Some(&latch), NOW);
     assert_eq!(harmed.action, Action::RollBack, "new harm is acted on behind a closed latch too");
 }
 
@@ -427,9 +440,9 @@ fn weights_of_guardrails_and_arms_sum_to_one() {
 #[test]
 fn a_scale_once_frozen_is_kept() {
     let mut launch = ramp(Needs::Time);
-    assert_eq!(only(&look(&launch, &SAME)).scale, Some(0.1));
+    assert_eq!(only(&look(&launch, &same())).scale, Some(0.1));
     launch.metrics[0].scale = Some(0.25);
-    assert_eq!(only(&look(&launch, &SAME)).scale, Some(0.25));
+    assert_eq!(only(&look(&launch, &same())).scale, Some(0.25));
 }
 
 #[test]
@@ -446,13 +459,15 @@ fn returning(harmed: bool) -> (Launch, Measurement) {
     let row = |arm: &str, so_far: Moments| ArmMoments {
         epoch: 1,
         arm: arm.to_owned(),
-        moments: moments(4_000, 400),
-        settled: so_far,
+        week: 0,
+        moments: Outcome::Mean(moments(4_000, 400)),
+        settled: Outcome::Mean(so_far),
+        past: Vec::new(),
     };
     let treated = if harmed { moments(4_000, 420) } else { moments(4_000, 800) };
     let rows = vec![row(CONTROL, moments(3_000, 600)), row(TREATMENT, treated)];
     let metrics = launch.metrics.iter().map(|pinned| (pinned.metric.key.clone(), rows.clone())).collect();
-    (launch, Measurement { as_of: NOW, watermark: NOW, units: Vec::new(), metrics })
+    (launch, unbucketed(Vec::new(), metrics))
 }
 
 #[test]

@@ -84,3 +84,66 @@ fn references(specs: &BTreeMap<String, Arc<Spec>>) -> HashMap<&str, Vec<&str>> {
     };
     specs.iter().map(|(name, spec)| (name.as_str(), inner(spec))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::condition::{Condition, Operator};
+    use crate::domain::parameters::Parameters;
+    use crate::engine::form::{Rule, SpecKind};
+    use crate::engine::reason::Reason;
+
+    fn specs(references: &[(&str, &[&str])]) -> BTreeMap<String, Arc<Spec>> {
+        let spec = |inner: &[&str]| Spec {
+            kind: SpecKind::Gate,
+            unit_type: "user_id".to_owned(),
+            salt: String::new(),
+            enabled: true,
+            requires_unit: false,
+            default_value: Parameters::new(),
+            rules: vec![Rule::new(
+                "rule",
+                "user_id",
+                inner.iter().map(|key| Condition::gate(key, Operator::Passes)).collect(),
+            )],
+            fallback: Reason::NoRule,
+            version: 1,
+            target_apps: Vec::new(),
+            experiment: None,
+        };
+        references.iter().map(|(name, inner)| ((*name).to_owned(), Arc::new(spec(inner)))).collect()
+    }
+
+    #[test]
+    fn a_cycle_is_named_with_its_path_and_so_is_what_leads_to_it() {
+        let specs = specs(&[
+            ("a", &["b"]),
+            ("b", &["c"]),
+            ("c", &["b"]),
+            ("d", &["a"]),
+            ("e", &["f", "gone"]),
+            ("f", &[]),
+        ]);
+        let faults = nesting_faults(&specs);
+        assert_eq!(faults.len(), 4);
+        assert_eq!(faults["b"], "refers to itself: b > c > b");
+        assert_eq!(faults["d"], "refers to itself: d > a > b > c > b");
+    }
+
+    #[test]
+    fn nesting_has_a_limit() {
+        let names: Vec<String> = (0..40).map(|depth| format!("gate{depth:02}")).collect();
+        let chain: Vec<(&str, Vec<&str>)> = names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| (name.as_str(), names.get(at + 1).map(String::as_str).into_iter().collect()))
+            .collect();
+        let chain: Vec<(&str, &[&str])> =
+            chain.iter().map(|(name, inner)| (*name, inner.as_slice())).collect();
+        let specs = specs(&chain);
+        let faults = nesting_faults(&specs);
+        // The last of 40 nests in nothing; the seventh from the front is the first with more than 32 below it.
+        assert_eq!(faults.len(), 40 - MAX_DEPTH - 1);
+        assert!(faults.contains_key("gate06") && !faults.contains_key("gate07"));
+    }
+}

@@ -6,6 +6,7 @@ mod moments;
 use sqlx::SqlitePool;
 
 pub use append::Appended;
+pub use moments::Cut;
 
 /// The store of events and exposures. Cloning shares the connections.
 #[derive(Clone, Debug)]

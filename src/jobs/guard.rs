@@ -1,5 +1,6 @@
 //! The guard: looks at every live launch, whatever its state, and carries out what the look calls for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +12,10 @@ use crate::analysis::judge::judge;
 use crate::analysis::measurement::Measurement;
 use crate::analysis::plan::plan;
 use crate::clock::Clock;
-use crate::domain::launch::Launch;
+use crate::domain::launch::{Launch, Target};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::events::EventStore;
+use crate::events::{Cut, EventStore};
 use crate::ingest::Ingest;
 use crate::live::Live;
 
@@ -93,7 +94,20 @@ impl Guard {
         };
         let watermark = events.min(exposures);
         let as_of = watermark.plus_ms(-self.allowed_lateness_ms);
-        self.events.measure(launch, as_of, watermark).await.map(Some)
+        let bucket_ms = i64::try_from(self.tick.as_millis()).unwrap_or(i64::MAX).max(1);
+        let measured = self.events.measure(launch, Cut { as_of, watermark, bucket_ms }).await?;
+        Ok(Some(Measurement { shares: self.shares(launch), ..measured }))
+    }
+
+    /// Shares of an experiment's groups, which are fixed from its start.
+    fn shares(&self, launch: &Launch) -> BTreeMap<String, f64> {
+        let Target::Experiment { experiment } = &launch.target else {
+            return BTreeMap::new();
+        };
+        let in_force = self.live.in_force();
+        let stored = in_force.catalogue.experiments.get(experiment);
+        let groups = stored.iter().flat_map(|stored| &stored.document.groups);
+        groups.map(|group| (group.name.clone(), group.weight)).collect()
     }
 
     async fn act(&self, launch: &Launch, judgement: &Judgement) -> Result<()> {

@@ -25,6 +25,21 @@ pub fn ln_weighted_sum(parts: &[Weighted]) -> f64 {
     ln_sum_exp(parts.iter().map(|part| part.weight.ln() + part.ln_e))
 }
 
+/// ln of the weighted mean Σ wᵢeᵢ/Σ wᵢ, exactly that of the e-values where they are equal; 0 for none.
+#[must_use]
+pub fn ln_weighted_mean(parts: &[Weighted]) -> f64 {
+    let largest = parts.iter().map(|part| part.ln_e).fold(f64::NEG_INFINITY, f64::max);
+    if largest.is_infinite() {
+        return if parts.is_empty() { 0.0 } else { largest };
+    }
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for part in parts {
+        sum += part.weight * (part.ln_e - largest).exp();
+        weights += part.weight;
+    }
+    largest + (sum / weights).ln()
+}
+
 /// ln of each e-value adjusted for having looked at all: the smallest weighted mean over the sets it belongs to.
 ///
 /// Closed testing with means (Vovk and Wang 2021, section 5): the smallest mean is reached by adding the others in

@@ -11,8 +11,8 @@ use std::ops::Add;
 use serde::{Deserialize, Serialize};
 
 use super::combination::ln_sum_exp;
-use super::moments::Moments;
 use super::normal;
+use super::outcome::{Outcome, Undefined, estimates};
 use crate::domain::metric::Direction;
 
 /// An epoch counts once its smaller arm has this many units.
@@ -52,39 +52,37 @@ pub enum Test {
     Safety(f64),
 }
 
-/// Evidence from one epoch; none while an arm is too small, or when no unit of either arm differs from the others.
+/// Evidence from one epoch, or why there is none.
 ///
 /// L = k·θ_C − θ_T with k = 1 − m where higher is better, L = θ_T − k·θ_C with k = 1 + m where lower is better (m taken
 /// of |θ_C|), and the opposite sign for safety. se² is the larger of the unpooled v_T/n_T + k²v_C/n_C and the pooled v(1/n_T + k²/n_C), so
 /// that a small arm without a single event is judged by the spread of both; where no arm has a spread of its own, that of
 /// the two merged.
-#[must_use]
 pub fn epoch_evidence(
-    control: &Moments,
-    treatment: &Moments,
+    control: &Outcome,
+    treatment: &Outcome,
     direction: Direction,
     test: Test,
     scale: f64,
-) -> Option<Evidence> {
-    if control.n.min(treatment.n) < MIN_EPOCH_UNITS {
-        return None;
+) -> Result<Evidence, Undefined> {
+    if control.n().min(treatment.n()) < MIN_EPOCH_UNITS {
+        return Err(Undefined::TooFewUnits);
     }
+    let [control, treatment, both] = estimates(control, treatment)?;
     let (control_n, treatment_n) = (control.n as f64, treatment.n as f64);
-    let (control_variance, treatment_variance) = (control.variance()?, treatment.variance()?);
     let (sign, margin) = match test {
         Test::Harm(margin) => (1.0, margin),
         Test::Safety(margin) => (-1.0, margin),
     };
-    let (treatment_mean, control_mean) = (treatment.mean()?, control.mean()?);
     // A share of the control's size: below zero, "5 % worse" is further from zero, not nearer to it.
-    let share = margin * control_mean.signum();
+    let share = margin * control.value.signum();
     let (k, worse) = match direction {
         Direction::HigherIsBetter => (1.0 - share, -1.0),
         Direction::LowerIsBetter => (1.0 + share, 1.0),
     };
-    let loss = sign * worse * (treatment_mean - k * control_mean);
-    let unpooled = treatment_variance / treatment_n + k * k * control_variance / control_n;
-    let pooled_variance = ((treatment_n - 1.0) * treatment_variance + (control_n - 1.0) * control_variance)
+    let loss = sign * worse * (treatment.value - k * control.value);
+    let unpooled = treatment.variance / treatment_n + k * k * control.variance / control_n;
+    let pooled_variance = ((treatment_n - 1.0) * treatment.variance + (control_n - 1.0) * control.variance)
         / (treatment_n + control_n - 2.0);
     let pooled = pooled_variance * (1.0 / treatment_n + k * k / control_n);
     let within = unpooled.max(pooled);
@@ -92,33 +90,35 @@ pub fn epoch_evidence(
         within
     } else {
         // All units of one arm do it and none of the other: the spread of both together is what chance would deal.
-        control.merged(*treatment).variance()? * (1.0 / treatment_n + k * k / control_n)
+        both.variance * (1.0 / treatment_n + k * k / control_n)
     };
+    if squared_error <= 0.0 {
+        return Err(Undefined::NoVariance);
+    }
     let evidence =
         Evidence { score: scale * loss / squared_error, information: scale * scale / squared_error };
-    (squared_error > 0.0 && evidence.score.is_finite() && evidence.information.is_finite())
-        .then_some(evidence)
+    let finite = evidence.score.is_finite() && evidence.information.is_finite();
+    if finite { Ok(evidence) } else { Err(Undefined::Overflow) }
 }
 
 /// Whether enough was seen for evidence to count: the smaller arm has `min_units` units, and by the share of both arms
 /// together it is expected to have ten with a value other than zero. Expected, not observed, so that a metric which
 /// breaks down altogether in one arm is not passed over.
 #[must_use]
-pub fn burn_in_done(control: &Moments, treatment: &Moments, min_units: u64) -> bool {
-    let both = control.merged(*treatment);
-    let smaller = control.n.min(treatment.n);
-    smaller >= min_units.max(1)
-        && smaller as f64 * both.nonzero as f64 / both.n as f64 >= MIN_EXPECTED_NONZERO
+pub fn burn_in_done(control: &Outcome, treatment: &Outcome, min_units: u64) -> bool {
+    let both = control.n() + treatment.n();
+    let nonzero = control.counted().nonzero + treatment.counted().nonzero;
+    let smaller = control.n().min(treatment.n());
+    smaller >= min_units.max(1) && smaller as f64 * nonzero as f64 / both as f64 >= MIN_EXPECTED_NONZERO
 }
 
 /// The scale of a metric without history: the control's mean; where that is zero the mean of both arms, so that an
 /// error which only the treatment has is weighed against its own size; where that is zero too, a twentieth of the
-/// spread. None where nothing gives a scale.
-#[must_use]
-pub fn first_scale(control: &Moments, treatment: &Moments) -> Option<f64> {
-    let both = control.merged(*treatment);
-    let candidates = [control.mean()?.abs(), both.mean()?.abs(), both.variance()?.sqrt() / 20.0];
-    candidates.into_iter().find(|scale| *scale > 0.0).filter(|scale| scale.is_finite())
+/// spread.
+pub fn first_scale(control: &Outcome, treatment: &Outcome) -> Result<f64, Undefined> {
+    let [control, _, both] = estimates(control, treatment)?;
+    let candidates = [control.value.abs(), both.value.abs(), both.variance.sqrt() / 20.0];
+    candidates.into_iter().find(|scale| *scale > 0.0).ok_or(Undefined::NoScale)
 }
 
 /// ln of the e-value of the mixture of seven effect sizes and one half-normal; finite for every finite evidence.

@@ -1,8 +1,33 @@
 //! Estimates from sufficient statistics. It knows numbers, not experiments.
 
+pub mod anytime;
+pub mod asymptotic;
+pub mod beta;
+pub mod boundary;
+pub mod chi_square;
 pub mod combination;
+mod continued_fraction;
+pub mod correction;
+pub mod covariate;
 pub mod e_process;
 pub mod effect;
+pub mod estimate;
+pub mod fisher;
+pub mod joint_moments;
+pub mod long_sum;
+pub mod marks;
 pub mod moments;
+pub mod non_inferiority;
 pub mod normal;
+pub mod order;
+pub mod outcome;
+pub mod planning;
+pub mod proportion;
+pub mod quantile;
+pub mod root;
+pub mod sample_ratio;
+pub mod segments;
+pub mod sequential_planning;
+pub mod sequential_sample_ratio;
 pub mod student;
+pub mod undefined;

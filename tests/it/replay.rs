@@ -1,45 +1,14 @@
 //! Every decision can be made again from its record alone.
 
-use std::collections::BTreeMap;
-
-use portcullis::analysis::decision::{Compared, Decision, EpochMoments};
 use portcullis::analysis::judge::judge;
-use portcullis::analysis::measurement::{ArmMoments, Measurement};
 use portcullis::app::DATABASE_FILE;
 use portcullis::database;
-use portcullis::stats::moments::Moments;
 use portcullis::store::{DecisionQuery, Store};
 
 use crate::documents::{gate, guardrail, percentage, ramp, step};
 use crate::guard::harm;
 use crate::server::Server;
 use crate::visitors::Crowd;
-
-/// What was measured, as the verdicts of a decision tell it.
-fn measurement(decision: &Decision) -> Option<Measurement> {
-    let judgement = decision.judgement.as_ref()?;
-    let control = decision.launch.control();
-    let mut measured = Measurement {
-        as_of: judgement.as_of?,
-        watermark: judgement.watermark?,
-        units: judgement.units.clone(),
-        metrics: BTreeMap::new(),
-    };
-    for verdict in &judgement.verdicts {
-        let rows = measured.metrics.entry(verdict.metric.clone()).or_default();
-        let row = |epoch: &EpochMoments, arm: &str, pick: fn(&Compared) -> Moments| ArmMoments {
-            epoch: epoch.epoch,
-            arm: arm.to_owned(),
-            moments: pick(&epoch.within),
-            settled: pick(&epoch.settled),
-        };
-        for epoch in &verdict.epochs {
-            rows.push(row(epoch, control, |side| side.control));
-            rows.push(row(epoch, &verdict.arm, |side| side.treatment));
-        }
-    }
-    Some(measured)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_decision_can_be_made_again_from_its_record() {
@@ -61,7 +30,7 @@ async fn every_decision_can_be_made_again_from_its_record() {
         let Some(judgement) = &decision.judgement else {
             continue;
         };
-        let again = judge(&decision.launch, measurement(decision).as_ref(), judgement.at);
+        let again = judge(&decision.launch, judgement.measurement(&decision.launch).as_ref(), judgement.at);
         assert_eq!(again, *judgement, "{decision:?}");
         replayed += 1;
     }

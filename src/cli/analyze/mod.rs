@@ -19,6 +19,7 @@ use crate::analysis::plan::plan;
 use crate::domain::launch::{ALPHA, Launch, LaunchId, LaunchPlan, Needs, PinnedMetric, Step, Target};
 use crate::domain::time::Timestamp;
 use crate::domain::violation::{Checks, Invalid};
+use crate::stats::outcome::Outcome;
 use report::Report;
 use table::{Columns, Table};
 
@@ -221,7 +222,15 @@ fn measurement(launch: &Launch, table: &Table) -> Measurement {
     let of_metric = |index: usize| {
         let row = |(name, arm): (&str, &table::Arm)| {
             let moments = arm.moments.get(index).copied().unwrap_or_default();
-            ArmMoments { epoch: EPOCH, arm: name.to_owned(), moments, settled: moments }
+            let moments = Outcome::Mean(moments);
+            ArmMoments {
+                epoch: EPOCH,
+                week: 0,
+                arm: name.to_owned(),
+                moments,
+                settled: moments,
+                past: Vec::new(),
+            }
         };
         arms().map(row).collect()
     };
@@ -231,7 +240,8 @@ fn measurement(launch: &Launch, table: &Table) -> Measurement {
         .enumerate()
         .map(|(index, pinned)| (pinned.metric.key.clone(), of_metric(index)))
         .collect();
-    Measurement { as_of: NOW, watermark: NOW, units: units.collect(), metrics }
+    let (units, shares) = (units.collect(), BTreeMap::new());
+    Measurement { as_of: NOW, watermark: NOW, units, shares, kept_from: None, metrics }
 }
 
 #[cfg(test)]

@@ -75,17 +75,27 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_with_its_path_and_line() {
-        let gate = "gates:\n- key: new_checkout\n  unit_type: user_id\n  salt: s\n  rules:\n  - id: everyone\n";
+        let gate =
+            "gates:\n- key: new_checkout\n  unit_type: user_id\n  salt: s\n  rules:\n  - id: everyone\n";
         let cases = [
             (format!("{gate}    percentag: 10\n"), "gates[0].rules[0].percentag: unknown field", "line 7"),
             (format!("{gate}    percentage: ten\n"), "gates[0].rules[0].percentage: invalid type", "line 7"),
             (gate.to_owned(), "gates[0].rules[0]: missing field `percentage`", "line 6"),
-            (format!("{gate}    percentage: 101\n"), "gates[0].rules[0].percentage: must be a number", "line 7"),
+            (
+                format!("{gate}    percentage: 101\n"),
+                "gates[0].rules[0].percentage: must be a number",
+                "line 7",
+            ),
             (format!("# A comment.\n\n{gate}    percentage: 1\n    name: [\n"), "gates", "line"),
             ("gates: []\ngatez: []\n".to_owned(), "gatez: unknown field `gatez`", ""),
-            (format!("{gate}    percentage: 1\n- key: new_checkout\n  unit_type: u\n  salt: s\n"), "gates[1].key", "line 8"),
             (
-                "configs:\n- key: c\n  unit_type: user_id\n  salt: s\n  default_value: {a: [1, .inf]}\n".to_owned(),
+                format!("{gate}    percentage: 1\n- key: new_checkout\n  unit_type: u\n  salt: s\n"),
+                "gates[1].key",
+                "line 8",
+            ),
+            (
+                "configs:\n- key: c\n  unit_type: user_id\n  salt: s\n  default_value: {a: [1, .inf]}\n"
+                    .to_owned(),
                 "configs[0].default_value.a[1]: must be a finite number",
                 "line 5",
             ),

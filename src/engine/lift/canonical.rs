@@ -16,9 +16,12 @@ pub fn same_answers(one: &Spec, other: &Spec) -> bool {
 
 /// An entity with all that makes no difference taken out.
 pub(super) fn canonical(spec: &Spec) -> Spec {
-    let mut rules: Vec<Rule> = spec.rules.iter().map(canonical_rule).filter(|rule| !never_matches(rule)).collect();
+    let mut rules: Vec<Rule> =
+        spec.rules.iter().map(canonical_rule).filter(|rule| !never_matches(rule)).collect();
     // Nobody gets past a rule that everyone meets.
-    if let Some(last) = rules.iter().position(|rule| rule.conditions.is_empty() && rule.environments.is_empty()) {
+    if let Some(last) =
+        rules.iter().position(|rule| rule.conditions.is_empty() && rule.environments.is_empty())
+    {
         rules.truncate(last + 1);
     }
     sort_disjoint(&mut rules);
@@ -42,7 +45,9 @@ fn canonical_rule(rule: &Rule) -> Rule {
     let conditions = rule.conditions.iter().map(canonical_condition);
     let is_drawn = rule.percentage > 0.0 && rule.percentage < 100.0;
     Rule {
-        conditions: conditions.filter(|condition| buckets(condition) != Some(BucketSet::first(1_000))).collect(),
+        conditions: conditions
+            .filter(|condition| buckets(condition) != Some(BucketSet::first(1_000)))
+            .collect(),
         // The salt of a rule that draws nobody is never used, and without one the id is hashed.
         salt: rule.salt.clone().filter(|salt| is_drawn && *salt != rule.id),
         reason: Reason::Rule,
@@ -73,7 +78,9 @@ fn buckets(condition: &Condition) -> Option<BucketSet> {
     match condition.operator {
         Operator::Any => Some(listed),
         Operator::None => Some(listed.free(BUCKETS.unsigned_abs())),
-        Operator::Lt => bound.map(|bound| BucketSet::of((0..BUCKETS).filter(|bucket| (*bucket as f64) < bound))),
+        Operator::Lt => {
+            bound.map(|bound| BucketSet::of((0..BUCKETS).filter(|bucket| (*bucket as f64) < bound)))
+        }
         _ => None,
     }
 }

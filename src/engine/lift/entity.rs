@@ -1,6 +1,6 @@
 //! Gates, segments, dynamic configs and layers from their rules.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::holdouts::Holdouts;
 use super::names::{inline_targeting, is_about_list};
@@ -34,13 +34,17 @@ impl<'s> Lifting<'s> {
     /// Makes a document of every entity; whether it says the same is shown afterwards.
     pub(super) fn everything(&mut self) {
         let ruleset = &self.source.ruleset;
-        let experiments = ruleset.configs.values();
-        let folded: BTreeSet<&str> =
-            experiments.filter_map(|spec| inline_targeting(ruleset, spec)).map(|(name, _)| name).collect();
+        let folded: BTreeMap<&str, &str> = ruleset
+            .configs
+            .iter()
+            .filter_map(|(key, spec)| Some((inline_targeting(ruleset, spec)?.0, key.as_str())))
+            .collect();
         for (name, spec) in &ruleset.gates {
             match spec.kind {
-                SpecKind::Segment if folded.contains(name.as_str()) => {}
-                SpecKind::Segment => self.segment(name, spec),
+                SpecKind::Segment => match folded.get(name.as_str()) {
+                    Some(experiment) => self.fold(name, experiment),
+                    None => self.segment(name, spec),
+                },
                 SpecKind::Holdout => self.holdout(name, spec),
                 _ => self.gate(name, spec),
             }
@@ -89,6 +93,13 @@ impl<'s> Lifting<'s> {
         });
     }
 
+    fn fold(&mut self, name: &str, experiment: &str) {
+        let key = name.strip_prefix(SEGMENT_PREFIX).unwrap_or(name);
+        let message =
+            format!("its conditions are the targeting of experiment `{experiment}`, and it is no segment");
+        self.notes.push(Note::new(Segment::KIND, key, Fate::Reshaped, message));
+    }
+
     fn holdout(&mut self, name: &str, spec: &'s Spec) {
         if let Some(holdout) = self.holdouts.lifted(name, spec) {
             return self.configuration.holdouts.push(holdout);
@@ -134,7 +145,8 @@ impl<'s> Lifting<'s> {
         match super::experiment::lifted(name, spec, ruleset, &self.holdouts) {
             Ok((experiment, guess)) => {
                 self.configuration.experiments.push(experiment);
-                self.notes.extend(guess.map(|guess| Note::new(Experiment::KIND, name, Fate::FilledIn, guess)));
+                self.notes
+                    .extend(guess.map(|guess| Note::new(Experiment::KIND, name, Fate::FilledIn, guess)));
             }
             Err(why) => self.reshape(name, spec, &why),
         }

@@ -20,7 +20,8 @@ pub(super) fn lifted<'s>(
     let layer = facts.layer.as_deref().and_then(|layer| ruleset.layers.get(layer));
     let parts = Parts::new(spec, holdouts)?;
     let explicit = |value: &Parameters| -> Parameters {
-        let named = value.iter().filter(|(name, _)| layer.is_none() || facts.explicit_parameters.contains(name));
+        let named =
+            value.iter().filter(|(name, _)| layer.is_none() || facts.explicit_parameters.contains(name));
         named.map(|(name, value)| (name.clone(), value.clone())).collect()
     };
     let groups = groups(&parts, explicit)?;
@@ -126,7 +127,9 @@ impl<'s> Parts<'s> {
                 }
                 Some(_) => Err("is a second targeting"),
             },
-            [] => Err("is for everyone, and says neither that the experiment has not begun nor that it has ended"),
+            [] => Err(
+                "is for everyone, and says neither that the experiment has not begun nor that it has ended",
+            ),
             _ if rule.group.is_some() && self.groups.is_empty() => {
                 self.overrides.push(rule);
                 Ok(())
@@ -139,7 +142,8 @@ impl<'s> Parts<'s> {
     fn allocation(&self, key: &str, layer: Option<&Spec>) -> Option<(BucketSet, String)> {
         let own = self.assignment.clone();
         let Some(layer) = layer else { return own };
-        let handed_over = layer.rules.iter().find(|rule| rule.delegate.as_deref() == Some(key) && drawn(rule).is_some());
+        let handed_over =
+            layer.rules.iter().find(|rule| rule.delegate.as_deref() == Some(key) && drawn(rule).is_some());
         let handed_over = handed_over.and_then(drawn).filter(|(_, operator, _)| *operator == Operator::Any);
         // The layer decides who comes at all.
         match (own, handed_over) {
@@ -210,6 +214,7 @@ fn control(groups: &[Group]) -> Result<(String, Option<String>), String> {
         return Ok((group.name.clone(), None));
     }
     let first = groups.first().ok_or("there are no groups")?;
-    let guess = format!("group `{}`, the first one, is taken for the control; no group is named so", first.name);
+    let guess =
+        format!("group `{}`, the first one, is taken for the control; no group is named so", first.name);
     Ok((first.name.clone(), Some(guess)))
 }

@@ -74,7 +74,9 @@ impl<'r> Holdouts<'r> {
                 holdout.layers.push(layer.clone());
             }
         }
-        for (experiment, spec) in self.ruleset.configs.iter().filter(|(_, spec)| spec.kind == SpecKind::Experiment) {
+        for (experiment, spec) in
+            self.ruleset.configs.iter().filter(|(_, spec)| spec.kind == SpecKind::Experiment)
+        {
             let layer = spec.experiment.as_ref().and_then(|facts| facts.layer.as_deref());
             let member = Member::Experiment(experiment, layer);
             // A holdout of a layer is one of the experiments in it.
@@ -109,7 +111,9 @@ impl<'r> Holdouts<'r> {
         let before = match spec.kind {
             SpecKind::Gate => 0,
             // Overrides come first.
-            SpecKind::Experiment | SpecKind::Layer => spec.rules.iter().take_while(|rule| !asks(rule)).count(),
+            SpecKind::Experiment | SpecKind::Layer => {
+                spec.rules.iter().take_while(|rule| !asks(rule)).count()
+            }
             SpecKind::Segment | SpecKind::Holdout | SpecKind::Config => return &[],
         };
         let rules = spec.rules.get(before..).unwrap_or_default();
@@ -125,13 +129,22 @@ impl<'r> Holdouts<'r> {
         } else {
             rule.percentage >= 100.0 && rule.value == spec.default_value && rule.group.is_none()
         };
-        asks && closes && rule.environments.is_empty() && rule.unit_type == spec.unit_type && rule.delegate.is_none()
+        asks && closes
+            && rule.environments.is_empty()
+            && rule.unit_type == spec.unit_type
+            && rule.delegate.is_none()
     }
 
     /// The holdouts in an order that agrees with those of all rules, as far as there is one; else by key.
     fn in_order(&self) -> Vec<&'r str> {
-        let specs = self.ruleset.gates.values().chain(self.ruleset.configs.values()).chain(self.ruleset.layers.values());
-        let runs: Vec<Vec<&str>> = specs.map(|spec| self.run(spec).iter().filter_map(holdout_of).collect()).collect();
+        let specs = self
+            .ruleset
+            .gates
+            .values()
+            .chain(self.ruleset.configs.values())
+            .chain(self.ruleset.layers.values());
+        let runs: Vec<Vec<&str>> =
+            specs.map(|spec| self.run(spec).iter().filter_map(holdout_of).collect()).collect();
         let mut waiting: BTreeSet<&'r str> = self.places.keys().copied().collect();
         let mut order = Vec::new();
         while let Some(first) = waiting.first().copied() {

@@ -16,13 +16,19 @@ pub(super) const INLINE_TARGETING: &str = "inline_targeting:";
 /// kept for the targeting of experiments.
 pub(super) fn settled(source: &Source, notes: &mut Vec<Note>) -> Source {
     let mut source = source.clone();
+    source.id_lists = lists_in_use(&source);
     let lists: BTreeMap<String, String> = renamed_lists(&source);
     let segments: BTreeMap<String, String> = renamed_segments(&source.ruleset);
     if lists.is_empty() && segments.is_empty() {
         return source;
     }
     for (from, to) in lists.iter().chain(&segments) {
-        notes.push(Note::new(Segment::KIND, to, Fate::Reshaped, format!("is the segment that was named `{from}`")));
+        notes.push(Note::new(
+            Segment::KIND,
+            to,
+            Fate::Reshaped,
+            format!("is the segment that was named `{from}`"),
+        ));
     }
     let rename = |condition: &Condition| {
         let mut condition = condition.clone();
@@ -32,13 +38,15 @@ pub(super) fn settled(source: &Source, notes: &mut Vec<Note>) -> Source {
             key.clone_from(to);
         }
         if is_about_list(&condition) {
-            let named = condition.single().and_then(serde_json::Value::as_str).and_then(|name| lists.get(name));
+            let named =
+                condition.single().and_then(serde_json::Value::as_str).and_then(|name| lists.get(name));
             condition.values = named.map_or(condition.values.clone(), |to| vec![to.clone().into()]);
         }
         condition
     };
     let rules = |spec: &Spec| -> Vec<Rule> {
-        let with = |rule: &Rule| Rule { conditions: rule.conditions.iter().map(rename).collect(), ..rule.clone() };
+        let with =
+            |rule: &Rule| Rule { conditions: rule.conditions.iter().map(rename).collect(), ..rule.clone() };
         spec.rules.iter().map(with).collect()
     };
     let all = |specs: &BTreeMap<String, Arc<Spec>>| -> BTreeMap<String, Arc<Spec>> {
@@ -64,7 +72,10 @@ pub(super) fn is_about_list(condition: &Condition) -> bool {
 }
 
 /// The segment that an experiment's targeting is kept in, where it says no more than a list of conditions would.
-pub(super) fn inline_targeting<'r>(ruleset: &'r Ruleset, experiment: &Spec) -> Option<(&'r str, &'r [Condition])> {
+pub(super) fn inline_targeting<'r>(
+    ruleset: &'r Ruleset,
+    experiment: &Spec,
+) -> Option<(&'r str, &'r [Condition])> {
     let key = experiment.rules.iter().find_map(|rule| match rule.conditions.as_slice() {
         [Condition { subject: Subject::Segment(key), operator: Operator::Fails, .. }] => Some(key),
         _ => None,
@@ -83,12 +94,26 @@ pub(super) fn inline_targeting<'r>(ruleset: &'r Ruleset, experiment: &Spec) -> O
 /// How many rules ask a segment.
 fn users_of_segment(ruleset: &Ruleset, key: &str) -> usize {
     let specs = ruleset.gates.values().chain(ruleset.configs.values()).chain(ruleset.layers.values());
-    let asks = |rule: &&Rule| rule.conditions.iter().any(|condition| condition.subject == Subject::Segment(key.to_owned()));
+    let asks = |rule: &&Rule| {
+        rule.conditions.iter().any(|condition| condition.subject == Subject::Segment(key.to_owned()))
+    };
     specs.flat_map(|spec| &spec.rules).filter(asks).count()
 }
 
+/// The lists that are named, and those that rules ask all the same.
+fn lists_in_use(source: &Source) -> Vec<String> {
+    let ruleset = &source.ruleset;
+    let specs = ruleset.gates.values().chain(ruleset.configs.values()).chain(ruleset.layers.values());
+    let conditions = specs.flat_map(|spec| &spec.rules).flat_map(|rule| &rule.conditions);
+    let asked = conditions.filter(|condition| is_about_list(condition));
+    let asked = asked.filter_map(|condition| condition.single()?.as_str().map(str::to_owned));
+    let all: BTreeSet<String> = source.id_lists.iter().cloned().chain(asked).collect();
+    all.into_iter().collect()
+}
+
 fn renamed_lists(source: &Source) -> BTreeMap<String, String> {
-    let clashes = source.id_lists.iter().filter(|name| source.ruleset.gates.contains_key(&segment_name(name)));
+    let clashes =
+        source.id_lists.iter().filter(|name| source.ruleset.gates.contains_key(&segment_name(name)));
     clashes.map(|name| (name.clone(), format!("{name}:ids"))).collect()
 }
 

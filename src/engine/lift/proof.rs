@@ -24,7 +24,9 @@ use crate::engine::lower::lower;
 /// What holds of the documents, with notes on the rest.
 pub(super) fn proven(source: &Source, mut lifting: Lifting<'_>) -> Lifted {
     // Each round leaves something out or reshapes it, and that may be what others rest on.
-    while leave_out_invalid(&mut lifting) || leave_out_dangling(&mut lifting) || reshape(source, &mut lifting) {}
+    while leave_out_invalid(&mut lifting) || leave_out_dangling(&mut lifting) || reshape(source, &mut lifting)
+    {
+    }
     let lowered = lowered(&lifting.configuration);
     for (name, spec, found) in differing(&source.ruleset, &lowered) {
         lifting.notes.push(Note::new(kind(found.kind), key(name), Fate::Differs, difference(spec, found)));
@@ -129,7 +131,8 @@ fn differing<'r>(
     });
     pairs.filter(|(name, spec, found)| {
         // The targeting of an experiment is compared as what it is: the conditions went over word by word.
-        !key(name).starts_with(INLINE_TARGETING) && !same_answers(&as_kept(spec, found), &as_kept(found, found))
+        !key(name).starts_with(INLINE_TARGETING)
+            && !same_answers(&as_kept(spec, found), &as_kept(found, found))
     })
 }
 
@@ -187,7 +190,8 @@ fn dangling(configuration: &Configuration) -> Vec<(&'static str, String, String)
     for experiment in &configuration.experiments {
         let overrides = experiment.overrides.iter().flat_map(|each| &each.conditions);
         known.require(&mut found, experiment, experiment.targeting.iter().chain(overrides));
-        if let Some(layer) = experiment.layer.as_ref().filter(|layer| !known.layers.contains(layer.as_str())) {
+        if let Some(layer) = experiment.layer.as_ref().filter(|layer| !known.layers.contains(layer.as_str()))
+        {
             let message = format!("is in layer `{layer}`, which is not there or was left out");
             found.push((Experiment::KIND, experiment.key.clone(), message));
         }
@@ -233,7 +237,9 @@ impl<'c> Known<'c> {
     fn missing(&self, condition: &Condition) -> Option<String> {
         match &condition.subject {
             Subject::Gate(key) => (!self.gates.contains(key.as_str())).then(|| format!("gate `{key}`")),
-            Subject::Segment(key) => (!self.segments.contains(key.as_str())).then(|| format!("segment `{key}`")),
+            Subject::Segment(key) => {
+                (!self.segments.contains(key.as_str())).then(|| format!("segment `{key}`"))
+            }
             _ if is_about_list(condition) => {
                 let name = condition.single().and_then(serde_json::Value::as_str).unwrap_or_default();
                 (!self.segments.contains(name)).then(|| format!("id list `{name}`"))

@@ -121,10 +121,10 @@ fn metric_verdict(verdict: &MetricVerdict) -> wire::MetricVerdict {
     };
     let epoch = |epoch: &EpochMoments| wire::EpochMoments {
         epoch: number(epoch.epoch),
-        control: Some(moments(&epoch.within.control)),
-        treatment: Some(moments(&epoch.within.treatment)),
-        control_settled: Some(moments(&epoch.settled.control)),
-        treatment_settled: Some(moments(&epoch.settled.treatment)),
+        control: Some(moments(epoch.within.control.counted())),
+        treatment: Some(moments(epoch.within.treatment.counted())),
+        control_settled: Some(moments(epoch.settled.control.counted())),
+        treatment_settled: Some(moments(epoch.settled.treatment.counted())),
     };
     wire::MetricVerdict {
         metric: verdict.metric.clone(),
@@ -135,7 +135,7 @@ fn metric_verdict(verdict: &MetricVerdict) -> wire::MetricVerdict {
         e_value: e_value(verdict.ln_e),
         e_value_safe: e_value(verdict.ln_e_safe),
         weight: verdict.weight,
-        epochs: verdict.epochs.iter().map(epoch).collect(),
+        epochs: verdict.by_epoch().iter().map(epoch).collect(),
         scale: verdict.scale.unwrap_or_default(),
     }
 }
@@ -143,8 +143,8 @@ fn metric_verdict(verdict: &MetricVerdict) -> wire::MetricVerdict {
 fn moments(moments: &Moments) -> wire::Moments {
     wire::Moments {
         n: count(moments.n),
-        sum: moments.sum,
-        sum_squares: moments.sum_squares,
+        sum: moments.sum(),
+        sum_squares: moments.sum_squares(),
         nonzero: count(moments.nonzero),
     }
 }
@@ -207,5 +207,7 @@ fn code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::Operator => wire::ReasonCode::Operator,
         ReasonCode::NoLaunch => wire::ReasonCode::NoLaunch,
         ReasonCode::NoVariance => wire::ReasonCode::NoVariance,
+        ReasonCode::SampleRatio => wire::ReasonCode::SampleRatio,
+        ReasonCode::Undefined => wire::ReasonCode::Undefined,
     }
 }

@@ -163,7 +163,9 @@ impl Reader<'_> {
             Ok(spec) => {
                 self.note_names(name, entity);
                 if entity.entity == "autotune" {
-                    let message = "is a dynamic config with the shares it has now; they are not tuned any more".to_owned();
+                    let message =
+                        "is a dynamic config with the shares it has now; they are not tuned any more"
+                            .to_owned();
                     self.read.reshaped.push(Problem { name: name.to_owned(), message });
                 }
                 Some(Arc::new(spec))

@@ -1,0 +1,48 @@
+//! What was measured, taken back from the record of a judgement, so that the judgement can be made again.
+
+use std::collections::BTreeMap;
+
+use super::decision::{Compared, EpochMoments, Judgement, PastMoments};
+use super::measurement::{ArmMoments, Measurement, Past};
+use crate::domain::launch::Launch;
+use crate::stats::outcome::Outcome;
+
+impl Judgement {
+    /// What was measured of a launch; none where nothing was.
+    #[must_use]
+    pub fn measurement(&self, launch: &Launch) -> Option<Measurement> {
+        let mut metrics = BTreeMap::new();
+        for verdict in &self.verdicts {
+            let rows: &mut Vec<ArmMoments> = metrics.entry(verdict.metric.clone()).or_default();
+            // The control stands beside each arm, and is measured once.
+            if rows.is_empty() {
+                rows.extend(
+                    verdict.epochs.iter().map(|epoch| row(epoch, launch.control(), |side| side.control)),
+                );
+            }
+            rows.extend(verdict.epochs.iter().map(|epoch| row(epoch, &verdict.arm, |side| side.treatment)));
+        }
+        Some(Measurement {
+            as_of: self.as_of?,
+            watermark: self.watermark?,
+            units: self.units.clone(),
+            shares: self.shares.clone(),
+            kept_from: self.kept_from,
+            metrics,
+        })
+    }
+}
+
+/// One side of what was compared.
+fn row(epoch: &EpochMoments, arm: &str, side: fn(&Compared) -> Outcome) -> ArmMoments {
+    let past =
+        |past: &PastMoments| Past { at: past.at, moments: side(&past.within), settled: side(&past.settled) };
+    ArmMoments {
+        epoch: epoch.epoch,
+        week: epoch.week,
+        arm: arm.to_owned(),
+        moments: side(&epoch.within),
+        settled: side(&epoch.settled),
+        past: epoch.past.iter().map(past).collect(),
+    }
+}
