@@ -2,11 +2,12 @@
 
 mod analyze;
 mod demo;
+mod evaluate;
 mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::ServeSettings;
 
@@ -26,6 +27,17 @@ enum Command {
     Demo(demo::DemoSettings),
     /// Judges a table with one row a unit by the guard's own engine.
     Analyze(analyze::AnalyzeArgs),
+    /// Says what users get from a configuration, and why, without a server.
+    Evaluate(evaluate::EvaluateArgs),
+}
+
+/// How a result is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 impl Cli {
@@ -38,6 +50,10 @@ impl Cli {
             Command::Analyze(arguments) => analyze::run(&arguments, &mut std::io::stdout().lock())
                 .map(|()| ExitCode::SUCCESS)
                 .map_err(|error| error.to_string()),
+            Command::Evaluate(arguments) => {
+                let answered = evaluate::run(&arguments, &mut std::io::stdout().lock());
+                answered.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
+            }
         };
         outcome.unwrap_or_else(|message| {
             #[expect(clippy::print_stderr, reason = "this is where a command reports its failure")]

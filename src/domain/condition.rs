@@ -220,6 +220,30 @@ impl fmt::Display for Operator {
     }
 }
 
+impl fmt::Display for Condition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.subject {
+            Subject::Attribute(name) => out.write_str(name)?,
+            Subject::Unit(unit_type) => write!(out, "unit {unit_type}")?,
+            Subject::Gate(key) => write!(out, "gate {key}")?,
+            Subject::Segment(key) => write!(out, "segment {key}")?,
+            Subject::Bucket(draw) => write!(out, "bucket of {} with salt {}", draw.unit_type, draw.salt)?,
+            Subject::Environment(EnvironmentField::Tier) => out.write_str("environment")?,
+            Subject::UserAgent(field) => {
+                out.write_str("user agent ")?;
+                field.serialize(&mut *out)?;
+            }
+            Subject::Ip(IpField::Country) => out.write_str("country of the address")?,
+            Subject::Time(TimeField::Now) => out.write_str("time")?,
+        }
+        write!(out, " {}", self.operator)?;
+        for (index, value) in self.values.iter().enumerate() {
+            write!(out, "{}{value}", if index == 0 { " " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
 /// A condition on one line: the name of its subject is that of a field.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

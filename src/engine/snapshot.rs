@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::condition::{Condition, UnitRef};
+use super::evaluate::Entity;
 use super::form;
 use super::reason::Reason;
 
@@ -45,6 +46,12 @@ impl Snapshot {
     /// Names of the entities that could not be compiled, each with the cause.
     pub fn faulty(&self) -> impl Iterator<Item = (&str, &str)> {
         self.specs.iter().filter_map(|spec| Some((spec.name.as_str(), spec.fault.as_deref()?)))
+    }
+
+    /// Whether a key names an entity of a kind.
+    #[must_use]
+    pub fn contains(&self, entity: Entity, key: &str) -> bool {
+        self.find(entity, key).is_some()
     }
 
     /// Revision of the configuration it was compiled from.
