@@ -3,16 +3,19 @@
 use std::path::PathBuf;
 
 /// Every file of the API, by its path below `proto/`.
-const FILES: [&str; 9] = [
+const FILES: [&str; 12] = [
     "portcullis/v1/admin.proto",
     "portcullis/v1/condition.proto",
+    "portcullis/v1/config.proto",
     "portcullis/v1/evaluation.proto",
     "portcullis/v1/events.proto",
     "portcullis/v1/experiment.proto",
     "portcullis/v1/gate.proto",
     "portcullis/v1/guard.proto",
     "portcullis/v1/holdout.proto",
+    "portcullis/v1/layer.proto",
     "portcullis/v1/metric.proto",
+    "portcullis/v1/segment.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

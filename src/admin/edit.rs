@@ -1,5 +1,6 @@
 //! A change in the making: it gathers what is written, then writes all of it and puts it in force.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Admin, Principal};
@@ -13,20 +14,19 @@ use crate::domain::latch::{Latch, LatchId};
 use crate::domain::launch::{Launch, LaunchPlan, LaunchState, Needs, Target};
 use crate::domain::stored::Stored;
 use crate::domain::time::Timestamp;
+use crate::engine::form::Ruleset;
 use crate::error::{Error, Result};
 use crate::live::InForce;
 use crate::store::change::{Change, Kept, Write};
 use tokio::sync::OwnedMutexGuard;
 
 /// A change in the making. While it lives no other change can be made.
-pub(super) struct Edit {
+#[derive(Debug)]
+pub struct Edit {
     admin: Admin,
     writer: OwnedMutexGuard<()>,
     in_force: Arc<InForce>,
-    actor: String,
-    action: &'static str,
-    writes: Vec<Write>,
-    pub(super) now: Timestamp,
+    change: Change,
 }
 
 /// What a decision says, besides what the launch and the edit say already.
@@ -40,17 +40,17 @@ pub(super) struct Said {
 
 impl Admin {
     /// Begins a change, made by `actor` through the function named `action`.
-    pub(super) async fn edit(&self, actor: &Principal, action: &'static str) -> Edit {
+    pub(super) async fn edit(&self, actor: &Principal, action: impl Into<String>) -> Edit {
         let writer = Arc::clone(&self.writer).lock_owned().await;
-        Edit {
-            admin: self.clone(),
-            writer,
-            in_force: self.live.in_force(),
+        let in_force = self.live.in_force();
+        let change = Change {
+            base_revision: in_force.catalogue.revision,
+            at: self.clock.now(),
             actor: actor.0.clone(),
-            action,
+            action: action.into(),
             writes: Vec::new(),
-            now: self.clock.now(),
-        }
+        };
+        Edit { admin: self.clone(), writer, in_force, change }
     }
 }
 
@@ -60,9 +60,24 @@ impl Edit {
         &self.in_force.catalogue
     }
 
+    /// The same in the one rule form.
+    pub(super) fn ruleset(&self) -> &Ruleset {
+        &self.in_force.ruleset
+    }
+
+    /// The configuration as it will be with what has been written so far.
+    pub(super) fn after(&self) -> Catalogue {
+        self.change.applied_to(self.catalogue())
+    }
+
     /// Who makes the change.
     pub(super) fn actor(&self) -> &str {
-        &self.actor
+        &self.change.actor
+    }
+
+    /// When the change is made.
+    pub(super) fn now(&self) -> Timestamp {
+        self.change.at
     }
 
     /// A document in use, at the revision the caller read it at.
@@ -86,7 +101,7 @@ impl Edit {
 
     /// Writes a document.
     pub(super) fn put<T: Kept>(&mut self, stored: Stored<T>) {
-        self.writes.push(T::write(stored));
+        self.change.writes.push(T::write(stored));
     }
 
     /// Writes a new or changed launch; its revision must still be that of the stored one.
@@ -94,12 +109,12 @@ impl Edit {
         if self.catalogue().launches.contains_key(&launch.id) {
             launch.revision += 1;
         }
-        self.writes.push(Write::Launch(Box::new(launch)));
+        self.change.writes.push(Write::Launch(Box::new(launch)));
     }
 
     /// Writes a latch.
     pub(super) fn put_latch(&mut self, latch: Latch) {
-        self.writes.push(Write::Latch(latch));
+        self.change.writes.push(Write::Latch(latch));
     }
 
     /// Refuses while a latch bears on a gate or experiment, or while the guard holds a live launch of it.
@@ -113,11 +128,16 @@ impl Edit {
                     Target::GateRule { .. } => launch.needs(),
                     Target::Experiment { .. } => Needs::Time,
                 };
-                let judgement = self.admin.judgement(launch, self.now);
+                let judgement = self.admin.judgement(launch, self.now());
                 let (kind, reasons) = answer_raise(launch, judgement.as_deref(), None, needs);
                 refuse_unless_allowed(kind, reasons)
             },
         )
+    }
+
+    /// The same for several gates and experiments.
+    pub(super) fn allow_all_wider(&self, targets: &BTreeSet<Target>) -> Result<()> {
+        targets.iter().try_for_each(|target| self.allow_wider(target))
     }
 
     /// Changes a launch in a person's name, and records it with what the guard last knew of the launch as it was.
@@ -129,7 +149,7 @@ impl Edit {
         change: impl FnOnce(&mut Launch, Timestamp),
     ) {
         let mut changed = launch.clone();
-        change(&mut changed, self.now);
+        change(&mut changed, self.now());
         let percentage = if changed.state == LaunchState::Cancelled { 0.0 } else { changed.percentage() };
         self.decide_by_hand(launch, percentage, action, what);
         self.put_launch(changed);
@@ -140,15 +160,26 @@ impl Edit {
         self.change_launch(launch, DecisionAction::Edit, what, Launch::regroup);
     }
 
+    /// The same for all live launches of gates and experiments.
+    pub(super) fn regroup_all(&mut self, targets: &BTreeSet<Target>, what: &str) {
+        let concerned = |launch: &&Arc<Launch>| {
+            launch.is_live() && targets.iter().any(|target| launch.target.is_same_entity(target))
+        };
+        let launches: Vec<_> = self.catalogue().launches.values().filter(concerned).cloned().collect();
+        for launch in launches {
+            self.regroup(&launch, what);
+        }
+    }
+
     /// Begins a launch in a person's name.
     pub(super) fn begin_launch(&mut self, plan: LaunchPlan, what: &str) {
-        let launch = Launch::begin(plan, self.now);
+        let launch = Launch::begin(plan, self.now());
         self.decide_by_hand(&launch, launch.percentage(), DecisionAction::Start, what);
         self.put_launch(launch);
     }
 
     fn decide_by_hand(&mut self, launch: &Launch, percentage: f64, action: DecisionAction, what: &str) {
-        let message = format!("{what} by {}", self.actor);
+        let message = format!("{what} by {}", self.actor());
         let said = Said {
             kind: DecisionKind::Allow,
             action,
@@ -162,19 +193,19 @@ impl Edit {
     /// Closes a latch on a launch's target, or on one arm of it.
     pub(super) fn close_latch(&mut self, launch: &Launch, arm: Option<&str>, cause: String) {
         self.put_latch(Latch {
-            id: LatchId(new_id(self.now)),
+            id: LatchId(new_id(self.now())),
             target: launch.target.clone(),
             arm: arm.map(str::to_owned),
             launch: launch.id,
             cause,
-            closed_at: self.now,
+            closed_at: self.now(),
             resolution: None,
         });
     }
 
     /// Refuses while a latch is closed that bears on the target, or on the arm of it that is to be raised.
     pub(super) fn refuse_latched(&self, target: &Target, arm: Option<&str>) -> Result<()> {
-        match self.catalogue().closed_latch(target, arm, self.now) {
+        match self.catalogue().closed_latch(target, arm, self.now()) {
             Some(latch) => {
                 Err(Error::Refused { decision: DecisionKind::Block, reasons: vec![latch_reason(latch)] })
             }
@@ -184,13 +215,13 @@ impl Edit {
 
     /// The guard's latest judgement of a launch.
     pub(super) fn judgement(&self, launch: &Launch) -> Option<Judgement> {
-        self.admin.judgement(launch, self.now).map(|judgement| (*judgement).clone())
+        self.admin.judgement(launch, self.now()).map(|judgement| (*judgement).clone())
     }
 
     /// Records a decision about a launch; `launch` is what it was judged as, `percentage` what is in force afterwards.
     pub(super) fn decide(&mut self, launch: &Launch, percentage: f64, said: Said) {
         let decision = Decision {
-            id: DecisionId(new_id(self.now)),
+            id: DecisionId(new_id(self.now())),
             launch: launch.clone(),
             judgement: said.judgement,
             kind: said.kind,
@@ -198,17 +229,16 @@ impl Edit {
             arm: said.arm,
             reasons: said.reasons,
             percentage,
-            actor: self.actor.clone(),
-            at: self.now,
+            actor: self.change.actor.clone(),
+            at: self.now(),
             config_revision: self.catalogue().revision + 1,
         };
-        self.writes.push(Write::Decision(Box::new(decision)));
+        self.change.writes.push(Write::Decision(Box::new(decision)));
     }
 
     /// Writes everything and puts it in force. It goes on when the caller goes away, so that what is stored is served.
     pub(super) async fn commit(self) -> Result<Arc<InForce>> {
-        let Self { admin, writer, in_force, actor, action, writes, now } = self;
-        let change = Change { base_revision: in_force.catalogue.revision, at: now, actor, action, writes };
+        let Self { admin, writer, in_force, change } = self;
         let commit = async move {
             let cursor = admin.store.commit(&change).await?;
             admin.live.replace(change.applied_to(&in_force.catalogue), cursor);

@@ -1,199 +1,135 @@
-//! Experiments: written, started, decided.
+//! Experiments as documents: made, changed, archived.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use super::documents::{archive, check_fixed, check_known, replace, stored_in};
-use super::edit::{Edit, refuse_unless_allowed};
-use super::{Admin, Principal};
+use super::buckets;
+use super::documents::{Administered, check_fixed, check_known};
+use super::edit::Edit;
+use super::layers::{check_member, experiments};
+use super::references::numbered;
 use crate::analysis::decision::DecisionAction;
-use crate::analysis::plan::answer_raise;
-use crate::clock::new_id;
-use crate::domain::experiment::{Experiment, Status, buckets};
-use crate::domain::launch::{Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step, Target};
+use crate::domain::catalogue::Catalogue;
+use crate::domain::condition::Condition;
+use crate::domain::config::DynamicConfig;
+use crate::domain::experiment::{Experiment, Status};
+use crate::domain::launch::Target;
 use crate::domain::metric::Metric;
-use crate::domain::stored::Stored;
-use crate::domain::violation::Checks;
+use crate::domain::stored::Document;
+use crate::domain::violation::{Checks, Invalid};
 use crate::error::{Error, Result};
 
-/// What becomes of a running experiment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Everyone gets this group.
-    Ship(String),
-    /// Nobody gets any group.
-    Abandon,
-}
-
-impl Admin {
-    /// Makes an experiment, as a draft.
-    pub async fn create_experiment(
-        &self,
-        actor: &Principal,
-        mut experiment: Experiment,
-    ) -> Result<Arc<Stored<Experiment>>> {
-        experiment.check()?;
-        experiment.status = Status::Draft;
-        experiment.stopped_groups.clear();
-        let check = |edit: &mut Edit, experiment: &Experiment| check_metrics(edit, experiment);
-        self.create(actor, "create_experiment", experiment, check).await
+/// It begins as a draft. Once started, what defines its groups is fixed, and its allocation may only grow.
+impl Administered for Experiment {
+    fn check(&self) -> std::result::Result<(), Invalid> {
+        Self::check(self)
     }
 
-    /// Changes an experiment. Once started, what defines its groups is fixed, and its allocation may only grow.
-    pub async fn update_experiment(
-        &self,
-        actor: &Principal,
-        mut experiment: Experiment,
-        revision: i64,
-    ) -> Result<Arc<Stored<Experiment>>> {
-        experiment.check()?;
-        let mut edit = self.edit(actor, "update_experiment").await;
-        let stored = edit.current::<Experiment>(&experiment.key, revision)?;
-        let before = &stored.document;
-        check_metrics(&edit, &experiment)?;
-        experiment.status = before.status.clone();
-        experiment.stopped_groups.clone_from(&before.stopped_groups);
+    fn conditions(&self) -> Vec<(String, &Condition)> {
+        let is_targeted = matches!(self.status, Status::Draft | Status::Running);
+        let targeting = if is_targeted { self.targeting.as_slice() } else { &[] };
+        let mut conditions = numbered("experiment.targeting", targeting);
+        for (index, each) in self.overrides.iter().enumerate() {
+            let field = format!("experiment.overrides[{index}].conditions");
+            conditions.extend(numbered(&field, &each.conditions));
+        }
+        conditions
+    }
+
+    fn in_full_use(&self) -> Self {
+        Self { status: Status::Running, ..self.clone() }
+    }
+
+    fn namesake(catalogue: &Catalogue, key: &str) -> Option<&'static str> {
+        catalogue.configs.contains_key(key).then_some(DynamicConfig::KIND)
+    }
+
+    fn settle(&mut self, edit: &Edit, before: Option<&Self>) -> Result<()> {
+        self.status = before.map(|before| before.status.clone()).unwrap_or_default();
+        self.stopped_groups = before.map(|before| before.stopped_groups.clone()).unwrap_or_default();
+        match before.filter(|before| before.status != Status::Draft) {
+            Some(before) => buckets::grow(edit, before, self),
+            None => Ok(()),
+        }
+    }
+
+    fn made(&self, edit: &mut Edit) -> Result<()> {
+        check_metrics(edit, self)?;
+        check_member(edit, self)?;
+        if !self.overrides.is_empty() {
+            edit.regroup_all(&layer_mates(edit, self), OVERRIDDEN);
+        }
+        Ok(())
+    }
+
+    fn changed(&self, edit: &mut Edit, before: &Self) -> Result<()> {
+        check_metrics(edit, self)?;
+        check_member(edit, self)?;
         if before.status != Status::Draft {
-            check_started(before, &experiment)?;
+            check_started(before, self)?;
         }
-        if before.status == Status::Running && experiment.allocation > before.allocation {
-            grow_allocation(&mut edit, &experiment)?;
+        let grows = before.status == Status::Running && self.allocation > before.allocation;
+        let overrides = before.overrides != self.overrides;
+        if before.layer != self.layer || overrides {
+            let mates = layer_mates(edit, before).union(&layer_mates(edit, self)).cloned().collect();
+            edit.allow_all_wider(&mates)?;
+            edit.regroup_all(&mates, OVERRIDDEN);
         }
-        replace(edit, experiment).await
+        if grows || (overrides && before.status != Status::Draft) {
+            edit.allow_wider(&target(&self.key))?;
+            allow_overrides(edit, before, self)?;
+            self.begin_epoch(edit, grows, overrides);
+        }
+        Ok(())
     }
 
-    /// Takes an experiment that is not running out of use.
-    pub async fn archive_experiment(
-        &self,
-        actor: &Principal,
-        key: &str,
-        revision: i64,
-    ) -> Result<Arc<Stored<Experiment>>> {
-        let edit = self.edit(actor, "archive_experiment").await;
-        if edit.current::<Experiment>(key, revision)?.document.status == Status::Running {
-            return Err(Error::WrongState(format!("experiment `{key}` is running; decide it first")));
+    fn archived(&self, edit: &mut Edit) -> Result<()> {
+        if self.status == Status::Running {
+            return Err(Error::WrongState(format!("experiment `{}` is running; decide it first", self.key)));
         }
-        archive(edit, key, revision).await
-    }
-
-    /// Starts a draft.
-    pub async fn start_experiment(
-        &self,
-        actor: &Principal,
-        key: &str,
-        revision: i64,
-    ) -> Result<(Arc<Stored<Experiment>>, Option<Launch>)> {
-        let mut edit = self.edit(actor, "start_experiment").await;
-        let stored = edit.in_use::<Experiment>(key)?;
-        if stored.document.status != Status::Draft {
-            let message = format!("experiment `{key}` was started already; only a draft can be started");
-            return Err(Error::WrongState(message));
+        if !self.overrides.is_empty() {
+            let mates = layer_mates(edit, self);
+            edit.allow_all_wider(&mates)?;
+            edit.regroup_all(&mates, OVERRIDDEN);
         }
-        edit.current::<Experiment>(key, revision)?;
-        let mut experiment = stored.document.clone();
-        if buckets(experiment.allocation) == 0 {
-            return Err(Error::field("experiment.allocation", "must be above 0 before the start"));
-        }
-        experiment.status = Status::Running;
-        let plan = launch_plan(&edit, &experiment);
-        edit.begin_launch(plan, "the experiment was started");
-        let changed = stored.changed(experiment, edit.now);
-        edit.put(changed);
-        let in_force = edit.commit().await?;
-        let launch = in_force.catalogue.latest_launch(&target(key)).map(|launch| (**launch).clone());
-        Ok((stored_in(&in_force, key)?, launch))
-    }
-
-    /// Ends a running experiment. A group other than the control is shipped only when every guardrail is shown safe in it.
-    pub async fn decide_experiment(
-        &self,
-        actor: &Principal,
-        key: &str,
-        revision: i64,
-        outcome: Outcome,
-    ) -> Result<Arc<Stored<Experiment>>> {
-        let mut edit = self.edit(actor, "decide_experiment").await;
-        let stored = edit.in_use::<Experiment>(key)?;
-        if stored.document.status != Status::Running {
-            let message = format!("experiment `{key}` is not running; only a running one can be decided");
-            return Err(Error::WrongState(message));
-        }
-        edit.current::<Experiment>(key, revision)?;
-        let mut experiment = stored.document.clone();
-        let launch = edit.catalogue().live_launch(&target(key)).cloned();
-        let (state, action, what) = match outcome {
-            Outcome::Ship(group) => {
-                allow_ship(&edit, &experiment, launch.as_deref(), &group)?;
-                let what = format!("group {group} was shipped");
-                experiment.status = Status::Decided { group };
-                (LaunchState::Completed, DecisionAction::Complete, what)
-            }
-            Outcome::Abandon => {
-                experiment.status = Status::Abandoned;
-                let what = "the experiment was abandoned".to_owned();
-                (LaunchState::Cancelled, DecisionAction::Cancel, what)
-            }
-        };
-        if let Some(launch) = launch {
-            edit.change_launch(&launch, action, &what, |ended, now| ended.end(state, now));
-        }
-        replace(edit, experiment).await
+        Ok(())
     }
 }
+
+impl Experiment {
+    /// Other units take part from now on.
+    fn begin_epoch(&self, edit: &mut Edit, grows: bool, overrides: bool) {
+        let Some(launch) = edit.catalogue().live_launch(&target(&self.key)).cloned() else {
+            return;
+        };
+        let what = if grows { "the allocation was raised" } else { "the overrides were changed" };
+        edit.change_launch(&launch, DecisionAction::Edit, what, |changed, now| {
+            changed.begin_epoch(self.allocation, now);
+            if let Some(epoch) = changed.epochs.last_mut().filter(|_| overrides) {
+                // Who was compared may be put in a group now.
+                epoch.regrouped = true;
+            }
+        });
+    }
+}
+
+/// Why launches of a layer's other experiments begin a new epoch.
+const OVERRIDDEN: &str = "overrides of another experiment of the layer were changed";
 
 /// The target of an experiment.
-fn target(key: &str) -> Target {
+pub(super) fn target(key: &str) -> Target {
     Target::Experiment { experiment: key.to_owned() }
 }
 
-fn launch_plan(edit: &Edit, experiment: &Experiment) -> LaunchPlan {
-    let control = experiment.control_group.clone();
-    let others = experiment.groups.iter().map(|group| group.name.clone()).filter(|name| *name != control);
-    LaunchPlan {
-        id: LaunchId(new_id(edit.now)),
-        target: target(&experiment.key),
-        unit_type: experiment.unit_type.clone(),
-        steps: vec![Step { needs: Needs::Evidence, ..Step::at_once(experiment.allocation) }],
-        arms: std::iter::once(control.clone()).chain(others).collect(),
-        metrics: edit.catalogue().pin_metrics(),
-        rollback_percentage: 0.0,
-        principal: edit.actor().to_owned(),
-    }
+/// The other experiments of the layer. An override of one takes units out of all others.
+fn layer_mates(edit: &Edit, experiment: &Experiment) -> BTreeSet<Target> {
+    let mates = experiment.layer.iter().flat_map(|layer| experiments(edit.catalogue(), layer));
+    mates.filter(|mate| mate.key != experiment.key).map(|mate| target(&mate.key)).collect()
 }
 
-fn grow_allocation(edit: &mut Edit, experiment: &Experiment) -> Result<()> {
-    edit.allow_wider(&target(&experiment.key))?;
-    let Some(launch) = edit.catalogue().live_launch(&target(&experiment.key)).cloned() else {
-        return Ok(());
-    };
-    edit.change_launch(&launch, DecisionAction::Edit, "the allocation was raised", |changed, now| {
-        changed.begin_epoch(experiment.allocation, now);
-    });
-    Ok(())
-}
-
-fn allow_ship(edit: &Edit, experiment: &Experiment, launch: Option<&Launch>, group: &str) -> Result<()> {
-    if experiment.group(group).is_none() {
-        let names: Vec<&str> = experiment.groups.iter().map(|group| group.name.as_str()).collect();
-        return Err(Error::field("ship_group", format!("must be one of the groups: {}", names.join(", "))));
-    }
-    if group == experiment.control_group {
-        return Ok(());
-    }
-    edit.refuse_latched(&target(&experiment.key), Some(group))?;
-    if experiment.stopped_groups.contains(group) {
-        return Err(Error::WrongState(format!(
-            "group `{group}` was stopped by the guard; it can be tried again in a new experiment"
-        )));
-    }
-    let Some(launch) = launch else {
-        return Err(Error::WrongState(format!("experiment `{}` has no launch to judge", experiment.key)));
-    };
-    let judgement = edit.judgement(launch).map(|mut judgement| {
-        judgement.verdicts.retain(|verdict| verdict.arm == group);
-        judgement
-    });
-    let (kind, reasons) = answer_raise(launch, judgement.as_ref(), None, Needs::Evidence);
-    refuse_unless_allowed(kind, reasons)
+/// Nobody is put in a group that the guard has stopped, unless its latch is open.
+fn allow_overrides(edit: &Edit, before: &Experiment, after: &Experiment) -> Result<()> {
+    let new = after.overrides.iter().filter(|each| !before.overrides.contains(each));
+    new.map(|each| edit.refuse_latched(&target(&after.key), Some(&each.group))).collect()
 }
 
 /// What may not change once an experiment was started.
@@ -204,6 +140,22 @@ fn check_started(stored: &Experiment, given: &Experiment) -> Result<()> {
     check_fixed(&mut checks, "experiment.unit_type", &stored.unit_type, &given.unit_type);
     check_fixed(&mut checks, "experiment.salt", &stored.salt, &given.salt);
     check_fixed(&mut checks, "experiment.targeting", &stored.targeting, &given.targeting);
+    check_fixed(&mut checks, "experiment.layer", &stored.layer, &given.layer);
+    let (was, is) = (&stored.default_parameters, &given.default_parameters);
+    check_fixed(&mut checks, "experiment.default_parameters", was, is);
+    check_fixed(&mut checks, "experiment.allocation_salt", &stored.allocation_salt, &given.allocation_salt);
+    check_fixed(&mut checks, "experiment.targeting_first", &stored.targeting_first, &given.targeting_first);
+    let (was, is) = (stored.draws_missing_units, given.draws_missing_units);
+    check_fixed(&mut checks, "experiment.draws_missing_units", &was, &is);
+    let are_named = stored.buckets.is_some() || given.buckets.is_some();
+    checks.require(
+        !are_named || given.allocated().is_superset(&stored.allocated()),
+        "experiment.buckets",
+        format!("may only grow after the start; they are {}", stored.allocated()),
+    );
+    if stored.status != Status::Running {
+        check_fixed(&mut checks, "experiment.allocation", &stored.allocation, &given.allocation);
+    }
     checks.require(
         given.allocation >= stored.allocation,
         "experiment.allocation",
@@ -212,10 +164,11 @@ fn check_started(stored: &Experiment, given: &Experiment) -> Result<()> {
     Ok(checks.finish()?)
 }
 
-/// Primary metrics must exist.
+/// Metrics must exist.
 fn check_metrics(edit: &Edit, experiment: &Experiment) -> Result<()> {
     let mut checks = Checks::default();
-    let keys = &experiment.primary_metrics;
-    check_known::<Metric>(&mut checks, edit, "experiment.primary_metrics", keys);
+    let (primary, secondary) = (&experiment.primary_metrics, &experiment.secondary_metrics);
+    check_known::<Metric>(&mut checks, edit, "experiment.primary_metrics", primary);
+    check_known::<Metric>(&mut checks, edit, "experiment.secondary_metrics", secondary);
     Ok(checks.finish()?)
 }

@@ -1,7 +1,10 @@
 //! What the guard does, by the same functions and records as everyone else. It can only lower exposure, or take a step
 //! that a person planned.
 
+use std::collections::BTreeSet;
+
 use super::edit::{Edit, Said};
+use super::reach::dependents;
 use super::{Admin, Principal};
 use crate::analysis::decision::{Decision, DecisionAction, GUARD, Judgement, Reason, ReasonCode};
 use crate::analysis::plan::{Action, Plan};
@@ -50,11 +53,13 @@ impl Admin {
                 }
             }
             Action::Advance => {
-                // A latch may have closed since the look began.
-                if edit.refuse_latched(&launch.target, None).is_err() {
+                // A latch may have closed since the look began, here or on what depends on the gate.
+                let mut raised = dependents_of(&edit, &launch.target);
+                raised.insert(launch.target.clone());
+                if raised.iter().any(|target| edit.refuse_latched(target, None).is_err()) {
                     return Ok(false);
                 }
-                launch.advance(edit.now);
+                launch.advance(edit.now());
                 set_percentage(&mut edit, &launch.target, launch.percentage())?;
                 decide(
                     &mut edit,
@@ -68,12 +73,12 @@ impl Admin {
             }
             Action::Complete => {
                 let percentage = launch.percentage();
-                launch.end(LaunchState::Completed, edit.now);
+                launch.end(LaunchState::Completed, edit.now());
                 decide(&mut edit, judged, percentage, DecisionAction::Complete, None, judgement, plan);
             }
             Action::StopArms(arms) => {
                 for arm in arms {
-                    launch.stop_arm(arm, edit.now);
+                    launch.stop_arm(arm, edit.now());
                     close_latch(&mut edit, &launch, Some(arm), plan);
                     let (percentage, arm) = (launch.percentage(), Some(arm.clone()));
                     decide(&mut edit, judged, percentage, DecisionAction::StopArm, arm, judgement, plan);
@@ -114,7 +119,7 @@ fn says_same(last: &Decision, plan: &Plan) -> bool {
 fn roll_back(edit: &mut Edit, launch: &mut Launch, plan: &Plan) -> Result<f64> {
     let arms: Vec<String> = launch.treatments().map(|arm| arm.name.clone()).collect();
     let served = launch.percentage();
-    launch.end(LaunchState::RolledBack, edit.now);
+    launch.end(LaunchState::RolledBack, edit.now());
     close_latch(edit, launch, None, plan);
     match launch.target {
         Target::GateRule { .. } => {
@@ -131,23 +136,33 @@ fn roll_back(edit: &mut Edit, launch: &mut Launch, plan: &Plan) -> Result<f64> {
     }
 }
 
-/// Sets a rule's percentage to what its launch says.
+/// Sets a rule's percentage to what its launch says. Other units reach what depends on the gate from now on.
 fn set_percentage(edit: &mut Edit, target: &Target, percentage: f64) -> Result<()> {
     if let Target::GateRule { gate, rule } = target {
+        let dependents = dependents_of(edit, target);
+        edit.regroup_all(&dependents, "the rollout of a gate that it depends on was changed");
         let stored = edit.in_use::<Gate>(gate)?;
-        let changed = stored.changed(stored.document.with_percentage(rule, percentage), edit.now);
+        let changed = stored.changed(stored.document.with_percentage(rule, percentage), edit.now());
         edit.put(changed);
     }
     Ok(())
 }
 
-/// Turns groups of an experiment off; their units get the callers' defaults.
+/// What depends on the gate of a target.
+fn dependents_of(edit: &Edit, target: &Target) -> BTreeSet<Target> {
+    match target {
+        Target::GateRule { gate, .. } => dependents(edit.ruleset(), gate),
+        Target::Experiment { .. } => BTreeSet::new(),
+    }
+}
+
+/// Turns groups of an experiment off; their units get what units get that are in no group.
 fn stop_groups(edit: &mut Edit, target: &Target, groups: &[String]) -> Result<()> {
     if let Target::Experiment { experiment } = target {
         let stored = edit.in_use::<Experiment>(experiment)?;
         let mut changed = stored.document.clone();
         changed.stopped_groups.extend(groups.iter().cloned());
-        let changed = stored.changed(changed, edit.now);
+        let changed = stored.changed(changed, edit.now());
         edit.put(changed);
     }
     Ok(())

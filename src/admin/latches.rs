@@ -34,7 +34,7 @@ impl Admin {
             "reason",
             format!("must be 1 to {MAX_REASON_BYTES} bytes"),
         );
-        let open = expires_at.ms_since(edit.now);
+        let open = expires_at.ms_since(edit.now());
         checks.require((1..=MAX_OPEN_MS).contains(&open), "expire_time", "must be in the next 30 days");
         checks.finish()?;
         let not_found = || Error::NotFound { kind: "latch", key: id.to_string() };
@@ -42,7 +42,7 @@ impl Admin {
         latch.resolution = Some(Resolution {
             principal: actor.0.clone(),
             reason: reason.to_owned(),
-            at: edit.now,
+            at: edit.now(),
             expires_at,
         });
         let launch = self.store.launch(latch.launch).await?;

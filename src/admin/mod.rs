@@ -1,12 +1,21 @@
 //! One audited function for each change. People and the guard call the same ones.
 
+mod buckets;
+mod configs;
 mod documents;
 mod edit;
 mod experiments;
 mod gates;
 mod guarding;
+mod holdouts;
 mod latches;
+mod layers;
 mod queries;
+mod reach;
+mod references;
+mod rollouts;
+mod runs;
+mod segments;
 
 use std::sync::Arc;
 
@@ -19,10 +28,11 @@ use crate::domain::time::Timestamp;
 use crate::live::Live;
 use crate::store::Store;
 
-pub use experiments::Outcome;
-pub use gates::{RollbackTo, Rollout};
+pub use documents::Administered;
 pub(crate) use queries::parse_id;
 pub use queries::{Answer, Page, Subject};
+pub use rollouts::{RollbackTo, Rollout};
+pub use runs::Outcome;
 // What queries are made of and answered with, so that callers need not know the store.
 pub use crate::store::{DecisionQuery, LaunchQuery, Recorded};
 

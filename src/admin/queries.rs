@@ -102,7 +102,7 @@ impl Admin {
     /// The target of a rule; an empty rule id stands for the gate's only rule.
     pub fn gate_target(&self, gate: &str, rule: &str) -> Result<Target> {
         let stored = self.get::<crate::domain::gate::Gate>(gate)?;
-        super::gates::rule_target(&stored.document, rule)
+        super::rollouts::rule_target(&stored.document, rule)
     }
 
     /// What the guard says now.

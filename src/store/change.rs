@@ -2,12 +2,15 @@
 
 use crate::analysis::decision::Decision;
 use crate::domain::catalogue::{Catalogue, Shelf};
+use crate::domain::config::DynamicConfig;
 use crate::domain::experiment::Experiment;
 use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
 use crate::domain::latch::Latch;
 use crate::domain::launch::Launch;
+use crate::domain::layer::Layer;
 use crate::domain::metric::Metric;
+use crate::domain::segment::Segment;
 use crate::domain::stored::{Document, Stored};
 use crate::domain::time::Timestamp;
 
@@ -21,7 +24,7 @@ pub struct Change {
     /// Who.
     pub actor: String,
     /// The audited function that made it.
-    pub action: &'static str,
+    pub action: String,
     /// What is written.
     pub writes: Vec<Write>,
 }
@@ -35,6 +38,12 @@ pub enum Write {
     Experiment(Stored<Experiment>),
     /// A holdout.
     Holdout(Stored<Holdout>),
+    /// A segment.
+    Segment(Stored<Segment>),
+    /// A dynamic config.
+    Config(Stored<DynamicConfig>),
+    /// A layer.
+    Layer(Stored<Layer>),
     /// A metric.
     Metric(Stored<Metric>),
     /// A launch.
@@ -84,6 +93,36 @@ impl Kept for Holdout {
     }
 }
 
+impl Kept for Segment {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.segments
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::Segment(stored)
+    }
+}
+
+impl Kept for DynamicConfig {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.configs
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::Config(stored)
+    }
+}
+
+impl Kept for Layer {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.layers
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::Layer(stored)
+    }
+}
+
 impl Kept for Metric {
     fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
         &catalogue.metrics
@@ -107,19 +146,29 @@ impl Change {
         let mut catalogue = catalogue.clone();
         catalogue.revision = self.revision();
         for write in &self.writes {
-            match write {
-                Write::Gate(stored) => put(&mut catalogue.gates, stored),
-                Write::Experiment(stored) => put(&mut catalogue.experiments, stored),
-                Write::Holdout(stored) => put(&mut catalogue.holdouts, stored),
-                Write::Metric(stored) => put(&mut catalogue.metrics, stored),
-                Write::Launch(launch) => catalogue.put_launch((**launch).clone()),
-                Write::Latch(latch) => {
-                    catalogue.latches.insert(latch.id, latch.clone().into());
-                }
-                Write::Decision(_) => {}
-            }
+            write.apply_to(&mut catalogue);
         }
         catalogue
+    }
+}
+
+impl Write {
+    /// Makes it so in a catalogue.
+    pub fn apply_to(&self, catalogue: &mut Catalogue) {
+        match self {
+            Self::Gate(stored) => put(&mut catalogue.gates, stored),
+            Self::Experiment(stored) => put(&mut catalogue.experiments, stored),
+            Self::Holdout(stored) => put(&mut catalogue.holdouts, stored),
+            Self::Segment(stored) => put(&mut catalogue.segments, stored),
+            Self::Config(stored) => put(&mut catalogue.configs, stored),
+            Self::Layer(stored) => put(&mut catalogue.layers, stored),
+            Self::Metric(stored) => put(&mut catalogue.metrics, stored),
+            Self::Launch(launch) => catalogue.put_launch((**launch).clone()),
+            Self::Latch(latch) => {
+                catalogue.latches.insert(latch.id, latch.clone().into());
+            }
+            Self::Decision(_) => {}
+        }
     }
 }
 

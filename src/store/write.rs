@@ -49,6 +49,9 @@ async fn put(transaction: &mut Transaction<'_, Sqlite>, write: &Write) -> Result
         Write::Gate(stored) => put_document(transaction, stored).await,
         Write::Experiment(stored) => put_document(transaction, stored).await,
         Write::Holdout(stored) => put_document(transaction, stored).await,
+        Write::Segment(stored) => put_document(transaction, stored).await,
+        Write::Config(stored) => put_document(transaction, stored).await,
+        Write::Layer(stored) => put_document(transaction, stored).await,
         Write::Metric(stored) => put_document(transaction, stored).await,
         Write::Launch(launch) => put_launch(transaction, launch).await,
         Write::Latch(latch) => {
@@ -134,7 +137,7 @@ async fn add_audit(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -
     sqlx::query("insert into audit (at, actor, action, config_revision, detail) values (?, ?, ?, ?, ?)")
         .bind(change.at.0)
         .bind(&change.actor)
-        .bind(change.action)
+        .bind(&change.action)
         .bind(change.revision())
         .bind(to_json(&detail)?)
         .execute(&mut **transaction)
@@ -151,6 +154,9 @@ fn audit_entry(write: &Write) -> serde_json::Value {
         Write::Gate(stored) => document(stored),
         Write::Experiment(stored) => document(stored),
         Write::Holdout(stored) => document(stored),
+        Write::Segment(stored) => document(stored),
+        Write::Config(stored) => document(stored),
+        Write::Layer(stored) => document(stored),
         Write::Metric(stored) => document(stored),
         Write::Launch(launch) => json!({ "kind": "launch", "id": launch.id, "revision": launch.revision }),
         Write::Latch(latch) => json!({ "kind": "latch", "latch": latch }),

@@ -32,7 +32,7 @@ async fn a_gate_is_made_read_changed_and_archived() {
     let (server, key) = (Server::start().await, "gate".to_owned());
     let mut admin = server.admin();
     let made = server.create_gate(gate("gate", 30.0)).await;
-    assert_eq!((made.revision, made.unit_type.as_str(), made.salt.as_str()), (1, "user_id", "gate"));
+    assert_eq!((made.revision, made.unit_type.as_str(), made.salt()), (1, "user_id", "gate"));
     assert!(made.enabled() && !made.archived && made.create_time.is_some());
     let read = admin.get_gate(GetGateRequest { key: key.clone() }).await.unwrap().into_inner().gate;
     assert_eq!(read.as_ref(), Some(&made));
@@ -125,7 +125,7 @@ async fn a_holdout_is_made_read_changed_and_archived() {
         (refused.code(), fields(&refused)),
         (Code::InvalidArgument, vec!["holdout.gates[1]".to_owned()])
     );
-    let salted = Holdout { salt: "other".to_owned(), ..made.clone() };
+    let salted = Holdout { salt: Some("other".to_owned()), ..made.clone() };
     let refused = admin.update_holdout(UpdateHoldoutRequest { holdout: Some(salted) }).await.unwrap_err();
     assert_eq!(fields(&refused), ["holdout.salt"]);
 
@@ -202,7 +202,7 @@ async fn percentages_are_changed_by_a_rollout_and_not_by_an_update() {
         assert_eq!(fields(&refused), ["gate.rules[0].percentage"]);
         assert!(refused.message().contains("SetRollout"), "{}", refused.message());
     }
-    let moved = Gate { unit_type: "company_id".to_owned(), salt: "other".to_owned(), ..made };
+    let moved = Gate { unit_type: "company_id".to_owned(), salt: Some("other".to_owned()), ..made };
     assert_eq!(fields(&update_gate(&server, moved).await.unwrap_err()), ["gate.unit_type", "gate.salt"]);
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn button_color_v3() -> Experiment {
         name: name.to_owned(),
         weight: 25.0,
         parameters: Some(values(&[("Button Color", text(name)), ("Paragraph Text", text(paragraph))])),
+        id: None,
     };
     let groups =
         [("Blue", "Data Blue"), ("Red", "Data Red"), ("Green", "Data Green"), ("Orange", "Data Orange")];

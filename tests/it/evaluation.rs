@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use portcullis::transport::grpc::wire::{
     CheckGateRequest, CheckGateResponse, ConditionOperator, CreateHoldoutRequest, EvaluateBatchRequest,
-    EvaluationReason, Gate, GetConfigRequest, GetLayerRequest, Holdout, UpdateGateRequest, User,
+    EvaluationReason, Gate, Holdout, UpdateGateRequest, User,
 };
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -217,14 +217,6 @@ async fn a_batch_answers_every_key_from_one_snapshot_and_an_unknown_one_fails_no
         }
     };
     tokio::join!(changes, reads);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn configs_and_layers_say_that_they_are_not_there_yet() {
-    let server = Server::start().await;
-    let config = server.evaluation().get_config(GetConfigRequest::default()).await.unwrap_err();
-    let layer = server.evaluation().get_layer(GetLayerRequest::default()).await.unwrap_err();
-    assert_eq!((config.code(), layer.code()), (Code::Unimplemented, Code::Unimplemented));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -103,6 +103,7 @@ async fn start_experiment(clients: &mut Clients) -> Result<String, Status> {
             fields: [(BUTTON_COLOR.to_owned(), text(color)), (PARAGRAPH_TEXT.to_owned(), text(paragraph))]
                 .into(),
         }),
+        ..ExperimentGroup::default()
     });
     let experiment = Experiment {
         key: EXPERIMENT.to_owned(),

@@ -34,7 +34,10 @@ impl Context<'_> {
             &layer.unit_type,
             Some(&layer.parameters),
         ));
-        rules.extend(members.iter().filter_map(|member| assignment(layer, member)));
+        // The buckets of an abandoned one are free, and another may have taken them.
+        let (abandoned, others): (Vec<&Experiment>, Vec<&Experiment>) =
+            members.into_iter().partition(|member| member.status == Status::Abandoned);
+        rules.extend(others.into_iter().chain(abandoned).filter_map(|member| assignment(layer, member)));
         Spec { rules, ..spec }
     }
 }

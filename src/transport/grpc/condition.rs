@@ -17,12 +17,16 @@ pub(super) fn conditions(field: &str, messages: Vec<wire::Condition>) -> Result<
 
 /// Conditions as they are sent.
 pub(super) fn wire_conditions(conditions: &[Condition]) -> Vec<wire::Condition> {
-    let sent = |condition: &Condition| wire::Condition {
+    conditions.iter().map(wire_condition).collect()
+}
+
+/// A condition as it is sent.
+pub(super) fn wire_condition(condition: &Condition) -> wire::Condition {
+    wire::Condition {
         subject: Some(wire_subject(&condition.subject)),
         operator: wire_operator(condition.operator).into(),
         values: condition.values.iter().map(wire_value).collect(),
-    };
-    conditions.iter().map(sent).collect()
+    }
 }
 
 fn condition(field: &str, message: wire::Condition) -> Result<Condition> {

@@ -1,0 +1,80 @@
+//! Holdouts: made, changed, archived.
+
+use std::collections::BTreeSet;
+
+use super::documents::{Administered, check_fixed, check_known};
+use super::edit::Edit;
+use super::gates::check_no_segment;
+use super::reach::dependents;
+use super::references::{Referent, refuse_referred};
+use crate::domain::catalogue::Catalogue;
+use crate::domain::experiment::Experiment;
+use crate::domain::gate::Gate;
+use crate::domain::holdout::Holdout;
+use crate::domain::launch::Target;
+use crate::domain::layer::Layer;
+use crate::domain::stored::Document;
+use crate::domain::violation::{Checks, Invalid};
+use crate::engine::lower::lower;
+use crate::error::Result;
+
+/// Units that a holdout lets go get the feature: that is a raise, and passes the guard.
+impl Administered for Holdout {
+    fn check(&self) -> std::result::Result<(), Invalid> {
+        Self::check(self)
+    }
+
+    fn namesake(catalogue: &Catalogue, key: &str) -> Option<&'static str> {
+        catalogue.gates.contains_key(key).then_some(Gate::KIND)
+    }
+
+    fn made(&self, edit: &mut Edit) -> Result<()> {
+        check_no_segment("holdout.key", &self.key)?;
+        self.check_members(edit)?;
+        self.move_units(edit, 0.0, self.percentage)
+    }
+
+    fn changed(&self, edit: &mut Edit, before: &Self) -> Result<()> {
+        let mut checks = Checks::default();
+        check_fixed(&mut checks, "holdout.unit_type", &before.unit_type, &self.unit_type);
+        check_fixed(&mut checks, "holdout.salt", &before.salt, &self.salt);
+        check_fixed(&mut checks, "holdout.rule_id", &before.rule_id, &self.rule_id);
+        check_fixed(&mut checks, "holdout.rule_salt", &before.rule_salt, &self.rule_salt);
+        checks.finish()?;
+        self.check_members(edit)?;
+        self.move_units(edit, before.percentage, self.percentage)
+    }
+
+    fn archived(&self, edit: &mut Edit) -> Result<()> {
+        refuse_referred(edit, Referent::Gate(&self.key))?;
+        self.move_units(edit, self.percentage, 0.0)
+    }
+}
+
+impl Holdout {
+    /// It names only what exists.
+    fn check_members(&self, edit: &Edit) -> Result<()> {
+        let mut checks = Checks::default();
+        check_known::<Gate>(&mut checks, edit, "holdout.gates", &self.gates);
+        check_known::<Experiment>(&mut checks, edit, "holdout.experiments", &self.experiments);
+        check_known::<Layer>(&mut checks, edit, "holdout.layers", &self.layers);
+        Ok(checks.finish()?)
+    }
+
+    /// Asks the guard of everything that units are let go into, and begins a new epoch of all launches whose units are others
+    /// from now on: those of members, and of what depends on members.
+    fn move_units(&self, edit: &mut Edit, share_before: f64, share_after: f64) -> Result<()> {
+        let was = dependents(edit.ruleset(), &self.key);
+        let is = dependents(&lower(&edit.after()), &self.key);
+        let shrinks = share_after < share_before;
+        let released: BTreeSet<Target> =
+            was.iter().filter(|target| shrinks || !is.contains(target)).cloned().collect();
+        edit.allow_all_wider(&released)?;
+        #[expect(clippy::float_cmp, reason = "the same number is the same share")]
+        let same_share = share_before == share_after;
+        let stays = |target: &&Target| same_share && was.contains(target) && is.contains(target);
+        let moved: BTreeSet<Target> = was.union(&is).filter(|target| !stays(target)).cloned().collect();
+        edit.regroup_all(&moved, "a holdout of it was changed");
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! Layers: made, changed, archived, and what they ask of their experiments.
+
+use super::documents::Administered;
+use super::edit::Edit;
+use crate::domain::bucket_set::BucketSet;
+use crate::domain::catalogue::Catalogue;
+use crate::domain::experiment::{Experiment, Status};
+use crate::domain::layer::Layer;
+use crate::domain::parameters::{Parameters, json_type};
+use crate::domain::violation::{Checks, Invalid};
+use crate::error::{Error, Result};
+
+/// What running experiments rest on stays; the rest changes at once, since a layer is no launch.
+impl Administered for Layer {
+    fn check(&self) -> std::result::Result<(), Invalid> {
+        Self::check(self)
+    }
+
+    fn changed(&self, edit: &mut Edit, before: &Self) -> Result<()> {
+        let mut checks = Checks::default();
+        for experiment in experiments(edit.catalogue(), &self.key) {
+            let key = &experiment.key;
+            let fixed = |same: bool, field: &str, checks: &mut Checks| {
+                let message = format!("can not be changed while experiment `{key}` is in the layer");
+                checks.require(same, field, message);
+            };
+            fixed(before.unit_type == self.unit_type, "layer.unit_type", &mut checks);
+            if holds_buckets(experiment) {
+                fixed(before.salt == self.salt, "layer.salt", &mut checks);
+                let same = before.draws_missing_units == self.draws_missing_units;
+                fixed(same, "layer.draws_missing_units", &mut checks);
+            }
+            for (name, value) in &before.parameters {
+                let field = format!("layer.parameters[{name}]");
+                let is_set = experiment.parameter_names().any(|set| set == name);
+                let given = self.parameters.get(name);
+                if experiment.status == Status::Running {
+                    fixed(given == Some(value), &field, &mut checks);
+                } else if is_set {
+                    fixed(given.map(json_type) == Some(json_type(value)), &field, &mut checks);
+                }
+            }
+        }
+        Ok(checks.finish()?)
+    }
+
+    fn archived(&self, edit: &mut Edit) -> Result<()> {
+        let experiments: Vec<String> = experiments(edit.catalogue(), &self.key)
+            .map(|each| format!("experiment `{}`", each.key))
+            .collect();
+        if experiments.is_empty() {
+            return Ok(());
+        }
+        let (key, experiments) = (&self.key, experiments.join(", "));
+        Err(Error::WrongState(format!("layer `{key}` is referred to by {experiments}; archive these first")))
+    }
+}
+
+/// The experiments in use of a layer.
+pub(super) fn experiments<'c>(
+    catalogue: &'c Catalogue,
+    layer: &'c str,
+) -> impl Iterator<Item = &'c Experiment> {
+    let in_use = catalogue.experiments.values().filter(|stored| !stored.archived);
+    in_use.map(|stored| &stored.document).filter(move |each| each.layer.as_deref() == Some(layer))
+}
+
+/// Checks an experiment against the layer it is in, if any: unit type, parameters, buckets.
+pub(super) fn check_member(edit: &Edit, experiment: &Experiment) -> Result<()> {
+    let Some(key) = &experiment.layer else {
+        return Ok(());
+    };
+    let mut checks = Checks::default();
+    let stored = edit.catalogue().layers.get(key).filter(|stored| !stored.archived);
+    let Some(layer) = stored.map(|stored| &stored.document) else {
+        return Err(Error::field("experiment.layer", format!("there is no layer `{key}` in use")));
+    };
+    checks.require(
+        experiment.unit_type == layer.unit_type,
+        "experiment.unit_type",
+        format!("must be that of layer `{key}`, which is {}", layer.unit_type),
+    );
+    checks.require(
+        experiment.allocation_salt.as_ref().is_none_or(|salt| *salt == layer.salt),
+        "experiment.allocation_salt",
+        format!("must be left out, since buckets of layer `{key}` are dealt with the layer's salt"),
+    );
+    for (index, group) in experiment.groups.iter().enumerate() {
+        let field = format!("experiment.groups[{index}].parameters");
+        check_parameters(&mut checks, &field, &group.parameters, layer);
+    }
+    let others = taken_by_others(edit.catalogue(), experiment);
+    let shared =
+        experiment.buckets.iter().flat_map(BucketSet::iter).filter(|bucket| others.contains(*bucket));
+    let shared = BucketSet::of(shared);
+    checks.require(
+        shared.is_empty(),
+        "experiment.buckets",
+        format!("must be free in layer `{key}`; others have {shared}"),
+    );
+    Ok(checks.finish()?)
+}
+
+/// The buckets that other experiments of the layer hold; none outside a layer.
+pub(super) fn taken_by_others(catalogue: &Catalogue, experiment: &Experiment) -> BucketSet {
+    let mates = experiment.layer.iter().flat_map(|layer| experiments(catalogue, layer));
+    let holders = mates.filter(|mate| mate.key != experiment.key && holds_buckets(mate));
+    holders.fold(BucketSet::default(), |taken, mate| taken.union(&mate.allocated()))
+}
+
+/// Whether its buckets of the layer are its own: while it runs, and while the shipped group is served.
+fn holds_buckets(experiment: &Experiment) -> bool {
+    matches!(experiment.status, Status::Running | Status::Decided { .. })
+}
+
+fn check_parameters(checks: &mut Checks, field: &str, parameters: &Parameters, layer: &Layer) {
+    for (name, value) in parameters {
+        let expected = layer.parameters.get(name).map(json_type);
+        let message = match expected {
+            Some(expected) => format!("must be a value of type {expected}, as in layer `{}`", layer.key),
+            None => format!("is not a parameter of layer `{}`", layer.key),
+        };
+        checks.require(expected == Some(json_type(value)), format!("{field}[{name}]"), message);
+    }
+}

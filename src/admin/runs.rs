@@ -1,0 +1,136 @@
+//! Experiments from their start to their decision.
+
+use std::sync::Arc;
+
+use super::documents::stored_in;
+use super::edit::{Edit, refuse_unless_allowed};
+use super::experiments::target;
+use super::layers::check_member;
+use super::{Admin, Principal, buckets, references};
+use crate::analysis::decision::DecisionAction;
+use crate::analysis::plan::answer_raise;
+use crate::clock::new_id;
+use crate::domain::experiment::{self, Experiment, Status};
+use crate::domain::launch::{Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step};
+use crate::domain::stored::Stored;
+use crate::error::{Error, Result};
+
+/// What becomes of a running experiment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everyone gets this group.
+    Ship(String),
+    /// Nobody gets any group.
+    Abandon,
+}
+
+impl Admin {
+    /// Starts a draft.
+    pub async fn start_experiment(
+        &self,
+        actor: &Principal,
+        key: &str,
+        revision: i64,
+    ) -> Result<(Arc<Stored<Experiment>>, Option<Launch>)> {
+        let mut edit = self.edit(actor, "start_experiment").await;
+        let stored = edit.in_use::<Experiment>(key)?;
+        if stored.document.status != Status::Draft {
+            let message = format!("experiment `{key}` was started already; only a draft can be started");
+            return Err(Error::WrongState(message));
+        }
+        edit.current::<Experiment>(key, revision)?;
+        let mut experiment = stored.document.clone();
+        if experiment::buckets(experiment.allocation) == 0 {
+            return Err(Error::field("experiment.allocation", "must be above 0 before the start"));
+        }
+        buckets::take(&edit, &mut experiment)?;
+        check_member(&edit, &experiment)?;
+        references::check(&edit, &experiment)?;
+        experiment.status = Status::Running;
+        let plan = launch_plan(&edit, &experiment);
+        edit.begin_launch(plan, "the experiment was started");
+        let changed = stored.changed(experiment, edit.now());
+        edit.put(changed);
+        let in_force = edit.commit().await?;
+        let launch = in_force.catalogue.latest_launch(&target(key)).map(|launch| (**launch).clone());
+        Ok((stored_in(&in_force, key)?, launch))
+    }
+
+    /// Ends a running experiment. A group other than the control is shipped only when every guardrail is shown safe in it.
+    pub async fn decide_experiment(
+        &self,
+        actor: &Principal,
+        key: &str,
+        revision: i64,
+        outcome: Outcome,
+    ) -> Result<Arc<Stored<Experiment>>> {
+        let mut edit = self.edit(actor, "decide_experiment").await;
+        let stored = edit.in_use::<Experiment>(key)?;
+        if stored.document.status != Status::Running {
+            let message = format!("experiment `{key}` is not running; only a running one can be decided");
+            return Err(Error::WrongState(message));
+        }
+        edit.current::<Experiment>(key, revision)?;
+        let mut experiment = stored.document.clone();
+        let launch = edit.catalogue().live_launch(&target(key)).cloned();
+        let (state, action, what) = match outcome {
+            Outcome::Ship(group) => {
+                allow_ship(&edit, &experiment, launch.as_deref(), &group)?;
+                let what = format!("group {group} was shipped");
+                experiment.status = Status::Decided { group };
+                (LaunchState::Completed, DecisionAction::Complete, what)
+            }
+            Outcome::Abandon => {
+                experiment.status = Status::Abandoned;
+                let what = "the experiment was abandoned".to_owned();
+                (LaunchState::Cancelled, DecisionAction::Cancel, what)
+            }
+        };
+        if let Some(launch) = launch {
+            edit.change_launch(&launch, action, &what, |ended, now| ended.end(state, now));
+        }
+        edit.put(stored.changed(experiment, edit.now()));
+        let in_force = edit.commit().await?;
+        stored_in(&in_force, key)
+    }
+}
+
+fn launch_plan(edit: &Edit, experiment: &Experiment) -> LaunchPlan {
+    let control = experiment.control_group.clone();
+    let others = experiment.groups.iter().map(|group| group.name.clone()).filter(|name| *name != control);
+    LaunchPlan {
+        id: LaunchId(new_id(edit.now())),
+        target: target(&experiment.key),
+        unit_type: experiment.unit_type.clone(),
+        steps: vec![Step { needs: Needs::Evidence, ..Step::at_once(experiment.allocation) }],
+        arms: std::iter::once(control.clone()).chain(others).collect(),
+        metrics: edit.catalogue().pin_metrics(),
+        rollback_percentage: 0.0,
+        principal: edit.actor().to_owned(),
+    }
+}
+
+fn allow_ship(edit: &Edit, experiment: &Experiment, launch: Option<&Launch>, group: &str) -> Result<()> {
+    if experiment.group(group).is_none() {
+        let names: Vec<&str> = experiment.groups.iter().map(|group| group.name.as_str()).collect();
+        return Err(Error::field("ship_group", format!("must be one of the groups: {}", names.join(", "))));
+    }
+    if group == experiment.control_group {
+        return Ok(());
+    }
+    edit.refuse_latched(&target(&experiment.key), Some(group))?;
+    if experiment.stopped_groups.contains(group) {
+        return Err(Error::WrongState(format!(
+            "group `{group}` was stopped by the guard; it can be tried again in a new experiment"
+        )));
+    }
+    let Some(launch) = launch else {
+        return Err(Error::WrongState(format!("experiment `{}` has no launch to judge", experiment.key)));
+    };
+    let judgement = edit.judgement(launch).map(|mut judgement| {
+        judgement.verdicts.retain(|verdict| verdict.arm == group);
+        judgement
+    });
+    let (kind, reasons) = answer_raise(launch, judgement.as_ref(), None, Needs::Evidence);
+    refuse_unless_allowed(kind, reasons)
+}
