@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::bucketing::Prefix;
 use super::condition::{Condition, UnitRef};
 use super::form::{self, Ruleset};
 use super::nesting::nesting_faults;
@@ -42,7 +43,7 @@ impl Compiler<'_> {
     fn spec(&self, name: &str, form: &Arc<form::Spec>, fault: Option<String>) -> Spec {
         let rules = match fault {
             Some(fault) => Err(fault),
-            None => form.rules.iter().map(|rule| self.rule(rule)).collect(),
+            None => form.rules.iter().map(|rule| self.rule(form, rule)).collect(),
         };
         let (rules, fault) = match rules {
             Ok(rules) => (rules, None),
@@ -52,7 +53,7 @@ impl Compiler<'_> {
         Spec { name: name.to_owned(), form: Arc::clone(form), unit, rules, fault }
     }
 
-    fn rule(&self, rule: &form::Rule) -> Result<Rule, String> {
+    fn rule(&self, spec: &form::Spec, rule: &form::Rule) -> Result<Rule, String> {
         let conditions = rule.all_conditions().enumerate().map(|(index, condition)| {
             let place = |name: &str| self.gates.get(name).copied();
             Condition::compile(&condition, self.ruleset, place)
@@ -65,6 +66,7 @@ impl Compiler<'_> {
         });
         Ok(Rule {
             unit: UnitRef::new(&rule.unit_type),
+            prefix: Prefix::of_rule(&spec.salt, rule.salt.as_deref().unwrap_or(&rule.id)),
             conditions: conditions.collect::<Result<_, String>>()?,
             delegate: delegate.and_then(|name| self.configs.get(name).copied()),
         })

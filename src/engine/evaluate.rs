@@ -182,13 +182,12 @@ pub(super) struct Call<'s, 'u> {
 impl<'s> Call<'s, '_> {
     /// The first rule that matches decides.
     pub(super) fn decide(self, spec: &'s Spec) -> Decision<'s> {
-        let fallback = Decision { value: &spec.form.default_value, ..nothing(spec.fallback()) };
+        let fallback = |reason| Decision { value: &spec.form.default_value, ..nothing(reason) };
         if !spec.form.enabled {
-            return Decision { rule_id: DISABLED_RULE, ..fallback };
+            return Decision { rule_id: DISABLED_RULE, ..fallback(spec.fallback()) };
         }
-        let unit = spec.unit.of(self.user);
-        if unit.is_none() && spec.form.requires_unit && !spec.rules.is_empty() {
-            return Decision { reason: Reason::MissingUnit, rule_id: MISSING_UNIT_RULE, ..fallback };
+        if spec.form.requires_unit && !spec.rules.is_empty() && spec.unit.of(self.user).is_none() {
+            return Decision { rule_id: MISSING_UNIT_RULE, ..fallback(Reason::MissingUnit) };
         }
         let mut nested = Vec::new();
         for (rule, form) in spec.rules.iter().zip(&spec.form.rules) {
@@ -197,7 +196,8 @@ impl<'s> Call<'s, '_> {
             }
         }
         let own_nested = nested.len();
-        Decision { exposure: self.exposed(&spec.form.unit_type, None), nested, own_nested, ..fallback }
+        let exposure = self.exposed(&spec.form.unit_type, None);
+        Decision { exposure, nested, own_nested, ..fallback(spec.fallback()) }
     }
 
     /// Whether all conditions hold. Gates are asked even after a condition failed, so that they are recorded.
@@ -242,7 +242,7 @@ impl<'s> Call<'s, '_> {
             }
             return Decision { experiment: Some(&experiment.name), nested, own_nested, ..decision };
         }
-        let (passed, arm) = self.draw(spec, rule, form);
+        let (passed, arm) = self.draw(rule, form);
         Decision {
             passed,
             value: if passed { &form.value } else { &spec.form.default_value },
@@ -258,15 +258,12 @@ impl<'s> Call<'s, '_> {
     }
 
     /// Whether the unit is within the rule's percentage, and its arm where a launch watches.
-    fn draw(self, spec: &'s Spec, rule: &Rule, form: &'s form::Rule) -> (bool, Option<ExposedArm<'s>>) {
+    fn draw(self, rule: &Rule, form: &'s form::Rule) -> (bool, Option<ExposedArm<'s>>) {
         let unit = rule.unit.of(self.user);
         let share_is_watched =
             form.watch.as_ref().is_some_and(|watch| matches!(watch.arms, WatchedArms::Share { .. }));
         let is_drawn = form.percentage > 0.0 && form.percentage < 100.0;
-        let part = (is_drawn || share_is_watched).then(|| {
-            let salt = form.salt.as_deref().unwrap_or(&form.id);
-            bucketing::part(&spec.form.salt, salt, unit.unwrap_or_default())
-        });
+        let part = (is_drawn || share_is_watched).then(|| rule.prefix.part(unit.unwrap_or_default()));
         let passed = match part {
             Some(part) if is_drawn => bucketing::is_within(part, form.percentage),
             _ => form.percentage >= 100.0,

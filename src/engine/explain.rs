@@ -1,6 +1,5 @@
 //! How a decision came about: every rule with the outcome of each of its conditions, and where the unit fell.
 
-use super::bucketing;
 use super::evaluate::{Call, Decision, Entity, evaluate};
 use super::snapshot::{Snapshot, Spec};
 use crate::domain::condition::Condition;
@@ -79,7 +78,6 @@ impl<'s> Call<'s, '_> {
                     found: compiled.found(self.user, self.now, |place| self.ask(place, &mut Vec::new())),
                 })
                 .collect();
-            let salt = form.salt.as_deref().unwrap_or(&form.id);
             let unit = rule.unit.of(self.user).unwrap_or_default();
             ExplainedRule {
                 id: &form.id,
@@ -87,7 +85,7 @@ impl<'s> Call<'s, '_> {
                 decides: false,
                 conditions,
                 percentage: form.percentage,
-                part: bucketing::part(&spec.form.salt, salt, unit),
+                part: rule.prefix.part(unit),
             }
         });
         explained.collect()

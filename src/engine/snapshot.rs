@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::bucketing::Prefix;
 use super::condition::{Condition, UnitRef};
 use super::evaluate::Entity;
 use super::form;
@@ -37,6 +38,8 @@ pub(super) struct Spec {
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) unit: UnitRef,
+    /// What is hashed before the unit's id.
+    pub(super) prefix: Prefix,
     pub(super) conditions: Vec<Condition>,
     /// Place of the experiment that decides for matching units.
     pub(super) delegate: Option<usize>,

@@ -18,7 +18,7 @@ const DAY_MS: f64 = 86_400_000.0;
 #[derive(Debug)]
 pub(super) enum Comparison {
     /// One of the texts, or none of them.
-    OneOf { texts: HashSet<String>, place: Place, ignores_case: bool, negated: bool },
+    OneOf { texts: Texts, place: Place, ignores_case: bool, negated: bool },
     /// A pattern is found.
     Matches(Regex),
     /// The same value, or another one.
@@ -35,6 +35,36 @@ pub(super) enum Comparison {
     Listed { list: Option<Arc<IdList>>, negated: bool },
     /// What a list has of the texts.
     Array { texts: HashSet<String>, has: Has, negated: bool },
+}
+
+/// Wanted texts. A few are compared one by one, which is faster than hashing.
+#[derive(Debug)]
+pub(super) enum Texts {
+    Few(Vec<String>),
+    Many(HashSet<String>),
+}
+
+/// Most texts that are compared one by one.
+const FEW: usize = 8;
+
+impl Texts {
+    fn new(texts: HashSet<String>) -> Self {
+        if texts.len() <= FEW { Self::Few(texts.into_iter().collect()) } else { Self::Many(texts) }
+    }
+
+    fn contains(&self, text: &str) -> bool {
+        match self {
+            Self::Few(texts) => texts.iter().any(|wanted| wanted == text),
+            Self::Many(texts) => texts.contains(text),
+        }
+    }
+
+    fn any(&self, fits: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Few(texts) => texts.iter().any(|text| fits(text)),
+            Self::Many(texts) => texts.iter().any(|text| fits(text)),
+        }
+    }
 }
 
 /// Where a text is looked for.
@@ -89,7 +119,7 @@ impl Comparison {
     /// Parses the values of a condition; none when they are not valid.
     pub(super) fn compile(condition: &Condition, ruleset: &Ruleset) -> Option<Self> {
         let one_of = |place, ignores_case, negated| {
-            let texts = texts(&condition.values, ignores_case);
+            let texts = Texts::new(texts(&condition.values, ignores_case));
             Some(Self::OneOf { texts, place, ignores_case, negated })
         };
         let array = |has, negated| Some(Self::Array { texts: texts(&condition.values, false), has, negated });
@@ -138,10 +168,13 @@ impl Comparison {
                 let Some(text) = found.text() else {
                     return *negated;
                 };
-                let contained = if *ignores_case {
-                    with_lower_case(&text, |text| place.finds(texts, text))
-                } else {
-                    place.finds(texts, &text)
+                let contained = match (ignores_case, place, texts) {
+                    (false, ..) => place.finds(texts, &text),
+                    // The wanted are in lower case already.
+                    (true, Place::Whole, Texts::Few(texts)) if text.is_ascii() => {
+                        texts.iter().any(|wanted| wanted.eq_ignore_ascii_case(&text))
+                    }
+                    (true, ..) => place.finds(texts, &text.to_lowercase()),
                 };
                 contained != *negated
             }
@@ -184,12 +217,12 @@ impl Comparison {
 }
 
 impl Place {
-    fn finds(self, texts: &HashSet<String>, text: &str) -> bool {
+    fn finds(self, texts: &Texts, text: &str) -> bool {
         match self {
             Self::Whole => texts.contains(text),
-            Self::Start => texts.iter().any(|wanted| text.starts_with(wanted)),
-            Self::End => texts.iter().any(|wanted| text.ends_with(wanted)),
-            Self::Anywhere => texts.iter().any(|wanted| text.contains(wanted)),
+            Self::Start => texts.any(|wanted| text.starts_with(wanted)),
+            Self::End => texts.any(|wanted| text.ends_with(wanted)),
+            Self::Anywhere => texts.any(|wanted| text.contains(wanted)),
         }
     }
 }
@@ -197,22 +230,6 @@ impl Place {
 fn texts(values: &[Value], in_lower_case: bool) -> HashSet<String> {
     let texts = values.iter().filter_map(scalar_text);
     texts.map(|text| if in_lower_case { text.to_lowercase() } else { text }).collect()
-}
-
-/// Calls with the text in lower case. Short ASCII text is lowered in place, since this is the hot path.
-fn with_lower_case<R>(text: &str, call: impl FnOnce(&str) -> R) -> R {
-    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
-        return call(text);
-    }
-    let mut buffer = [0_u8; 64];
-    if let Some(room) = buffer.get_mut(..text.len()).filter(|_| text.is_ascii()) {
-        room.copy_from_slice(text.as_bytes());
-        room.make_ascii_lowercase();
-        if let Ok(lowered) = std::str::from_utf8(room) {
-            return call(lowered);
-        }
-    }
-    call(&text.to_lowercase())
 }
 
 /// Same type and content; a number also equals its text, and null what is missing.

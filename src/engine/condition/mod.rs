@@ -6,7 +6,7 @@ mod found;
 mod subject;
 mod user_agent;
 
-use super::bucketing;
+use super::bucketing::Prefix;
 use super::form::Ruleset;
 use crate::domain::bucket_set::BUCKETS;
 use crate::domain::condition::{self, Operator, Subject};
@@ -30,7 +30,7 @@ enum Test {
         passes: bool,
     },
     /// The unit's bucket is one of these.
-    Bucket { salt: String, unit: UnitRef, accepted: Box<[bool]> },
+    Bucket { prefix: Prefix, unit: UnitRef, accepted: Box<[bool]> },
     /// Something known of the user compares in some way.
     Compare { source: Source, comparison: Comparison },
 }
@@ -58,8 +58,8 @@ impl Condition {
                 let comparison = Comparison::compile(condition, ruleset)?;
                 let accepted = (0..BUCKETS).map(|bucket| comparison.holds(&Found::Number(bucket as f64)));
                 let unit = UnitRef::new(&draw.unit_type);
-                let salt = draw.salt.clone();
-                return Some(Self(Test::Bucket { salt, unit, accepted: accepted.collect() }));
+                let prefix = Prefix::of_buckets(&draw.salt);
+                return Some(Self(Test::Bucket { prefix, unit, accepted: accepted.collect() }));
             }
             subject => Source::compile(subject)?,
         };
@@ -80,8 +80,8 @@ impl Condition {
     ) -> Option<String> {
         match &self.0 {
             Test::Nested { spec, .. } => spec.map(nested).map(|passes| passes.to_string()),
-            Test::Bucket { salt, unit, .. } => {
-                Some(bucketing::bucket(salt, unit.of(user).unwrap_or_default()).to_string())
+            Test::Bucket { prefix, unit, .. } => {
+                Some(prefix.bucket(unit.of(user).unwrap_or_default()).to_string())
             }
             Test::Compare { source, .. } => source.find(user, now).text().map(|text| text.into_owned()),
         }
@@ -91,8 +91,8 @@ impl Condition {
     pub(super) fn holds(&self, user: &User, now: Timestamp, nested: impl FnOnce(usize) -> bool) -> bool {
         match &self.0 {
             Test::Nested { spec, passes } => spec.is_some_and(nested) == *passes,
-            Test::Bucket { salt, unit, accepted } => {
-                let bucket = bucketing::bucket(salt, unit.of(user).unwrap_or_default());
+            Test::Bucket { prefix, unit, accepted } => {
+                let bucket = prefix.bucket(unit.of(user).unwrap_or_default());
                 let bucket = usize::try_from(bucket).unwrap_or(usize::MAX);
                 accepted.get(bucket).copied().unwrap_or(false)
             }
