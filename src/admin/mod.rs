@@ -2,6 +2,7 @@
 
 mod buckets;
 mod configs;
+mod configuration;
 mod documents;
 mod edit;
 mod experiments;
@@ -28,6 +29,7 @@ use crate::domain::time::Timestamp;
 use crate::live::Live;
 use crate::store::Store;
 
+pub use configuration::{ConfigurationPlan, PlannedChange, Wanted};
 pub use documents::Administered;
 pub(crate) use queries::parse_id;
 pub use queries::{Answer, Page, Subject};

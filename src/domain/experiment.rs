@@ -1,6 +1,7 @@
 //! An experiment: groups of units that get different parameters.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -130,6 +131,17 @@ pub enum Status {
     },
     /// Ended without shipping.
     Abandoned,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Draft => out.write_str("a draft"),
+            Self::Running => out.write_str("running"),
+            Self::Decided { group } => write!(out, "decided for `{group}`"),
+            Self::Abandoned => out.write_str("abandoned"),
+        }
+    }
 }
 
 impl Status {

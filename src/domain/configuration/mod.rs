@@ -1,5 +1,6 @@
 //! A whole configuration as one text that people read, change and keep under version control.
 
+mod difference;
 mod place;
 mod section;
 mod yaml;
@@ -21,8 +22,8 @@ use super::stored::Stored;
 use super::time::Timestamp;
 use super::violation::{Checks, Invalid, Violation};
 
+pub use difference::{Action, Difference, difference};
 pub use section::Section;
-pub use yaml::document_yaml;
 
 /// All documents in use, without what the service itself keeps of them: revisions, launches, latches, decisions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -131,12 +132,6 @@ impl Configuration {
         found.extend(self.invalid_of::<Experiment>());
         found.extend(self.invalid_of::<Holdout>());
         found
-    }
-
-    /// The documents of one kind.
-    #[must_use]
-    pub fn section<T: Section>(&self) -> &[T] {
-        T::section(self)
     }
 
     /// Takes the document of a kind and key out.

@@ -35,7 +35,7 @@ impl Configuration {
 }
 
 /// The text of one document.
-pub fn document_yaml<T: Serialize>(document: &T) -> Result<String, yaml_serde::Error> {
+pub(super) fn document_yaml<T: Serialize>(document: &T) -> Result<String, yaml_serde::Error> {
     yaml_serde::to_string(document)
 }
 
