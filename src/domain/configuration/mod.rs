@@ -134,6 +134,20 @@ impl Configuration {
         found
     }
 
+    /// How many documents there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let lists = [self.metrics.len(), self.segments.len(), self.gates.len(), self.configs.len()];
+        let others = [self.layers.len(), self.experiments.len(), self.holdouts.len()];
+        lists.iter().chain(&others).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Takes the document of a kind and key out.
     pub fn leave_out(&mut self, kind: &str, key: &str) {
         fn leave_out<T: Section>(configuration: &mut Configuration, kind: &str, key: &str) {

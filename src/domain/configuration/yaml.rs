@@ -27,7 +27,7 @@ impl Configuration {
 
     /// The text, in the same order whenever the documents are the same.
     pub fn to_yaml(&self) -> Result<String, yaml_serde::Error> {
-        if *self == Self::default() {
+        if self.is_empty() {
             return Ok(String::new());
         }
         yaml_serde::to_string(self)
