@@ -13,6 +13,8 @@ use super::violation::Checks;
 
 /// Most conditions of one rule.
 pub const MAX_CONDITIONS: usize = 100;
+/// Most values that are shown of a condition.
+const MAX_SHOWN: usize = 10;
 /// Most bytes of a regular expression.
 pub const MAX_PATTERN_BYTES: usize = 1_024;
 
@@ -237,10 +239,11 @@ impl fmt::Display for Condition {
             Subject::Time(TimeField::Now) => out.write_str("time")?,
         }
         write!(out, " {}", self.operator)?;
-        for (index, value) in self.values.iter().enumerate() {
+        for (index, value) in self.values.iter().take(MAX_SHOWN).enumerate() {
             write!(out, "{}{value}", if index == 0 { " " } else { ", " })?;
         }
-        Ok(())
+        let more = self.values.len().saturating_sub(MAX_SHOWN);
+        if more > 0 { write!(out, " and {more} more") } else { Ok(()) }
     }
 }
 

@@ -12,10 +12,12 @@ use clap::Args;
 
 use crate::transport::grpc::wire;
 pub(super) use import::{ImportArgs, run as import};
-use server::{Connection, ServerArgs};
+use server::{Connection, Refusal, ServerArgs};
 
 /// Exit code of a check that finds something to change.
 const WOULD_CHANGE: u8 = 2;
+/// How often a change is asked for while revisions move.
+const MAX_ATTEMPTS: usize = 5;
 
 /// Writes the whole configuration of a server as YAML. Exits 1 when the server can not be reached.
 #[derive(Clone, Debug, Args)]
@@ -103,19 +105,33 @@ async fn make_so(
     if !mode.yes && !confirmed(plan.changes.len(), wanted.name, out)? {
         return Err("nothing was changed".to_owned());
     }
-    applied(&mut connection, wanted, plan.revision, out).await
+    let revision = apply_as_shown(&mut connection, wanted, plan).await?;
+    writeln!(out, "done; the configuration is at revision {revision}").map_err(unwritable)?;
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn applied(
+/// Has the changes of a plan made. What the guard notes down makes a new revision too: as long as the changes are the ones
+/// that were shown, they are asked for again.
+async fn apply_as_shown(
     connection: &mut Connection,
     wanted: Wanted<'_>,
-    revision: i64,
-    out: &mut impl Write,
-) -> Result<ExitCode, String> {
-    let wire::ApplyConfigurationResponse { revision, changes } = connection.apply(wanted, revision).await?;
-    writeln!(out, "{} documents changed; the configuration is at revision {revision}", changes.len())
-        .map_err(unwritable)?;
-    Ok(ExitCode::SUCCESS)
+    mut plan: wire::PlanConfigurationResponse,
+) -> Result<i64, String> {
+    for _ in 0..MAX_ATTEMPTS {
+        match connection.apply(wanted, plan.revision).await {
+            Err(Refusal::Moved) => {}
+            Err(Refusal::Other(message)) => return Err(message),
+            Ok(applied) => return Ok(applied.revision),
+        }
+        let again = connection.plan(wanted).await?;
+        if again.changes != plan.changes {
+            return Err(
+                "the configuration was changed meanwhile, and nothing was applied; try again".to_owned()
+            );
+        }
+        plan = again;
+    }
+    Err("the configuration keeps changing, and nothing was applied; try again".to_owned())
 }
 
 /// Asks a person.

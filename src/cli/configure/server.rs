@@ -3,7 +3,7 @@
 use clap::Args;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 use super::Wanted;
@@ -26,6 +26,15 @@ pub(super) struct ServerArgs {
 pub(super) struct Connection {
     client: ConfigurationServiceClient<Channel>,
     principal: Option<AsciiMetadataValue>,
+}
+
+/// Why a configuration was not applied.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It is at another revision than the plan.
+    Moved,
+    /// Something else, in words for people.
+    Other(String),
 }
 
 /// Runs what waits for a server.
@@ -72,12 +81,15 @@ impl Connection {
         &mut self,
         wanted: Wanted<'_>,
         revision: i64,
-    ) -> Result<wire::ApplyConfigurationResponse, String> {
+    ) -> Result<wire::ApplyConfigurationResponse, Refusal> {
         let Wanted { yaml, name, prune } = wanted;
         let message = wire::ApplyConfigurationRequest { yaml: yaml.to_owned(), prune, revision };
         let request = self.request(message);
         let answer = self.client.apply_configuration(request).await;
-        answer.map(tonic::Response::into_inner).map_err(|status| failure(name, &status))
+        answer.map(tonic::Response::into_inner).map_err(|status| match status.code() {
+            Code::Aborted => Refusal::Moved,
+            _ => Refusal::Other(failure(name, &status)),
+        })
     }
 
     fn request<T>(&self, message: T) -> Request<T> {

@@ -24,6 +24,7 @@ use super::violation::{Checks, Invalid, Violation};
 
 pub use difference::{Action, Difference, difference};
 pub use section::Section;
+pub use yaml::located;
 
 /// All documents in use, without what the service itself keeps of them: revisions, launches, latches, decisions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -132,6 +133,22 @@ impl Configuration {
         found.extend(self.invalid_of::<Experiment>());
         found.extend(self.invalid_of::<Holdout>());
         found
+    }
+
+    /// The same in the order of the keys.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
+        fn sort<T: Section>(section: &mut [T]) {
+            section.sort_by(|one, other| one.key().cmp(other.key()));
+        }
+        sort(&mut self.metrics);
+        sort(&mut self.segments);
+        sort(&mut self.gates);
+        sort(&mut self.configs);
+        sort(&mut self.layers);
+        sort(&mut self.experiments);
+        sort(&mut self.holdouts);
+        self
     }
 
     /// How many documents there are.

@@ -52,8 +52,9 @@ fn unreadable(error: &serde_path_to_error::Error<yaml_serde::Error>) -> Invalid 
     Invalid::field(path, message)
 }
 
-/// The same with the line of each field.
-fn located(text: &str, invalid: Invalid) -> Invalid {
+/// What is wrong with the text of a configuration, with the line of each field.
+#[must_use]
+pub fn located(text: &str, invalid: Invalid) -> Invalid {
     let with_line = |(index, violation): (usize, Violation)| {
         let line = (index < MAX_LOCATED).then(|| line_of(text, &violation.field)).flatten();
         let message = match line {

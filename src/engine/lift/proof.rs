@@ -32,7 +32,7 @@ pub(super) fn proven(source: &Source, mut lifting: Lifting<'_>) -> Lifted {
         lifting.notes.push(Note::new(kind(found.kind), key(name), Fate::Differs, difference(spec, found)));
     }
     lifting.notes.sort();
-    Lifted { configuration: lifting.configuration, notes: lifting.notes }
+    Lifted { configuration: lifting.configuration.sorted(), notes: lifting.notes }
 }
 
 /// Documents in the rule form.

@@ -7,7 +7,7 @@ use super::convert::count;
 use super::wire;
 use super::wire::configuration_service_server::ConfigurationService;
 use crate::admin::{Admin, PlannedChange, Wanted};
-use crate::domain::configuration::{Action, Configuration};
+use crate::domain::configuration::{Action, Configuration, located};
 use crate::error::{Error, Result};
 
 /// The configuration service.
@@ -33,7 +33,8 @@ impl ConfigurationService for Configuring {
     ) -> std::result::Result<Response<wire::PlanConfigurationResponse>, Status> {
         let actor = principal(request.metadata())?;
         let wire::PlanConfigurationRequest { yaml, prune } = request.into_inner();
-        let plan = self.admin.plan_configuration(&actor, &wanted(&yaml, prune)?).await?;
+        let planned = self.admin.plan_configuration(&actor, &wanted(&yaml, prune)?).await;
+        let plan = planned.map_err(|error| with_lines(&yaml, error))?;
         Ok(Response::new(wire::PlanConfigurationResponse {
             revision: plan.revision,
             changes: plan.changes.iter().map(wire_change).collect(),
@@ -47,7 +48,8 @@ impl ConfigurationService for Configuring {
     ) -> std::result::Result<Response<wire::ApplyConfigurationResponse>, Status> {
         let actor = principal(request.metadata())?;
         let wire::ApplyConfigurationRequest { yaml, prune, revision } = request.into_inner();
-        let plan = self.admin.apply_configuration(&actor, &wanted(&yaml, prune)?, revision).await?;
+        let applied = self.admin.apply_configuration(&actor, &wanted(&yaml, prune)?, revision).await;
+        let plan = applied.map_err(|error| with_lines(&yaml, error))?;
         Ok(Response::new(wire::ApplyConfigurationResponse {
             revision: plan.revision,
             changes: plan.changes.iter().map(wire_change).collect(),
@@ -57,6 +59,14 @@ impl ConfigurationService for Configuring {
 
 fn wanted(yaml: &str, prune: bool) -> Result<Wanted> {
     Ok(Wanted { configuration: Configuration::from_yaml(yaml)?, prune })
+}
+
+/// The same error with the lines of the text that it is about.
+fn with_lines(yaml: &str, error: Error) -> Error {
+    match error {
+        Error::Invalid(invalid) => Error::Invalid(located(yaml, invalid)),
+        error => error,
+    }
 }
 
 fn wire_change(change: &PlannedChange) -> wire::ConfigurationChange {
