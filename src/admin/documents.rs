@@ -30,6 +30,7 @@ pub trait Administered: Kept + Section {
     }
 
     /// Another kind of document that has the key, where both share a space of names.
+    #[must_use]
     fn namesake(_: &Catalogue, _: &str) -> Option<&'static str> {
         None
     }

@@ -124,8 +124,8 @@ fn layer_mates(edit: &Edit, experiment: &Experiment) -> BTreeSet<Target> {
 
 /// Nobody is put in a group that the guard has stopped, unless its latch is open.
 fn allow_overrides(edit: &Edit, before: &Experiment, after: &Experiment) -> Result<()> {
-    let new = after.overrides.iter().filter(|each| !before.overrides.contains(each));
-    new.map(|each| edit.refuse_latched(&target(&after.key), Some(&each.group))).collect()
+    let mut new = after.overrides.iter().filter(|each| !before.overrides.contains(each));
+    new.try_for_each(|each| edit.refuse_latched(&target(&after.key), Some(&each.group)))
 }
 
 /// What may not change once an experiment was started.

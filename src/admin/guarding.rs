@@ -53,10 +53,10 @@ impl Admin {
                 }
             }
             Action::Advance => {
-                // A latch may have closed since the look began, here or on what depends on the gate.
-                let mut raised = dependents_of(&edit, &launch.target);
-                raised.insert(launch.target.clone());
-                if raised.iter().any(|target| edit.refuse_latched(target, None).is_err()) {
+                // A latch may have closed since the look began, and what depends on the gate would be raised with it.
+                let dependents = dependents_of(&edit, &launch.target);
+                let is_open = edit.refuse_latched(&launch.target, None).is_ok();
+                if !is_open || edit.allow_all_wider(&dependents).is_err() {
                     return Ok(false);
                 }
                 launch.advance(edit.now());

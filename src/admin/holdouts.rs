@@ -1,17 +1,14 @@
 //! Holdouts: made, changed, archived.
 
-use std::collections::BTreeSet;
-
 use super::documents::{Administered, check_fixed, check_known};
 use super::edit::Edit;
 use super::gates::check_no_segment;
-use super::reach::dependents;
+use super::reach::{referrers, targets};
 use super::references::Referent;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::experiment::Experiment;
 use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
-use crate::domain::launch::Target;
 use crate::domain::layer::Layer;
 use crate::domain::stored::Document;
 use crate::domain::violation::Checks;
@@ -60,17 +57,14 @@ impl Holdout {
     /// Asks the guard of everything that units are let go into, and begins a new epoch of all launches whose units are others
     /// from now on: those of members, and of what depends on members.
     fn move_units(&self, edit: &mut Edit, share_before: f64, share_after: f64) -> Result<()> {
-        let was = dependents(edit.ruleset(), &self.key);
-        let is = dependents(&lower(&edit.after()), &self.key);
-        let shrinks = share_after < share_before;
-        let released: BTreeSet<Target> =
-            was.iter().filter(|target| shrinks || !is.contains(target)).cloned().collect();
-        edit.allow_all_wider(&released)?;
+        let after = lower(&edit.after());
+        let was = referrers(edit.ruleset(), &self.key);
+        let is = referrers(&after, &self.key);
+        let released = if share_after < share_before { was.clone() } else { &was - &is };
+        edit.allow_all_wider(&targets(&after, released))?;
         #[expect(clippy::float_cmp, reason = "the same number is the same share")]
-        let same_share = share_before == share_after;
-        let stays = |target: &&Target| same_share && was.contains(target) && is.contains(target);
-        let moved: BTreeSet<Target> = was.union(&is).filter(|target| !stays(target)).cloned().collect();
-        edit.regroup_all(&moved, "a holdout of it was changed");
+        let moved = if share_before == share_after { &was ^ &is } else { &was | &is };
+        edit.regroup_all(&targets(&after, moved), "a holdout of it was changed");
         Ok(())
     }
 }

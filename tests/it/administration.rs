@@ -5,7 +5,7 @@ use portcullis::transport::grpc::wire::{
     CreateExperimentRequest, CreateGateRequest, CreateHoldoutRequest, CreateMetricRequest, Gate,
     GetExperimentDocumentRequest, GetGateRequest, GetHoldoutRequest, GetMetricRequest, Holdout,
     ListExperimentsRequest, ListGatesRequest, ListHoldoutsRequest, ListMetricsRequest,
-    UpdateExperimentRequest, UpdateGateRequest, UpdateHoldoutRequest, UpdateMetricRequest,
+    UpdateExperimentRequest, UpdateHoldoutRequest, UpdateMetricRequest,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -13,11 +13,6 @@ use tonic_types::StatusExt;
 use crate::documents::{button_color_v3, gate, metric, percentage, rule};
 use crate::server::{Server, by, fields};
 use crate::visitors::{check_gate, ids};
-
-async fn update_gate(server: &Server, gate: Gate) -> Result<Gate, Status> {
-    let request = UpdateGateRequest { gate: Some(gate) };
-    Ok(server.admin().update_gate(request).await?.into_inner().gate.unwrap())
-}
 
 /// Expects a refusal of a change that was made from an older revision.
 fn assert_stale(status: &Status) {
@@ -39,9 +34,9 @@ async fn a_gate_is_made_read_changed_and_archived() {
 
     let changed =
         Gate { description: "The new page.".to_owned(), tags: vec!["page".to_owned()], ..made.clone() };
-    let changed = update_gate(&server, changed).await.unwrap();
+    let changed = server.update_gate(changed).await.unwrap();
     assert_eq!((changed.revision, changed.description.as_str()), (2, "The new page."));
-    assert_stale(&update_gate(&server, made.clone()).await.unwrap_err());
+    assert_stale(&server.update_gate(made.clone()).await.unwrap_err());
     assert_stale(
         &admin.archive_gate(ArchiveGateRequest { key: key.clone(), revision: 1 }).await.unwrap_err(),
     );
@@ -51,7 +46,7 @@ async fn a_gate_is_made_read_changed_and_archived() {
     let archived = admin.archive_gate(ArchiveGateRequest { key: key.clone(), revision: 2 }).await.unwrap();
     assert!(archived.into_inner().gate.unwrap().archived);
     assert_eq!(admin.create_gate(again).await.unwrap_err().code(), Code::AlreadyExists);
-    let refused = update_gate(&server, changed).await.unwrap_err();
+    let refused = server.update_gate(changed).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(check_gate(&server, "gate", &ids("visitor", 20)).await.values().all(|pass| !pass));
 
@@ -197,13 +192,13 @@ async fn percentages_are_changed_by_a_rollout_and_not_by_an_update() {
     for other in [100.0, 10.0] {
         let mut edited = made.clone();
         edited.rules[0].percentage = other;
-        let refused = update_gate(&server, edited).await.unwrap_err();
+        let refused = server.update_gate(edited).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
         assert_eq!(fields(&refused), ["gate.rules[0].percentage"]);
         assert!(refused.message().contains("SetRollout"), "{}", refused.message());
     }
     let moved = Gate { unit_type: "company_id".to_owned(), salt: Some("other".to_owned()), ..made };
-    assert_eq!(fields(&update_gate(&server, moved).await.unwrap_err()), ["gate.unit_type", "gate.salt"]);
+    assert_eq!(fields(&server.update_gate(moved).await.unwrap_err()), ["gate.unit_type", "gate.salt"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,7 +208,7 @@ async fn of_two_updates_from_one_revision_exactly_one_wins() {
     for round in 0..10 {
         let described = |who: &str| Gate { description: format!("{who} {round}"), ..stored.clone() };
         let (one, other) =
-            tokio::join!(update_gate(&server, described("one")), update_gate(&server, described("other")));
+            tokio::join!(server.update_gate(described("one")), server.update_gate(described("other")));
         let (won, lost) = match (one, other) {
             (Ok(won), Err(lost)) | (Err(lost), Ok(won)) => (won, lost),
             outcomes => panic!("not exactly one went through: {outcomes:?}"),

@@ -6,7 +6,7 @@ use portcullis::transport::grpc::wire::decide_experiment_request::Decision;
 use portcullis::transport::grpc::wire::{
     ConditionOperator, DecideExperimentRequest, DecideExperimentResponse, EvaluationReason, Experiment,
     ExperimentStatus, GetExperimentRequest, GetExperimentResponse, Parameter, ParameterSource,
-    StartExperimentRequest, UpdateExperimentRequest, User,
+    StartExperimentRequest, User,
 };
 use prost_types::{Struct, Value};
 use tonic::{Code, Status};
@@ -30,12 +30,6 @@ async fn get(server: &Server, user: User, defaults: Struct) -> GetExperimentResp
 fn parameters(answer: &GetExperimentResponse) -> BTreeMap<&str, (Value, ParameterSource)> {
     let parameter = |parameter: &Parameter| (parameter.value.clone().unwrap(), parameter.source());
     answer.parameters.iter().map(|(name, found)| (name.as_str(), parameter(found))).collect()
-}
-
-async fn update(server: &Server, experiment: Experiment) -> Result<Experiment, Status> {
-    let request = UpdateExperimentRequest { experiment: Some(experiment) };
-    let answer = server.admin().update_experiment(request).await?;
-    Ok(answer.into_inner().experiment.unwrap())
 }
 
 async fn decide(
@@ -128,7 +122,7 @@ async fn allocation_and_targeting_leave_visitors_out_and_a_larger_allocation_mov
     assert_eq!((answer.reason(), answer.group.as_str()), (EvaluationReason::NotTargeted, ""));
 
     let shrunk = Experiment { allocation: Some(40.0), ..running.clone() };
-    let refused = update(&server, shrunk).await.unwrap_err();
+    let refused = server.update_experiment(shrunk).await.unwrap_err();
     assert_eq!(
         (refused.code(), fields(&refused)),
         (Code::InvalidArgument, vec!["experiment.allocation".to_owned()])
@@ -136,7 +130,7 @@ async fn allocation_and_targeting_leave_visitors_out_and_a_larger_allocation_mov
 
     server.check_until_allowed(&experiment_target("button_color_v3")).await;
     running.allocation = Some(100.0);
-    update(&server, running).await.unwrap();
+    server.update_experiment(running).await.unwrap();
     let after = groups_of(&server).await;
     assert!(after.values().all(|(group, _)| !group.is_empty()), "at 100 % somebody is left out");
     for (visitor, (group, _)) in before.iter().filter(|(_, (group, _))| !group.is_empty()) {
@@ -156,13 +150,13 @@ async fn a_started_experiment_is_started_once_and_keeps_what_defines_its_groups(
     let mut edited = running.clone();
     edited.groups[1].parameters =
         Some(values(&[("Button Color", text("Pink")), ("Paragraph Text", text("Pink"))]));
-    let refused = update(&server, edited).await.unwrap_err();
+    let refused = server.update_experiment(edited).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert_eq!(fields(&refused), ["experiment.groups"]);
 
     // What only describes it may change.
     let described = Experiment { hypothesis: "Another one.".to_owned(), ..running.clone() };
-    let described = update(&server, described).await.unwrap();
+    let described = server.update_experiment(described).await.unwrap();
     assert_eq!((described.hypothesis.as_str(), described.revision), ("Another one.", running.revision + 1));
 }
 

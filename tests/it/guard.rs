@@ -8,8 +8,8 @@ use portcullis::transport::grpc::wire::{
     ArchiveHoldoutRequest, CheckLaunchResponse, ConditionOperator, CreateHoldoutRequest,
     DecideExperimentRequest, DecisionAction, DecisionKind, EvaluationReason, Event, ExperimentStatus, Gate,
     GetExperimentDocumentRequest, GetGateRequest, GetLaunchRequest, Holdout, Launch, LaunchState, Metric,
-    MetricDirection, ReasonCode, ResolveLatchRequest, RollbackTo, SetRolloutRequest, UpdateGateRequest,
-    UpdateHoldoutRequest, UpdateMetricRequest, Verdict, WatchDecisionsRequest,
+    MetricDirection, ReasonCode, ResolveLatchRequest, RollbackTo, SetRolloutRequest, UpdateHoldoutRequest,
+    UpdateMetricRequest, Verdict, WatchDecisionsRequest,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -57,8 +57,7 @@ pub(crate) async fn update_gate(server: &Server, edit: impl FnOnce(&mut Gate)) -
     let request = GetGateRequest { key: "new_checkout".to_owned() };
     let mut gate = server.admin().get_gate(request).await?.into_inner().gate.expect("the gate");
     edit(&mut gate);
-    let request = UpdateGateRequest { gate: Some(gate) };
-    Ok(server.admin().update_gate(request).await?.into_inner().gate.expect("the gate"))
+    server.update_gate(gate).await
 }
 
 fn resolve(latch_id: &str, expires_at_ms: i64) -> ResolveLatchRequest {

@@ -8,16 +8,26 @@
 )]
 
 mod administration;
+mod bad_documents;
 mod bad_input;
+mod configs;
 mod demo;
 mod documents;
 mod evaluation;
 mod events;
 mod experiments;
+mod explanations;
 mod guard;
+mod holdouts;
+mod kinds;
 mod launches;
+mod layers;
 mod moments;
+mod overrides;
+mod references;
 mod replay;
 mod restart;
 mod server;
+mod users;
 mod visitors;
+mod widening;
