@@ -8,7 +8,7 @@ use crate::engine::form::{Rule, Spec, SpecKind};
 use crate::engine::reason::Reason;
 
 /// Whether both give every user the same value, rule id and group, and ask the same gates on the way. Reasons, launches
-/// and versions do not count.
+/// and versions do not count, nor do ids of the rules of segments, which nobody is told.
 #[must_use]
 pub fn same_answers(one: &Spec, other: &Spec) -> bool {
     canonical(one) == canonical(other)
@@ -31,6 +31,9 @@ pub(super) fn canonical(spec: &Spec) -> Spec {
     }
     // Segments and holdouts are never sent to clients.
     let is_internal = matches!(spec.kind, SpecKind::Segment | SpecKind::Holdout);
+    for rule in rules.iter_mut().filter(|rule| spec.kind == SpecKind::Segment && !is_drawn(rule)) {
+        rule.id.clear();
+    }
     Spec {
         rules,
         experiment,
@@ -43,13 +46,12 @@ pub(super) fn canonical(spec: &Spec) -> Spec {
 
 fn canonical_rule(rule: &Rule) -> Rule {
     let conditions = rule.conditions.iter().map(canonical_condition);
-    let is_drawn = rule.percentage > 0.0 && rule.percentage < 100.0;
     Rule {
         conditions: conditions
             .filter(|condition| buckets(condition) != Some(BucketSet::first(1_000)))
             .collect(),
         // The salt of a rule that draws nobody is never used, and without one the id is hashed.
-        salt: rule.salt.clone().filter(|salt| is_drawn && *salt != rule.id),
+        salt: rule.salt.clone().filter(|salt| is_drawn(rule) && *salt != rule.id),
         reason: Reason::Rule,
         watch: None,
         ..rule.clone()
@@ -83,6 +85,10 @@ fn buckets(condition: &Condition) -> Option<BucketSet> {
         }
         _ => None,
     }
+}
+
+fn is_drawn(rule: &Rule) -> bool {
+    rule.percentage > 0.0 && rule.percentage < 100.0
 }
 
 fn never_matches(rule: &Rule) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::holdouts::Holdouts;
-use super::names::{inline_targeting, is_about_list};
+use super::names::{free_name, inline_targeting, is_about_list, is_list, renaming};
 use super::{Fate, Note, Source};
 use crate::domain::condition::Subject;
 use crate::domain::config::DynamicConfig;
@@ -15,7 +15,7 @@ use crate::domain::rule;
 use crate::domain::segment::Segment;
 use crate::domain::stored::Document;
 use crate::domain::user::USER_ID;
-use crate::engine::form::{Rule, SEGMENT_PREFIX, Spec, SpecKind};
+use crate::engine::form::{Rule, SEGMENT_PREFIX, Spec, SpecKind, segment_name};
 
 /// Documents in the making.
 pub(super) struct Lifting<'s> {
@@ -43,6 +43,8 @@ impl<'s> Lifting<'s> {
             match spec.kind {
                 SpecKind::Segment => match folded.get(name.as_str()) {
                     Some(experiment) => self.fold(name, experiment),
+                    // It is made of the list.
+                    None if is_list(spec, name.strip_prefix(SEGMENT_PREFIX).unwrap_or(name)) => {}
                     None => self.segment(name, spec),
                 },
                 SpecKind::Holdout => self.holdout(name, spec),
@@ -158,8 +160,27 @@ impl<'s> Lifting<'s> {
             "{why}; it is a dynamic config with the same rules and answers, and no experiment: nothing is measured"
         );
         self.notes.push(Note::new(DynamicConfig::KIND, name, Fate::Reshaped, message));
-        let config = self.config(name, spec);
+        let mut config = self.config(name, spec);
+        self.unfold(spec, &mut config);
         self.configuration.configs.push(config);
+    }
+
+    /// Makes the targeting of an experiment a segment after all, for what is no experiment has none of its own.
+    fn unfold(&mut self, experiment: &Spec, config: &mut DynamicConfig) {
+        let ruleset = &self.source.ruleset;
+        let folded =
+            inline_targeting(ruleset, experiment).and_then(|(name, _)| ruleset.gates.get_key_value(name));
+        let Some((name, segment)) = folded else { return };
+        let key = name.strip_prefix(SEGMENT_PREFIX).unwrap_or(name);
+        let Some(free) = free_name(key) else { return };
+        self.notes.retain(|note| note.kind != Segment::KIND || note.key != key);
+        self.notes.push(renaming(key, &free));
+        self.segment(&segment_name(&free), segment);
+        for condition in config.rules.iter_mut().flat_map(|rule| &mut rule.conditions) {
+            if condition.subject == Subject::Segment(key.to_owned()) {
+                condition.subject = Subject::Segment(free.clone());
+            }
+        }
     }
 
     /// A segment for each id list.
@@ -176,7 +197,12 @@ impl<'s> Lifting<'s> {
                 owner: String::new(),
                 tags: Vec::new(),
                 unit_type: self.unit_type_of_list(name),
-                salt: String::new(),
+                salt: self
+                    .source
+                    .ruleset
+                    .gates
+                    .get(&segment_name(name))
+                    .map_or_else(String::new, |it| it.salt.clone()),
                 rules: Vec::new(),
                 ids: Some(ids.unwrap_or_default()),
             });
@@ -186,6 +212,9 @@ impl<'s> Lifting<'s> {
     /// The unit type whose ids the rules look up in a list.
     fn unit_type_of_list(&self, name: &str) -> String {
         let ruleset = &self.source.ruleset;
+        if let Some(segment) = ruleset.gates.get(&segment_name(name)) {
+            return segment.unit_type.clone();
+        }
         let specs = ruleset.gates.values().chain(ruleset.configs.values()).chain(ruleset.layers.values());
         let conditions = specs.flat_map(|spec| &spec.rules).flat_map(|rule| &rule.conditions);
         let mut asking = conditions.filter(|condition| {

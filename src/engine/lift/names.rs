@@ -66,9 +66,29 @@ pub(super) fn settled(source: &Source, notes: &mut Vec<Note>) -> Source {
     source
 }
 
+/// What a segment is called whose name is kept for the targeting of experiments; none for any other segment.
+pub(super) fn free_name(key: &str) -> Option<String> {
+    key.strip_prefix(INLINE_TARGETING).map(|rest| format!("targeting:{rest}"))
+}
+
+/// What is to be said of a segment that gets another name.
+pub(super) fn renaming(from: &str, to: &str) -> Note {
+    Note::new(Segment::KIND, from, Fate::Reshaped, format!("is named `{to}` now"))
+}
+
 /// Whether a condition asks an id list.
 pub(super) fn is_about_list(condition: &Condition) -> bool {
     matches!(condition.operator, Operator::InSegmentList | Operator::NotInSegmentList)
+}
+
+/// Whether a segment is no more than the id list of its name.
+pub(super) fn is_list(segment: &Spec, name: &str) -> bool {
+    let [rule] = segment.rules.as_slice() else { return false };
+    let [condition] = rule.conditions.as_slice() else { return false };
+    let asks = condition.operator == Operator::InSegmentList
+        && condition.subject == Subject::Unit(segment.unit_type.clone())
+        && condition.single().and_then(serde_json::Value::as_str) == Some(name);
+    asks && segment.enabled && rule.percentage >= 100.0 && rule.environments.is_empty()
 }
 
 /// The segment that an experiment's targeting is kept in, where it says no more than a list of conditions would.
@@ -77,10 +97,13 @@ pub(super) fn inline_targeting<'r>(
     experiment: &Spec,
 ) -> Option<(&'r str, &'r [Condition])> {
     let key = experiment.rules.iter().find_map(|rule| match rule.conditions.as_slice() {
-        [Condition { subject: Subject::Segment(key), operator: Operator::Fails, .. }] => Some(key),
+        [Condition { subject: Subject::Segment(key), operator: Operator::Fails, .. }]
+            if key.starts_with(INLINE_TARGETING) =>
+        {
+            Some(key)
+        }
         _ => None,
     })?;
-    key.strip_prefix(INLINE_TARGETING)?;
     let (name, spec) = ruleset.gates.get_key_value(&segment_name(key))?;
     let [rule] = spec.rules.as_slice() else { return None };
     let is_plain = spec.enabled && rule.percentage >= 100.0 && rule.environments.is_empty();
@@ -112,8 +135,10 @@ fn lists_in_use(source: &Source) -> Vec<String> {
 }
 
 fn renamed_lists(source: &Source) -> BTreeMap<String, String> {
-    let clashes =
-        source.id_lists.iter().filter(|name| source.ruleset.gates.contains_key(&segment_name(name)));
+    let clashes = source.id_lists.iter().filter(|name| {
+        let segment = source.ruleset.gates.get(&segment_name(name));
+        segment.is_some_and(|segment| !is_list(segment, name))
+    });
     clashes.map(|name| (name.clone(), format!("{name}:ids"))).collect()
 }
 
@@ -124,7 +149,7 @@ fn renamed_segments(ruleset: &Ruleset) -> BTreeMap<String, String> {
     let kept = ruleset.gates.keys().filter(|name| !folded.contains(name.as_str()));
     let key = |name: &String| {
         let key = name.strip_prefix(SEGMENT_PREFIX)?;
-        Some((key.to_owned(), format!("targeting:{}", key.strip_prefix(INLINE_TARGETING)?)))
+        Some((key.to_owned(), free_name(key)?))
     };
     kept.filter_map(key).collect()
 }

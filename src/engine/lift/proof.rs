@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::canonical::{canonical, same_answers};
 use super::entity::Lifting;
-use super::names::{INLINE_TARGETING, is_about_list};
+use super::names::{INLINE_TARGETING, free_name, is_about_list};
 use super::{Fate, Lifted, Note, Source};
 use crate::domain::condition::{Condition, Subject};
 use crate::domain::config::DynamicConfig;
@@ -148,9 +148,10 @@ fn as_kept(spec: &Spec, kept: &Spec) -> Spec {
         rule.is_experiment_group &= kept.kind != SpecKind::Config;
         for condition in &mut rule.conditions {
             if let Subject::Segment(key) = &mut condition.subject
-                && key.starts_with(INLINE_TARGETING)
+                && let Some(free) = free_name(key)
             {
-                INLINE_TARGETING.clone_into(key);
+                // A dynamic config asks the segment by the name it has now.
+                *key = if kept.kind == SpecKind::Config { free } else { INLINE_TARGETING.to_owned() };
             }
         }
     }
