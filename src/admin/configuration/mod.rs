@@ -2,6 +2,8 @@
 
 mod declared;
 
+use std::collections::BTreeSet;
+
 use super::edit::Edit;
 use super::{Admin, Principal};
 use crate::domain::config::DynamicConfig;
@@ -12,6 +14,7 @@ use crate::domain::holdout::Holdout;
 use crate::domain::layer::Layer;
 use crate::domain::metric::Metric;
 use crate::domain::segment::Segment;
+use crate::domain::stored::Document;
 use crate::domain::violation::{Invalid, Violation};
 use crate::error::{Error, Result};
 use crate::store::change::Write;
@@ -60,7 +63,10 @@ impl Admin {
     pub async fn plan_configuration(&self, actor: &Principal, wanted: &Wanted) -> Result<ConfigurationPlan> {
         let mut edit = self.edit(actor, "plan_configuration").await;
         let plan = Making::new(&mut edit, true).everything(wanted)?;
-        super::references::check(&edit)?;
+        // Where a change is refused, others may well refer to what it would have made.
+        if plan.changes.iter().all(|change| change.refusal.is_none()) {
+            super::references::check(&edit)?;
+        }
         Ok(plan)
     }
 
@@ -145,8 +151,8 @@ impl<'e> Making<'e> {
 
     fn prune_all<T: Declared>(&mut self, configuration: &Configuration) -> Result<()> {
         let in_use = T::shelf(self.edit.catalogue()).values().filter(|stored| !stored.archived);
-        let kept = |key: &str| T::section(configuration).iter().any(|document| document.key() == key);
-        let gone: Vec<_> = in_use.filter(|stored| !kept(stored.document.key())).cloned().collect();
+        let kept: BTreeSet<&str> = T::section(configuration).iter().map(Document::key).collect();
+        let gone: Vec<_> = in_use.filter(|stored| !kept.contains(stored.document.key())).cloned().collect();
         self.edit.pending.set_place(None);
         for stored in gone {
             if let Some(difference) = difference(Some(&stored.document), None).map_err(Error::internal)? {
