@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Every file of the API, by its path below `proto/`.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "portcullis/v1/admin.proto",
     "portcullis/v1/condition.proto",
     "portcullis/v1/config.proto",
@@ -14,6 +14,7 @@ const FILES: [&str; 13] = [
     "portcullis/v1/gate.proto",
     "portcullis/v1/guard.proto",
     "portcullis/v1/holdout.proto",
+    "portcullis/v1/key.proto",
     "portcullis/v1/layer.proto",
     "portcullis/v1/metric.proto",
     "portcullis/v1/segment.proto",

@@ -21,7 +21,8 @@ use crate::ingest::{Ingest, IngestSettings, Writers};
 use crate::jobs::guard::Guard;
 use crate::live::Live;
 use crate::store::Store;
-use crate::transport::grpc::{self, ServeError, Services};
+use crate::transport::grpc::{self, ServeError};
+use crate::transport::{Services, http};
 
 /// Name of the database file in the data folder.
 pub const DATABASE_FILE: &str = "portcullis.db";
@@ -55,18 +56,22 @@ pub enum AppError {
     /// The store is not usable.
     #[error("store: {}", .0.in_full())]
     Store(#[from] Error),
-    /// The server failed.
+    /// The gRPC server failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// The HTTP server failed.
+    #[error("HTTP: {0}")]
+    ServeHttp(std::io::Error),
 }
 
 /// A service that is running.
 #[derive(Debug)]
 pub struct App {
     address: SocketAddr,
+    http_address: SocketAddr,
     stop: CancellationToken,
     stop_writers: CancellationToken,
-    server: JoinHandle<Result<(), ServeError>>,
+    servers: JoinHandle<Result<(), AppError>>,
     guard: JoinHandle<()>,
     writers: Writers,
     pool: SqlitePool,
@@ -99,29 +104,45 @@ impl App {
             allowed_lateness_ms: milliseconds(settings.allowed_lateness),
         };
 
-        let listen_error = |cause| AppError::Listen { address: settings.listen, cause };
-        let listener = TcpListener::bind(settings.listen).await.map_err(listen_error)?;
-        let address = listener.local_addr().map_err(listen_error)?;
+        let (listener, address) = listen(settings.listen).await?;
+        let (http_listener, http_address) = listen(settings.http_listen).await?;
         let max_event_skew_ms = milliseconds(settings.max_event_skew);
         let services = Services { live, ingest, admin, clock, max_event_skew_ms };
-        let server = tokio::spawn(grpc::serve(services, listener, stop.clone()));
+        let servers = tokio::spawn(serve(services, listener, http_listener, stop.clone()));
         let guard = tokio::spawn(guard.run(stop.clone()));
-        tracing::info!(%address, data_dir = %settings.data_dir.display(), "serving");
+        tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), "serving");
         let drain_timeout = settings.drain_timeout;
-        Ok(Self { address, stop, stop_writers, server, guard, writers, pool, drain_timeout, _lock: lock })
+        Ok(Self {
+            address,
+            http_address,
+            stop,
+            stop_writers,
+            servers,
+            guard,
+            writers,
+            pool,
+            drain_timeout,
+            _lock: lock,
+        })
     }
 
-    /// Where calls are served.
+    /// Where gRPC calls are served.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `signal`, or until the server fails.
+    /// Where HTTP calls are served.
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        self.http_address
+    }
+
+    /// Serves until `signal`, or until a server fails.
     pub async fn run_until(mut self, signal: impl Future<Output = ()>) -> Result<(), AppError> {
         tokio::select! {
-            ended = &mut self.server => {
-                self.server = tokio::spawn(async { Ok(()) });
+            ended = &mut self.servers => {
+                self.servers = tokio::spawn(async { Ok(()) });
                 let stopped = self.stop().await;
                 ended.map_err(Error::internal)??;
                 stopped
@@ -134,8 +155,8 @@ impl App {
     pub async fn stop(self) -> Result<(), AppError> {
         tracing::info!("stopping");
         self.stop.cancel();
-        let abort = self.server.abort_handle();
-        let served = tokio::time::timeout(self.drain_timeout, self.server).await;
+        let abort = self.servers.abort_handle();
+        let served = tokio::time::timeout(self.drain_timeout, self.servers).await;
         if served.is_err() {
             tracing::warn!("calls were still under way at the end of the drain timeout, and are cut off");
             abort.abort();
@@ -152,6 +173,26 @@ impl App {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Serves both protocols until the stop; when one fails, the other ends with it.
+async fn serve(
+    services: Services,
+    listener: TcpListener,
+    http_listener: TcpListener,
+    stop: CancellationToken,
+) -> Result<(), AppError> {
+    let http = http::serve(services.clone(), http_listener, stop.clone());
+    let http = async { http.await.map_err(AppError::ServeHttp) };
+    let grpc = async { grpc::serve(services, listener, stop).await.map_err(AppError::Serve) };
+    tokio::try_join!(grpc, http).map(|_| ())
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
+    let listen_error = |cause| AppError::Listen { address, cause };
+    let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+    let address = listener.local_addr().map_err(listen_error)?;
+    Ok((listener, address))
 }
 
 /// Makes the data folder, and keeps other servers out of it for as long as the file lives.

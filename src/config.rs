@@ -15,6 +15,9 @@ pub struct ServeSettings {
     /// Address and port of the gRPC server; port 0 takes a free one.
     #[arg(long, env = "PORTCULLIS_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
+    /// Address and port of the HTTP server for SDKs and health; port 0 takes a free one.
+    #[arg(long, env = "PORTCULLIS_HTTP_LISTEN", default_value = "127.0.0.1:8080")]
+    pub http_listen: SocketAddr,
     /// The longest time between two looks of the guard; it looks sooner when there are new events.
     #[arg(long, env = "PORTCULLIS_TICK", default_value = "10s", value_parser = positive_duration)]
     pub tick: Duration,

@@ -18,7 +18,7 @@ pub mod ingest; // bounded queues in front of the event store
 pub mod admin; // one audited function per change
 pub mod jobs; // the guard, woken by new data and by a period
 
-pub mod transport; // gRPC
+pub mod transport; // gRPC and HTTP
 pub mod config; // every setting, parsed once
 pub mod telemetry; // logs
 pub mod app; // builds the parts in floor order, starts and drains them

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::analysis::decision::Judgement;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::launch::LaunchId;
+use crate::domain::time::Timestamp;
 use crate::engine::compile::compile;
 use crate::engine::form::Ruleset;
 use crate::engine::lower::lower;
@@ -29,8 +30,8 @@ impl InForce {
     fn compile(catalogue: Catalogue) -> Self {
         let ruleset = lower(&catalogue);
         let snapshot = compile(&ruleset);
-        for (key, cause) in snapshot.faulty() {
-            tracing::error!(key, cause, "the document can not be compiled, and is served to nobody");
+        for (kind, key, cause) in snapshot.faulty() {
+            tracing::error!(?kind, key, cause, "the document can not be compiled, and is served to nobody");
         }
         Self { catalogue, ruleset, snapshot }
     }
@@ -71,6 +72,12 @@ impl Live {
     #[must_use]
     pub fn judgement(&self, launch: LaunchId) -> Option<Arc<Judgement>> {
         self.judgements.load().get(&launch).cloned()
+    }
+
+    /// When a launch that is live was last judged.
+    #[must_use]
+    pub fn judged_at(&self) -> Option<Timestamp> {
+        self.judgements.load().values().map(|judgement| judgement.at).max()
     }
 
     /// Notes a judgement.

@@ -6,7 +6,6 @@ use super::edit::Edit;
 use super::{Admin, Principal};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::condition::Condition;
-use crate::domain::configuration::Section;
 use crate::domain::metric::Metric;
 use crate::domain::stored::Stored;
 use crate::domain::violation::Checks;
@@ -17,7 +16,7 @@ use crate::store::change::Kept;
 /// A kind of document that is made, changed and archived by [`Admin`].
 ///
 /// The hooks see the change in the making with the document already in it. They refuse it, or add what is written with it.
-pub trait Administered: Kept + Section {
+pub trait Administered: Kept {
     /// Its conditions that are in use or will be, each with its path.
     fn conditions(&self) -> Vec<(String, &Condition)> {
         Vec::new()
@@ -98,7 +97,7 @@ impl Edit {
     /// Makes a document.
     pub(super) fn create<T: Administered>(&mut self, mut document: T) -> Result<()> {
         document.settle(self, None)?;
-        document.valid()?;
+        document.check()?;
         let key = document.key().to_owned();
         let taken = T::shelf(self.catalogue()).contains_key(&key).then_some(T::KIND);
         if let Some(kind) = taken.or_else(|| T::namesake(self.catalogue(), &key)) {
@@ -113,7 +112,7 @@ impl Edit {
     pub(super) fn update<T: Administered>(&mut self, mut document: T, revision: i64) -> Result<()> {
         let stored = self.current::<T>(document.key(), revision)?;
         document.settle(self, Some(&stored.document))?;
-        document.valid()?;
+        document.check()?;
         self.put(stored.changed(document.clone(), self.now()));
         self.refers(&document);
         document.changed(self, &stored.document)

@@ -9,6 +9,7 @@ mod experiments;
 mod gates;
 mod guarding;
 mod holdouts;
+mod keys;
 mod latches;
 mod layers;
 mod queries;
@@ -31,6 +32,7 @@ use crate::store::Store;
 
 pub use configuration::{ConfigurationPlan, PlannedChange, Wanted};
 pub use documents::Administered;
+pub use keys::NewSdkKey;
 pub(crate) use queries::parse_id;
 pub use queries::{Answer, Page, Subject};
 pub use rollouts::{RollbackTo, Rollout};

@@ -101,7 +101,9 @@ pub(super) fn check(edit: &Edit) -> Result<()> {
 fn check_nesting(edit: &Edit, mut after: Catalogue) -> Result<()> {
     let referring = &edit.pending.referring;
     // A draft's conditions are not served yet. They shall not be the ones that fail on the day of its start.
-    referring.iter().for_each(|referring| referring.in_full_use.apply_to(&mut after));
+    for referring in referring {
+        referring.in_full_use.apply_to(&mut after);
+    }
     let ruleset = lower(&after);
     let faults = nesting_faults(&ruleset.gates);
     let known = if faults.is_empty() { faults.clone() } else { nesting_faults(&edit.ruleset().gates) };

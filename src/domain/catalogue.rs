@@ -11,6 +11,7 @@ use super::latch::{Latch, LatchId};
 use super::launch::{Launch, LaunchId, PinnedMetric, Target};
 use super::layer::Layer;
 use super::metric::Metric;
+use super::sdk_key::{SdkKey, SecretHash};
 use super::segment::Segment;
 use super::stored::Stored;
 use super::time::Timestamp;
@@ -23,6 +24,8 @@ pub type Shelf<T> = BTreeMap<String, Arc<Stored<T>>>;
 pub struct Catalogue {
     /// Grows with every change of anything in it.
     pub revision: i64,
+    /// When it was last changed. It grows with every revision, even where the clock does not.
+    pub changed_at: Timestamp,
     /// Gates.
     pub gates: Shelf<Gate>,
     /// Experiments.
@@ -37,6 +40,8 @@ pub struct Catalogue {
     pub layers: Shelf<Layer>,
     /// Metrics.
     pub metrics: Shelf<Metric>,
+    /// Keys of SDKs.
+    pub sdk_keys: Shelf<SdkKey>,
     /// Live launches, and the latest ended one of each target.
     pub launches: BTreeMap<LaunchId, Arc<Launch>>,
     /// All latches.
@@ -75,6 +80,14 @@ impl Catalogue {
         let concerns = |latch: &Latch| latch.arm.is_none() || latch.arm.as_deref() == arm;
         let mut latches = self.latches.values();
         latches.find(|latch| latch.target.is_same_entity(target) && concerns(latch) && latch.is_closed(now))
+    }
+
+    /// The key of a secret, unless it was revoked. Every key is looked at, so that the time tells nothing of them.
+    #[must_use]
+    pub fn sdk_key(&self, secret: &str) -> Option<&Arc<Stored<SdkKey>>> {
+        let hash = SecretHash::of(secret);
+        let found = self.sdk_keys.values().filter(|stored| stored.document.secret.matches(&hash)).last();
+        found.filter(|stored| !stored.archived)
     }
 
     /// Every metric in use, as a launch that begins now pins it.

@@ -1,5 +1,6 @@
 //! A test of something about a user, as people write it.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::num::{IntErrorKind, ParseIntError};
 
@@ -216,6 +217,14 @@ impl Operator {
     }
 }
 
+impl Operator {
+    /// Whether it compares with one value, and not with a list.
+    #[must_use]
+    pub fn takes_one_value(self) -> bool {
+        !matches!(self.takes(), Takes::Nothing | Takes::Texts)
+    }
+}
+
 impl fmt::Display for Operator {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(out)
@@ -410,6 +419,13 @@ impl Condition {
         let count = self.values.len();
         let fits = (1..=MAX_LIST).contains(&count);
         checks.require(fits, field, format!("must have 1 to {MAX_LIST} entries, has {count}"));
+        if matches!(self.operator, Operator::AnyCaseSensitive | Operator::NoneCaseSensitive) {
+            // Of two values that differ by case only, some readers lose one.
+            let texts = self.values.iter().filter_map(scalar_text);
+            let mut lowered = HashSet::new();
+            let differ = texts.take(MAX_LIST).all(|text| lowered.insert(text.to_lowercase()));
+            checks.require(differ, field, "must not have two entries that differ by case only");
+        }
         for (index, value) in self.values.iter().take(MAX_LIST).enumerate() {
             let field = format!("{field}[{index}]");
             let text = scalar_text(value).unwrap_or_default();

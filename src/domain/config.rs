@@ -51,11 +51,8 @@ impl Document for DynamicConfig {
     fn key(&self) -> &str {
         &self.key
     }
-}
 
-impl DynamicConfig {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "config", &self.key, prose, &self.owner, &self.tags);

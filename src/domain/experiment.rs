@@ -156,11 +156,8 @@ impl Document for Experiment {
     fn key(&self) -> &str {
         &self.key
     }
-}
 
-impl Experiment {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         let prose = ("hypothesis", self.hypothesis.as_str());
         check_document(&mut checks, "experiment", &self.key, prose, &self.owner, &self.tags);
@@ -196,7 +193,9 @@ impl Experiment {
         );
         checks.finish()
     }
+}
 
+impl Experiment {
     fn check_groups(&self, checks: &mut Checks) {
         let count = self.groups.len();
         checks.require(

@@ -51,11 +51,8 @@ impl Document for Gate {
     fn key(&self) -> &str {
         &self.key
     }
-}
 
-impl Gate {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "gate", &self.key, prose, &self.owner, &self.tags);
@@ -65,7 +62,9 @@ impl Gate {
         check_yes_or_no(&mut checks, "gate", &self.rules);
         checks.finish()
     }
+}
 
+impl Gate {
     /// The rule of an id.
     #[must_use]
     pub fn rule(&self, id: &str) -> Option<&Rule> {

@@ -92,11 +92,8 @@ impl Document for Holdout {
     fn key(&self) -> &str {
         &self.key
     }
-}
 
-impl Holdout {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "holdout", &self.key, prose, &self.owner, &self.tags);
@@ -118,7 +115,9 @@ impl Holdout {
         }
         checks.finish()
     }
+}
 
+impl Holdout {
     /// Whether it holds units out of a gate, an experiment or a layer.
     #[must_use]
     pub fn covers(&self, member: Member<'_>) -> bool {

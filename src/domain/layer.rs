@@ -42,11 +42,8 @@ impl Document for Layer {
     fn key(&self) -> &str {
         &self.key
     }
-}
 
-impl Layer {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "layer", &self.key, prose, &self.owner, &self.tags);

@@ -106,11 +106,8 @@ impl Document for Metric {
     fn key(&self) -> &str {
         &self.key
     }
-}
 
-impl Metric {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "metric", &self.key, prose, &self.owner, &self.tags);
@@ -140,7 +137,9 @@ impl Metric {
         );
         checks.finish()
     }
+}
 
+impl Metric {
     /// Whether it must not get worse.
     #[must_use]
     pub fn is_guardrail(&self) -> bool {

@@ -16,6 +16,7 @@ pub mod layer;
 pub mod metric;
 pub mod parameters;
 pub mod rule;
+pub mod sdk_key;
 pub mod segment;
 pub mod stored;
 pub mod time;

@@ -45,11 +45,8 @@ impl Document for Segment {
     fn key(&self) -> &str {
         &self.key
     }
-}
 
-impl Segment {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "segment", &self.key, prose, &self.owner, &self.tags);

@@ -8,52 +8,62 @@ use crate::domain::bucket_set::BUCKETS;
 const PERCENT_PARTS: u64 = 10_000;
 
 /// Up to this many bytes are hashed without taking memory.
-const WITHOUT_MEMORY: usize = 128;
+const ROOM: usize = 128;
 
-/// What is hashed before a unit's id. It is put together once, so that an evaluation only adds the id.
+/// What is hashed before a unit's id. It is laid out once, so that an evaluation only adds the id.
 #[derive(Clone, Debug)]
-pub struct Prefix(String);
+pub struct Prefix {
+    text: String,
+    /// The text, as far as there is room, and zeros.
+    room: [u8; ROOM],
+}
 
 impl Prefix {
+    fn new(text: String) -> Self {
+        let mut room = [0; ROOM];
+        for (place, byte) in room.iter_mut().zip(text.bytes()) {
+            *place = byte;
+        }
+        Self { text, room }
+    }
+
     /// What is hashed before a unit's id to draw its part of a rule.
     #[must_use]
     pub fn of_rule(spec_salt: &str, rule_salt: &str) -> Self {
-        Self(format!("{spec_salt}.{rule_salt}."))
+        Self::new(format!("{spec_salt}.{rule_salt}."))
     }
 
     /// What is hashed before a unit's id to draw its bucket.
     #[must_use]
     pub fn of_buckets(salt: &str) -> Self {
-        Self(format!("{salt}."))
+        Self::new(format!("{salt}."))
     }
 
     /// The part of a rule's units, below 10,000, that a unit belongs to.
     #[must_use]
     pub fn part(&self, unit: &str) -> u64 {
-        hash(&self.0, unit) % PERCENT_PARTS
+        self.hash(unit) % PERCENT_PARTS
     }
 
     /// The bucket of a unit, below [`BUCKETS`].
     #[must_use]
     pub fn bucket(&self, unit: &str) -> u64 {
-        hash(&self.0, unit) % BUCKETS.unsigned_abs()
+        self.hash(unit) % BUCKETS.unsigned_abs()
     }
-}
 
-/// The first 8 bytes of SHA-256 over both texts, as a big-endian number.
-fn hash(prefix: &str, text: &str) -> u64 {
-    let mut buffer = [0; WITHOUT_MEMORY];
-    let length = prefix.len() + text.len();
-    let digest = match buffer.get_mut(..length) {
-        Some(room) => {
-            let (start, end) = room.split_at_mut(prefix.len());
-            start.copy_from_slice(prefix.as_bytes());
-            end.copy_from_slice(text.as_bytes());
-            Sha256::digest(room)
-        }
-        None => Sha256::new().chain_update(prefix).chain_update(text).finalize(),
-    };
-    digest.first_chunk().copied().map_or(0, u64::from_be_bytes)
+    /// The first 8 bytes of SHA-256 over the prefix and the id, as a big-endian number.
+    fn hash(&self, unit: &str) -> u64 {
+        let start = self.text.len();
+        let mut room = self.room;
+        let digest = match room.get_mut(start..start + unit.len()) {
+            Some(rest) => {
+                rest.copy_from_slice(unit.as_bytes());
+                Sha256::digest(room.get(..start + unit.len()).unwrap_or_default())
+            }
+            None => Sha256::new().chain_update(&self.text).chain_update(unit).finalize(),
+        };
+        digest.first_chunk().copied().map_or(0, u64::from_be_bytes)
+    }
 }
 
 /// The part of a rule's units, below 10,000, that a unit belongs to.
@@ -85,5 +95,5 @@ pub fn bucket(salt: &str, unit: &str) -> u64 {
 /// What stands for an id in an id list: the first 6 bytes of its SHA-256, which are 8 characters of base64.
 #[must_use]
 pub fn list_digest(id: &str) -> u64 {
-    hash("", id) >> 16
+    Prefix::new(String::new()).hash(id) >> 16
 }

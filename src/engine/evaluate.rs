@@ -285,7 +285,8 @@ fn note<'s>(nested: &mut Vec<Nested<'s>>, new: Nested<'s>) {
     }
 }
 
-fn exposed_arm(watch: &Watch, part: u64, passed: bool) -> Option<ExposedArm<'_>> {
+/// The arm of a unit that a rule in force decided for.
+pub(super) fn exposed_arm(watch: &Watch, part: u64, passed: bool) -> Option<ExposedArm<'_>> {
     let (arm, settled, reverted) = match &watch.arms {
         WatchedArms::Group { arm, reverted } => (arm.as_str(), true, *reverted),
         WatchedArms::Share { percentage, ceiling } => {

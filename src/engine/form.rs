@@ -54,7 +54,7 @@ pub struct Spec {
 }
 
 /// What an entity is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SpecKind {
     /// A gate.
     Gate,
@@ -68,6 +68,14 @@ pub enum SpecKind {
     Experiment,
     /// A layer.
     Layer,
+}
+
+impl SpecKind {
+    /// Whether it gives no value but yes or no.
+    #[must_use]
+    pub fn says_yes_or_no(self) -> bool {
+        matches!(self, Self::Gate | Self::Segment | Self::Holdout)
+    }
 }
 
 /// What an experiment is beyond its rules.

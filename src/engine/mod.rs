@@ -9,5 +9,6 @@ pub mod form;
 pub mod lift;
 pub mod lower;
 pub mod nesting;
+pub mod observe;
 pub mod reason;
 pub mod snapshot;

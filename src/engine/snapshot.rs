@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::bucketing::Prefix;
 use super::condition::{Condition, UnitRef};
 use super::evaluate::Entity;
-use super::form;
+use super::form::{self, SpecKind};
 use super::reason::Reason;
 
 /// Everything that evaluation reads. It is swapped whole.
@@ -46,9 +46,11 @@ pub(super) struct Rule {
 }
 
 impl Snapshot {
-    /// Names of the entities that could not be compiled, each with the cause.
-    pub fn faulty(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.specs.iter().filter_map(|spec| Some((spec.name.as_str(), spec.fault.as_deref()?)))
+    /// Kinds and names of the entities that could not be compiled, each with the cause.
+    pub fn faulty(&self) -> impl Iterator<Item = (SpecKind, &str, &str)> {
+        self.specs
+            .iter()
+            .filter_map(|spec| Some((spec.form.kind, spec.name.as_str(), spec.fault.as_deref()?)))
     }
 
     /// Whether a key names an entity of a kind.

@@ -30,8 +30,9 @@ pub enum Appended {
 type UnitDay<'e> = (Cow<'e, str>, &'e str, i64);
 
 impl EventStore {
-    /// Stores events in one transaction; once it returns they are durable. One result for each event, in order.
-    pub async fn append(&self, events: &[&Event]) -> Result<Vec<Appended>> {
+    /// Stores events, and exposures that came with them, in one transaction; once it returns they are durable. One result
+    /// for each event, in order.
+    pub async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
         let mut transaction = self.pool.begin_with(WRITE).await?;
         let mut seqs = insert_events(&mut transaction, events).await?;
         // Of two events of one id in the same call, the first is the one that was stored.
@@ -45,35 +46,16 @@ impl EventStore {
         });
         insert_activity(&mut transaction, days.collect()).await?;
         raise_watermark(&mut transaction, events).await?;
+        insert_exposures(&mut transaction, exposures).await?;
         transaction.commit().await?;
         let outcome = |seq: &Option<i64>| if seq.is_some() { Appended::Stored } else { Appended::Duplicate };
         Ok(stored.iter().map(outcome).collect())
     }
 
-    /// Stores exposures in one transaction. One that is there already stays as it is.
+    /// Stores exposures in one transaction. Of one that is there already only the time can change, to an earlier one.
     pub async fn expose(&self, exposures: &[Exposure]) -> Result<()> {
         let mut transaction = self.pool.begin_with(WRITE).await?;
-        let assigned: Vec<_> =
-            exposures.iter().filter_map(|exposure| Some((exposure, exposure.assignment.as_ref()?))).collect();
-        for chunk in assigned.chunks(CHUNK) {
-            let mut insert = QueryBuilder::<Sqlite>::new(
-                "insert into exposure (launch_id, unit_id, epoch, arm, first_at, settled, reverted) ",
-            );
-            insert.push_values(chunk, |mut row, (exposure, assignment)| {
-                row.push_bind(assignment.launch.to_string())
-                    .push_bind(&exposure.unit_id)
-                    .push_bind(assignment.epoch)
-                    .push_bind(&assignment.arm)
-                    .push_bind(exposure.at.0)
-                    .push_bind(assignment.settled)
-                    .push_bind(assignment.reverted);
-            });
-            insert.push(" on conflict do nothing").build().execute(&mut *transaction).await?;
-        }
-        let days = exposures.iter().map(|exposure| {
-            (canonical_unit_type(&exposure.unit_type), exposure.unit_id.as_str(), exposure.at.day())
-        });
-        insert_activity(&mut transaction, days.collect()).await?;
+        insert_exposures(&mut transaction, &exposures.iter().collect::<Vec<_>>()).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -114,6 +96,35 @@ async fn insert_events(
         }
     }
     Ok(seqs)
+}
+
+/// What SDKs report late may be older than what is there already.
+async fn insert_exposures(transaction: &mut Transaction<'_, Sqlite>, exposures: &[&Exposure]) -> Result<()> {
+    let assigned: Vec<_> =
+        exposures.iter().filter_map(|exposure| Some((exposure, exposure.assignment.as_ref()?))).collect();
+    for chunk in assigned.chunks(CHUNK) {
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "insert into exposure (launch_id, unit_id, epoch, arm, first_at, settled, reverted) ",
+        );
+        insert.push_values(chunk, |mut row, (exposure, assignment)| {
+            row.push_bind(assignment.launch.to_string())
+                .push_bind(&exposure.unit_id)
+                .push_bind(assignment.epoch)
+                .push_bind(&assignment.arm)
+                .push_bind(exposure.at.0)
+                .push_bind(assignment.settled)
+                .push_bind(assignment.reverted);
+        });
+        insert.push(
+            " on conflict do update set first_at = excluded.first_at, reverted = excluded.reverted
+              where excluded.first_at < exposure.first_at",
+        );
+        insert.build().execute(&mut **transaction).await?;
+    }
+    let days = exposures.iter().map(|exposure| {
+        (canonical_unit_type(&exposure.unit_type), exposure.unit_id.as_str(), exposure.at.day())
+    });
+    insert_activity(transaction, days.collect()).await
 }
 
 async fn insert_unit_events(

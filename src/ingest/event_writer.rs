@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Batch;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Exposure};
 use crate::error::{Error, Result};
 use crate::events::{Appended, EventStore};
 
@@ -29,7 +29,8 @@ async fn write(store: &EventStore, batches: &mut Vec<Batch>) {
         return;
     }
     let all: Vec<&Event> = batches.iter().flat_map(|batch| &batch.events).collect();
-    match store.append(&all).await {
+    let exposures: Vec<&Exposure> = batches.iter().flat_map(|batch| &batch.exposures).collect();
+    match store.append(&all, &exposures).await {
         Ok(outcomes) => {
             let mut outcomes = outcomes.into_iter();
             for batch in batches.drain(..) {
@@ -48,7 +49,8 @@ async fn write(store: &EventStore, batches: &mut Vec<Batch>) {
             tracing::error!(error = error.in_full(), events = all.len(), "events were not stored together");
             for batch in batches.drain(..) {
                 let own: Vec<&Event> = batch.events.iter().collect();
-                let outcome = store.append(&own).await.map_err(|error| {
+                let exposures: Vec<&Exposure> = batch.exposures.iter().collect();
+                let outcome = store.append(&own, &exposures).await.map_err(|error| {
                     tracing::error!(error = error.in_full(), events = own.len(), "events were not stored");
                     not_stored()
                 });

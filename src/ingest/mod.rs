@@ -43,6 +43,7 @@ pub struct Ingest {
 #[derive(Debug)]
 struct Batch {
     events: Vec<Event>,
+    exposures: Vec<Exposure>,
     results: oneshot::Sender<Result<Vec<Appended>>>,
 }
 
@@ -89,11 +90,12 @@ impl Ingest {
         (Self { events, exposures, progress }, Writers { tasks })
     }
 
-    /// Stores events; once it returns they are durable. One result for each, in order.
-    pub async fn log(&self, events: Vec<Event>) -> Result<Vec<Appended>> {
+    /// Stores events, and exposures that were reported with them; once it returns they are durable. One result for each
+    /// event, in order.
+    pub async fn log(&self, events: Vec<Event>, exposures: Vec<Exposure>) -> Result<Vec<Appended>> {
         let (results, answer) = oneshot::channel();
         let stopping = || Error::Unavailable("the server is stopping".to_owned());
-        self.events.try_send(Batch { events, results }).map_err(|refusal| match refusal {
+        self.events.try_send(Batch { events, exposures, results }).map_err(|refusal| match refusal {
             TrySendError::Full(_) => {
                 Error::Unavailable("the event queue is full; retry in a second".to_owned())
             }

@@ -10,6 +10,7 @@ use crate::domain::latch::Latch;
 use crate::domain::launch::Launch;
 use crate::domain::layer::Layer;
 use crate::domain::metric::Metric;
+use crate::domain::sdk_key::SdkKey;
 use crate::domain::segment::Segment;
 use crate::domain::stored::{Document, Stored};
 use crate::domain::time::Timestamp;
@@ -46,6 +47,8 @@ pub enum Write {
     Layer(Stored<Layer>),
     /// A metric.
     Metric(Stored<Metric>),
+    /// A key of an SDK.
+    SdkKey(Stored<SdkKey>),
     /// A launch.
     Launch(Box<Launch>),
     /// A latch.
@@ -133,6 +136,16 @@ impl Kept for Metric {
     }
 }
 
+impl Kept for SdkKey {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.sdk_keys
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::SdkKey(stored)
+    }
+}
+
 impl Change {
     /// Revision of the configuration once the change is made.
     #[must_use]
@@ -145,6 +158,7 @@ impl Change {
     pub fn applied_to(&self, catalogue: &Catalogue) -> Catalogue {
         let mut catalogue = catalogue.clone();
         catalogue.revision = self.revision();
+        catalogue.changed_at = self.at.max(catalogue.changed_at.plus_ms(1));
         for write in &self.writes {
             write.apply_to(&mut catalogue);
         }
@@ -163,6 +177,7 @@ impl Write {
             Self::Config(stored) => put(&mut catalogue.configs, stored),
             Self::Layer(stored) => put(&mut catalogue.layers, stored),
             Self::Metric(stored) => put(&mut catalogue.metrics, stored),
+            Self::SdkKey(stored) => put(&mut catalogue.sdk_keys, stored),
             Self::Launch(launch) => catalogue.put_launch((**launch).clone()),
             Self::Latch(latch) => {
                 catalogue.latches.insert(latch.id, latch.clone().into());

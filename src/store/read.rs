@@ -53,11 +53,18 @@ impl Store {
     /// Everything that is configured, as of one moment.
     pub async fn load(&self) -> Result<Catalogue> {
         let mut transaction = self.pool.begin().await?;
-        let revision = sqlx::query_scalar("select revision from config where id = 1")
+        let revision: i64 = sqlx::query_scalar("select revision from config where id = 1")
             .fetch_one(&mut *transaction)
             .await?;
+        // The same that was in force after each change: later than the change before, and not before its own time.
+        let changed_at: i64 =
+            sqlx::query_scalar("select coalesce(max(at - config_revision), 0) + ? from audit")
+                .bind(revision)
+                .fetch_one(&mut *transaction)
+                .await?;
         let catalogue = Catalogue {
             revision,
+            changed_at: Timestamp(changed_at),
             gates: shelf(&mut transaction).await?,
             experiments: shelf(&mut transaction).await?,
             holdouts: shelf(&mut transaction).await?,
@@ -65,6 +72,7 @@ impl Store {
             configs: shelf(&mut transaction).await?,
             layers: shelf(&mut transaction).await?,
             metrics: shelf(&mut transaction).await?,
+            sdk_keys: shelf(&mut transaction).await?,
             launches: launches(&mut transaction).await?,
             latches: latches(&mut transaction).await?,
         };

@@ -53,6 +53,7 @@ async fn put(transaction: &mut Transaction<'_, Sqlite>, write: &Write) -> Result
         Write::Config(stored) => put_document(transaction, stored).await,
         Write::Layer(stored) => put_document(transaction, stored).await,
         Write::Metric(stored) => put_document(transaction, stored).await,
+        Write::SdkKey(stored) => put_document(transaction, stored).await,
         Write::Launch(launch) => put_launch(transaction, launch).await,
         Write::Latch(latch) => {
             sqlx::query(
@@ -158,6 +159,7 @@ fn audit_entry(write: &Write) -> serde_json::Value {
         Write::Config(stored) => document(stored),
         Write::Layer(stored) => document(stored),
         Write::Metric(stored) => document(stored),
+        Write::SdkKey(stored) => document(stored),
         Write::Launch(launch) => json!({ "kind": "launch", "id": launch.id, "revision": launch.revision }),
         Write::Latch(latch) => json!({ "kind": "latch", "latch": latch }),
         Write::Decision(decision) => json!({ "kind": "decision", "id": decision.id }),

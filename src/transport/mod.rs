@@ -2,3 +2,25 @@
 
 pub mod grpc;
 pub mod http;
+
+use std::sync::Arc;
+
+use crate::admin::Admin;
+use crate::clock::Clock;
+use crate::ingest::Ingest;
+use crate::live::Live;
+
+/// All that the services stand on.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// What is in force.
+    pub live: Arc<Live>,
+    /// Takes events and exposures.
+    pub ingest: Ingest,
+    /// Changes and queries.
+    pub admin: Admin,
+    /// Tells the time.
+    pub clock: Clock,
+    /// How far in the future an event may lie, in milliseconds.
+    pub max_event_skew_ms: i64,
+}

@@ -209,7 +209,7 @@ async fn groups_that_are_stopped_stay_stopped_whatever_the_text_says() {
     let server = Server::start().await;
     server.run_experiment(button_color_v3()).await;
     let before = server.export().await.yaml;
-    let stopped = format!("{}  stopped_groups: [Red]\n", before);
+    let stopped = format!("{before}  stopped_groups: [Red]\n");
     let planned = server.plan(&stopped, false).await.unwrap();
     assert_eq!(lines(&planned.changes[0], "+"), ["+stopped_groups:", "+- Red"]);
     server.apply(&stopped, false).await.unwrap();

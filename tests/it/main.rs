@@ -21,6 +21,7 @@ mod experiments;
 mod explanations;
 mod guard;
 mod holdouts;
+mod http;
 mod kinds;
 mod launches;
 mod layers;

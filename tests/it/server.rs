@@ -51,7 +51,19 @@ impl Server {
 
     /// A server on a data folder that another one may have left.
     pub(crate) async fn start_in(folder: Arc<TempDir>, clock: Clock) -> Self {
-        let app = App::start(&settings(folder.path()), clock).await.expect("the server starts");
+        let settings = settings(folder.path());
+        Self::start_as(folder, settings, clock).await
+    }
+
+    /// A new server where one batch of events may wait.
+    pub(crate) async fn start_narrow() -> Self {
+        let folder = new_folder();
+        let settings = ServeSettings { event_queue: 1, ..settings(folder.path()) };
+        Self::start_as(folder, settings, Clock::system()).await
+    }
+
+    async fn start_as(folder: Arc<TempDir>, settings: ServeSettings, clock: Clock) -> Self {
+        let app = App::start(&settings, clock).await.expect("the server starts");
         let channel = connect(app.address()).await;
         Self { app, folder, channel }
     }
@@ -70,6 +82,14 @@ impl Server {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.app.address()
+    }
+
+    pub(crate) fn http_address(&self) -> SocketAddr {
+        self.app.http_address()
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -140,6 +160,7 @@ fn settings(folder: &Path) -> ServeSettings {
     ServeSettings {
         data_dir: folder.to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        http_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         tick: Duration::from_millis(50),
         allowed_lateness: Duration::ZERO,
         max_event_skew: Duration::from_mins(5),

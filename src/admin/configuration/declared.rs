@@ -8,6 +8,7 @@ use crate::admin::rollouts::Rollout;
 use crate::admin::runs::Outcome;
 use crate::analysis::decision::DecisionAction;
 use crate::domain::config::DynamicConfig;
+use crate::domain::configuration::Section;
 use crate::domain::experiment::{Experiment, Status};
 use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
@@ -20,7 +21,7 @@ use crate::domain::stored::Stored;
 use crate::error::{Error, Result};
 
 /// A document that a configuration declares.
-pub(super) trait Declared: Administered {
+pub(super) trait Declared: Administered + Section {
     /// The document with what is the service's own to say as it is stored.
     #[must_use]
     fn settled(self, _before: Option<&Self>) -> Self {
@@ -155,7 +156,9 @@ fn stop_groups(edit: &mut Edit, wanted: &Experiment) -> Result<()> {
     }
     if let Some(launch) = edit.catalogue().live_launch(&target(&wanted.key)).cloned() {
         edit.change_launch(&launch, DecisionAction::StopArm, "groups were stopped", |launch, now| {
-            new.iter().for_each(|name| launch.stop_arm(name, now));
+            for name in &new {
+                launch.stop_arm(name, now);
+            }
         });
     }
     let mut stopped = stored.document.clone();

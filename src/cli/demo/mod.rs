@@ -100,6 +100,7 @@ fn server_settings(folder: &Path) -> ServeSettings {
     ServeSettings {
         data_dir: folder.to_owned(),
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         tick: Duration::from_millis(200),
         allowed_lateness: Duration::from_millis(200),
         max_event_skew: Duration::from_mins(5),

@@ -5,7 +5,7 @@ mod place;
 mod section;
 mod yaml;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,6 @@ impl Configuration {
             section.iter().map(|document| (document.key().to_owned(), stored(document))).collect()
         }
         Catalogue {
-            revision: 0,
             metrics: shelf(&self.metrics, now),
             segments: shelf(&self.segments, now),
             gates: shelf(&self.gates, now),
@@ -100,8 +99,7 @@ impl Configuration {
             layers: shelf(&self.layers, now),
             experiments: shelf(&self.experiments, now),
             holdouts: shelf(&self.holdouts, now),
-            launches: BTreeMap::new(),
-            latches: BTreeMap::new(),
+            ..Catalogue::default()
         }
     }
 
@@ -184,7 +182,7 @@ impl Configuration {
     fn invalid_of<T: Section>(&self) -> Vec<InvalidDocument> {
         let sections = T::section(self).iter().enumerate();
         let invalid = sections.filter_map(|(index, document)| {
-            let invalid = document.valid().err()?;
+            let invalid = document.check().err()?;
             let kind = T::KIND;
             let path = |violation: Violation| Violation {
                 field: in_section::<T>(index, &violation.field),

@@ -121,7 +121,7 @@ fn skip_values<'de, A: SeqAccess<'de>>(mut values: A) -> Result<(), A::Error> {
     Ok(())
 }
 
-impl<'de> Visitor<'de> for Stop {
+impl Visitor<'_> for Stop {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

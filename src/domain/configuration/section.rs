@@ -9,7 +9,6 @@ use crate::domain::layer::Layer;
 use crate::domain::metric::Metric;
 use crate::domain::segment::Segment;
 use crate::domain::stored::Document;
-use crate::domain::violation::Invalid;
 
 /// A document that has a section in a configuration.
 pub trait Section: Document {
@@ -21,9 +20,6 @@ pub trait Section: Document {
 
     /// The documents, to be changed.
     fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self>;
-
-    /// Checks the document for itself.
-    fn valid(&self) -> Result<(), Invalid>;
 }
 
 impl Section for Metric {
@@ -35,10 +31,6 @@ impl Section for Metric {
 
     fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
         &mut configuration.metrics
-    }
-
-    fn valid(&self) -> Result<(), Invalid> {
-        self.check()
     }
 }
 
@@ -52,10 +44,6 @@ impl Section for Segment {
     fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
         &mut configuration.segments
     }
-
-    fn valid(&self) -> Result<(), Invalid> {
-        self.check()
-    }
 }
 
 impl Section for Gate {
@@ -67,10 +55,6 @@ impl Section for Gate {
 
     fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
         &mut configuration.gates
-    }
-
-    fn valid(&self) -> Result<(), Invalid> {
-        self.check()
     }
 }
 
@@ -84,10 +68,6 @@ impl Section for DynamicConfig {
     fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
         &mut configuration.configs
     }
-
-    fn valid(&self) -> Result<(), Invalid> {
-        self.check()
-    }
 }
 
 impl Section for Layer {
@@ -99,10 +79,6 @@ impl Section for Layer {
 
     fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
         &mut configuration.layers
-    }
-
-    fn valid(&self) -> Result<(), Invalid> {
-        self.check()
     }
 }
 
@@ -116,10 +92,6 @@ impl Section for Experiment {
     fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
         &mut configuration.experiments
     }
-
-    fn valid(&self) -> Result<(), Invalid> {
-        self.check()
-    }
 }
 
 impl Section for Holdout {
@@ -131,9 +103,5 @@ impl Section for Holdout {
 
     fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
         &mut configuration.holdouts
-    }
-
-    fn valid(&self) -> Result<(), Invalid> {
-        self.check()
     }
 }

@@ -6,6 +6,7 @@ use crate::domain::bucket_set::{BUCKETS, BucketSet};
 use crate::domain::condition::{Condition, Draw, Operator, Subject};
 use crate::domain::experiment::{Experiment, Group, Override, Status};
 use crate::domain::parameters::Parameters;
+use crate::domain::stored::Document;
 use crate::engine::form::{ExperimentFacts, Rule, Ruleset, Spec};
 
 /// An experiment, and what was filled in; or why the rules are none of an experiment.
@@ -46,7 +47,7 @@ pub(super) fn lifted<'s>(
         control_group,
         allocation: allocation.as_ref().map_or(100.0, |(buckets, _)| buckets.len() as f64 / 10.0),
         targeting,
-        overrides: parts.overrides.iter().map(overridden).collect(),
+        overrides: parts.overrides.iter().copied().map(overridden).collect(),
         layer: facts.layer.clone(),
         default_parameters: if is_layers { Parameters::new() } else { explicit(default_value) },
         primary_metrics: Vec::new(),
@@ -180,7 +181,7 @@ fn is_targeting(condition: &Condition) -> bool {
     condition.operator == Operator::Fails
 }
 
-fn overridden(rule: &&Rule) -> Override {
+fn overridden(rule: &Rule) -> Override {
     Override {
         id: rule.id.clone(),
         group: rule.group.clone().unwrap_or_default(),

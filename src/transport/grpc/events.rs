@@ -42,7 +42,7 @@ impl EventService for Events {
                 Err(error) => Some(error.to_string()),
             })
             .collect();
-        let outcomes = if good.is_empty() { Vec::new() } else { self.ingest.log(good).await? };
+        let outcomes = if good.is_empty() { Vec::new() } else { self.ingest.log(good, Vec::new()).await? };
         let mut outcomes = outcomes.into_iter();
         let result = |refusal: Option<String>| match refusal {
             Some(message) => EventResult { outcome: EventOutcome::Refused.into(), message },

@@ -9,47 +9,29 @@ mod documents;
 mod evaluation;
 mod events;
 mod guard;
+mod keys;
 mod records;
 mod status;
 pub mod wire;
-
-use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
-use crate::admin::Admin;
-use crate::clock::Clock;
-use crate::ingest::Ingest;
-use crate::live::Live;
+use super::Services;
 pub use administration::PRINCIPAL;
 use wire::admin_service_server::AdminServiceServer;
 use wire::configuration_service_server::ConfigurationServiceServer;
 use wire::evaluation_service_server::EvaluationServiceServer;
 use wire::event_service_server::EventServiceServer;
 use wire::guard_service_server::GuardServiceServer;
+use wire::key_service_server::KeyServiceServer;
 
 /// Largest request in bytes. Above the field limits, so that an oversized field is named.
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 /// Largest message in bytes that carries a whole configuration.
 pub const MAX_CONFIGURATION_BYTES: usize = 64 * 1024 * 1024;
-
-/// All that the services stand on.
-#[derive(Clone, Debug)]
-pub struct Services {
-    /// What is in force.
-    pub live: Arc<Live>,
-    /// Takes events and exposures.
-    pub ingest: Ingest,
-    /// Changes and queries.
-    pub admin: Admin,
-    /// Tells the time.
-    pub clock: Clock,
-    /// How far in the future an event may lie, in milliseconds.
-    pub max_event_skew_ms: i64,
-}
 
 /// What can keep the server from serving.
 #[derive(Debug, thiserror::Error)]
@@ -79,12 +61,14 @@ pub async fn serve(
     let events = events::Events { ingest, clock: clock.clone(), max_event_skew_ms };
     let guard = guard::Guarding { admin: admin.clone(), clock, stop: stop.clone() };
     let configuring = configuration::Configuring { admin: admin.clone() };
+    let keys = keys::Keys { admin: admin.clone() };
     let administration = administration::Administration { admin };
     health_reporter.set_serving::<EvaluationServiceServer<evaluation::Evaluation>>().await;
     health_reporter.set_serving::<EventServiceServer<events::Events>>().await;
     health_reporter.set_serving::<AdminServiceServer<administration::Administration>>().await;
     health_reporter.set_serving::<ConfigurationServiceServer<configuration::Configuring>>().await;
     health_reporter.set_serving::<GuardServiceServer<guard::Guarding>>().await;
+    health_reporter.set_serving::<KeyServiceServer<keys::Keys>>().await;
     Server::builder()
         .add_service(health)
         .add_service(reflection().build_v1()?)
@@ -97,6 +81,7 @@ pub async fn serve(
             ConfigurationServiceServer::new(configuring).max_decoding_message_size(MAX_CONFIGURATION_BYTES),
         )
         .add_service(GuardServiceServer::new(guard).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(KeyServiceServer::new(keys).max_decoding_message_size(MAX_REQUEST_BYTES))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
         .await?;
     Ok(())

@@ -1,3 +1,27 @@
-//! HTTP: dialects of other systems' SDKs.
+//! HTTP: health, and the dialects of other systems' SDKs.
 
+mod health;
+mod refusal;
 pub mod statsig;
+
+use axum::Router;
+use axum::http::StatusCode;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::Services;
+use refusal::Refusal;
+
+/// Serves until the stop, then ends the calls that are under way.
+pub async fn serve(
+    services: Services,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let Services { live, ingest, clock, max_event_skew_ms, .. } = services;
+    let router = Router::new()
+        .route("/health", health::route(live.clone(), clock.clone()))
+        .merge(statsig::router(live, ingest, clock, max_event_skew_ms))
+        .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this address"));
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+}

@@ -20,7 +20,8 @@ pub(super) struct Administration {
     pub(super) admin: Admin,
 }
 
-type Answer<T> = std::result::Result<Response<T>, Status>;
+/// What a call is answered with.
+pub(super) type Answer<T> = std::result::Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl AdminService for Administration {

@@ -23,6 +23,12 @@ pub struct ProjectV1 {
     pub layers: BTreeMap<String, Vec<String>>,
     /// Names of the id lists.
     pub id_lists: BTreeMap<String, bool>,
+    /// The environment of users for whom none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_environment: Option<String>,
+    /// Hash of the key that it was rendered for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hashed_sdk_key_used: Option<String>,
 }
 
 /// A project in the form with maps.
@@ -45,6 +51,12 @@ pub struct ProjectV2 {
     pub experiment_to_layer: BTreeMap<String, String>,
     /// Names of the id lists.
     pub id_lists: BTreeMap<String, bool>,
+    /// The environment of users for whom none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_environment: Option<String>,
+    /// Hash of the key that it was rendered for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hashed_sdk_key_used: Option<String>,
     /// `dcs-v2`.
     pub response_format: String,
 }

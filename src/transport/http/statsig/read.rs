@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::dialect::{Condition, Entity, ProjectV1, ProjectV2, Rule};
+use super::dialect::{Condition, Entity, ProjectV1, ProjectV2, Rule, USER_ID_TYPE};
 use crate::domain::condition::{
     self, Draw, EnvironmentField, IpField, Operator, Subject, TimeField, UserAgentField,
 };
@@ -199,7 +199,7 @@ impl Reader<'_> {
             "layer" => SpecKind::Layer,
             other => return Err(format!("entity: `{other}` is not known")),
         };
-        let says_yes_or_no = matches!(kind, SpecKind::Gate | SpecKind::Segment | SpecKind::Holdout);
+        let says_yes_or_no = kind.says_yes_or_no();
         let default_value = value(&entity.default_value, says_yes_or_no, false)
             .map_err(|message| format!("defaultValue: {message}"))?;
         let rule = |rule| self.rule(rule, says_yes_or_no);
@@ -247,9 +247,9 @@ impl Reader<'_> {
     }
 }
 
-/// The unit type of an id type.
+/// The unit type of an id type. Other spellings of the user id are kept; they find the same id.
 pub(super) fn unit_type(id_type: &str) -> String {
-    if id_type.eq_ignore_ascii_case("userid") { USER_ID.to_owned() } else { id_type.to_owned() }
+    if id_type == USER_ID_TYPE { USER_ID.to_owned() } else { id_type.to_owned() }
 }
 
 fn value(value: &Value, says_yes_or_no: bool, yes: bool) -> Result<Parameters, String> {
