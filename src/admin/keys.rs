@@ -7,7 +7,6 @@ use super::{Admin, Administered, Principal};
 use crate::clock::new_id;
 use crate::domain::sdk_key::{SdkKey, SdkKeyKind, SecretHash};
 use crate::domain::stored::Stored;
-use crate::domain::violation::Invalid;
 use crate::error::{Error, Result};
 
 /// Random bytes of a secret.
@@ -27,11 +26,7 @@ pub struct NewSdkKey {
 }
 
 /// A key is never changed, so that there is nothing to do beyond making and revoking it.
-impl Administered for SdkKey {
-    fn check(&self) -> std::result::Result<(), Invalid> {
-        Self::check(self)
-    }
-}
+impl Administered for SdkKey {}
 
 impl Admin {
     /// Makes a key, and gives it with its secret, which is not kept.

@@ -51,11 +51,8 @@ impl Document for SdkKey {
     fn key(&self) -> &str {
         &self.id
     }
-}
 
-impl SdkKey {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         check_key(&mut checks, "key.id", &self.id);
         check_text(&mut checks, "key.environment", &self.environment);
@@ -63,7 +60,9 @@ impl SdkKey {
         check_length(&mut checks, "key.description", &self.description, MAX_PROSE_BYTES);
         checks.finish()
     }
+}
 
+impl SdkKey {
     /// Whether its holders may see what is limited to some apps; an empty list is no limit. Servers see everything
     /// unless the key has apps of its own.
     #[must_use]

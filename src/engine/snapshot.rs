@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::bucketing::Prefix;
 use super::condition::{Condition, UnitRef};
+use super::evaluate::Entity;
 use super::form::{self, SpecKind};
 use super::reason::Reason;
 
@@ -50,6 +51,12 @@ impl Snapshot {
         self.specs
             .iter()
             .filter_map(|spec| Some((spec.form.kind, spec.name.as_str(), spec.fault.as_deref()?)))
+    }
+
+    /// Whether a key names an entity of a kind.
+    #[must_use]
+    pub fn contains(&self, entity: Entity, key: &str) -> bool {
+        self.find(entity, key).is_some()
     }
 
     /// Revision of the configuration it was compiled from.

@@ -11,6 +11,7 @@ use portcullis::clock::Clock;
 use portcullis::config::{LogFormat, ServeSettings};
 use portcullis::domain::time::Timestamp;
 use portcullis::transport::grpc::wire::admin_service_client::AdminServiceClient;
+use portcullis::transport::grpc::wire::configuration_service_client::ConfigurationServiceClient;
 use portcullis::transport::grpc::wire::evaluation_service_client::EvaluationServiceClient;
 use portcullis::transport::grpc::wire::event_service_client::EventServiceClient;
 use portcullis::transport::grpc::wire::guard_service_client::GuardServiceClient;
@@ -80,6 +81,10 @@ impl Server {
         App::start(&settings(self.folder.path()), Clock::system()).await
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.app.address()
+    }
+
     pub(crate) fn http_address(&self) -> SocketAddr {
         self.app.http_address()
     }
@@ -102,6 +107,10 @@ impl Server {
 
     pub(crate) fn admin(&self) -> AdminServiceClient<Channel> {
         AdminServiceClient::new(self.channel()).max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    pub(crate) fn configuration(&self) -> ConfigurationServiceClient<Channel> {
+        ConfigurationServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     pub(crate) fn guard(&self) -> GuardServiceClient<Channel> {

@@ -1,5 +1,6 @@
 //! Bucketing and evaluation as Statsig does them.
 
+mod imported;
 mod sdks;
 
 use portcullis::engine::bucketing;

@@ -22,11 +22,15 @@ pub struct ReadProject {
     pub ruleset: Ruleset,
     /// Names of the id lists. Their ids are not part of a project's rules.
     pub id_lists: Vec<String>,
+    /// What people call rules, by the name of the entity in the ruleset and the rule's id, where that is not the id.
+    pub rule_names: BTreeMap<(String, String), String>,
     /// What was left out, and why.
     pub problems: Vec<Problem>,
+    /// What is there in another form, and why.
+    pub reshaped: Vec<Problem>,
 }
 
-/// An entity that was left out.
+/// An entity that could not be kept as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Its name.
@@ -156,10 +160,31 @@ impl Reader<'_> {
 
     fn entity(&mut self, name: &str, entity: &Entity<Condition>) -> Option<Arc<Spec>> {
         match self.spec(name, entity) {
-            Ok(spec) => Some(Arc::new(spec)),
+            Ok(spec) => {
+                self.note_names(name, entity);
+                if entity.entity == "autotune" {
+                    let message =
+                        "is a dynamic config with the shares it has now; they are not tuned any more"
+                            .to_owned();
+                    self.read.reshaped.push(Problem { name: name.to_owned(), message });
+                }
+                Some(Arc::new(spec))
+            }
             Err(message) => {
                 self.problem(name, message);
                 None
+            }
+        }
+    }
+
+    /// Rules of gates are called by their group, which gates do not have otherwise.
+    fn note_names(&mut self, name: &str, entity: &Entity<Condition>) {
+        let says_yes_or_no = entity.default_value.is_boolean();
+        for rule in &entity.rules {
+            let group = rule.group_name.as_ref().filter(|_| says_yes_or_no);
+            let called = group.unwrap_or(&rule.name);
+            if !called.is_empty() && *called != rule.id {
+                self.read.rule_names.insert((name.to_owned(), rule.id.clone()), called.clone());
             }
         }
     }
