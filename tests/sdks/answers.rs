@@ -39,9 +39,7 @@ async fn every_sdk_answers_as_the_server_does() {
     let server = Server::start().await;
     let project = project::set_up(&server).await;
     let users: Vec<User> = (0..USERS).map(users::user).collect();
-
     let expected = ask_server(&server, &project, &users).await;
-
     assert_answers_differ_among_users(&expected);
 
     let (users, expected) = (Arc::new(users), Arc::new(expected));
