@@ -26,7 +26,7 @@ const CLIENT_USERS: usize = 200;
 /// Users of one request to a driver.
 const CHUNK: usize = 1_000;
 /// One user in so many is asked about gate by gate and experiment by experiment as well.
-const ONE_BY_ONE: usize = 50;
+const ONE_BY_ONE: usize = 100;
 /// Tasks that ask the server at the same time.
 const TASKS: usize = 8;
 /// Differences of an SDK that are shown.
