@@ -26,7 +26,7 @@ const CLIENT_USERS: usize = 200;
 /// Users of one request to a driver.
 const CHUNK: usize = 1_000;
 /// One user in so many is asked about gate by gate and experiment by experiment as well.
-const ONE_BY_ONE: usize = 50;
+const ONE_BY_ONE: usize = 100;
 /// Tasks that ask the server at the same time.
 const TASKS: usize = 8;
 /// Differences of an SDK that are shown.
@@ -39,9 +39,7 @@ async fn every_sdk_answers_as_the_server_does() {
     let server = Server::start().await;
     let project = project::set_up(&server).await;
     let users: Vec<User> = (0..USERS).map(users::user).collect();
-
     let expected = ask_server(&server, &project, &users).await;
-
     assert_answers_differ_among_users(&expected);
 
     let (users, expected) = (Arc::new(users), Arc::new(expected));

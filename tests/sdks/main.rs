@@ -1,7 +1,6 @@
 //! The real SDKs against a real server: they get its answers, its edits and its restarts, and it gets their events.
 
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
