@@ -34,7 +34,7 @@ struct Answer {
 
 impl Answer {
     fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+        serde_json::from_slice(&self.body).expect("a body of JSON")
     }
 
     fn header(&self, name: impl header::AsHeaderName) -> &str {
