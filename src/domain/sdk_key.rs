@@ -114,9 +114,7 @@ impl TryFrom<String> for SecretHash {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let byte = |index: usize| {
-            text.get(index * 2..index * 2 + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok())
-        };
+        let byte = |index: usize| text.get(index * 2..index * 2 + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
         let bytes: Option<Vec<u8>> = (0..32).map(byte).collect();
         let bytes = bytes.filter(|_| text.len() == 64).and_then(|bytes| bytes.try_into().ok());
         bytes.map(Self).ok_or_else(|| "must be 64 hexadecimal digits".to_owned())
@@ -151,9 +149,7 @@ mod tests {
         let read: SdkKey = serde_json::from_str(&json).unwrap();
         assert!(read.secret.matches(&SecretHash::of("secret-1")));
         assert!(!read.secret.matches(&SecretHash::of("secret-2")));
-        assert!(
-            SecretHash::try_from("ab".repeat(31)).is_err() && SecretHash::try_from("zz".repeat(32)).is_err()
-        );
+        assert!(SecretHash::try_from("ab".repeat(31)).is_err() && SecretHash::try_from("zz".repeat(32)).is_err());
     }
 
     #[test]
