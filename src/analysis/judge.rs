@@ -57,6 +57,17 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
     }
 }
 
+impl Judgement {
+    /// Keeps in the launch what later looks need: whether it is warned of, and the scales of its metrics once there are any.
+    pub fn note_in(&self, launch: &mut Launch) {
+        launch.warned = self.warned;
+        for pinned in launch.metrics.iter_mut().filter(|pinned| pinned.scale.is_none()) {
+            let of_metric = self.verdicts.iter().filter(|verdict| verdict.metric == pinned.metric.key);
+            pinned.scale = of_metric.filter_map(|verdict| verdict.scale).next();
+        }
+    }
+}
+
 /// Every metric in every arm still served, with its scale.
 fn comparisons<'l>(launch: &'l Launch, measurement: Option<&Measurement>) -> Vec<Comparison<'l>> {
     let of_metric = |pinned: &'l PinnedMetric| {
