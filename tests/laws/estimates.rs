@@ -38,8 +38,9 @@ fn arm() -> impl Strategy<Value = Estimate> {
 }
 
 fn proportion() -> impl Strategy<Value = Proportion> {
-    (1_u64..1_000_000, 0.0_f64..=1.0)
-        .prop_map(|(units, share)| Proportion::new((units as f64 * share).round() as u64, units).unwrap())
+    (1_u64..1_000_000)
+        .prop_flat_map(|units| (0..=units, Just(units)))
+        .prop_map(|(successes, units)| Proportion::new(successes, units).unwrap())
 }
 
 /// Rows of values within a thousand of `offset`.
