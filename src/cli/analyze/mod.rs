@@ -210,7 +210,7 @@ fn launch(args: &AnalyzeArgs, treatments: &[String], metrics: Vec<PinnedMetric>)
         rollback_percentage: 0.0,
         principal: String::new(),
     };
-    Launch { alpha: args.alpha, ..Launch::begin(plan, NOW) }
+    Launch { alpha: args.alpha, starts_afresh: false, ..Launch::begin(plan, NOW) }
 }
 
 fn measurement(launch: &Launch, table: &Table) -> Measurement {
@@ -360,6 +360,22 @@ mod tests {
         assert_near(&found["e_value"], 1.41);
         let message = found["reasons"][0]["message"].as_str().unwrap();
         assert!(message.contains("no harm shown"), "{message}");
+    }
+
+    #[test]
+    fn a_table_is_one_stretch_and_its_e_values_are_those_of_the_mixture() {
+        let e_value = |guardrails: &[&str]| {
+            json(&moved_gate(), |args| of_moved_gate(args, guardrails))["e_value"].as_f64().unwrap()
+        };
+        let published = [
+            (&["retention_7"][..], 24.529),
+            (&["retention_1", "retention_7"], 12.972),
+            (&["retention_1"], 1.4147),
+        ];
+        for (guardrails, expected) in published {
+            let found = e_value(guardrails);
+            assert!((found - expected).abs() < 5e-4, "{guardrails:?}: {found}");
+        }
     }
 
     #[test]
