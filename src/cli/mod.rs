@@ -2,6 +2,10 @@
 
 mod analyze;
 mod demo;
+mod figures;
+mod number;
+mod output;
+mod page;
 mod serve;
 
 use std::process::ExitCode;
@@ -24,7 +28,7 @@ enum Command {
     Serve(ServeSettings),
     /// Shows the guard at work: a real server, simulated visitors, a harmless launch and a harmful one.
     Demo(demo::DemoSettings),
-    /// Judges a table with one row a unit by the guard's own engine.
+    /// Judges a table with one row a unit, or published moments look by look, by the guard's own engine.
     Analyze(analyze::AnalyzeArgs),
 }
 
