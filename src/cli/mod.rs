@@ -6,6 +6,7 @@ mod figures;
 mod number;
 mod output;
 mod page;
+mod plan;
 mod serve;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Command {
     Demo(demo::DemoSettings),
     /// Judges a table with one row a unit, or published moments look by look, by the guard's own engine.
     Analyze(analyze::AnalyzeArgs),
+    /// Tells how many units, and how long, it takes to find harm and to show safety.
+    Plan(plan::PlanArgs),
 }
 
 impl Cli {
@@ -40,6 +43,9 @@ impl Cli {
             Command::Serve(settings) => serve::run(&settings),
             Command::Demo(settings) => demo::run(&settings),
             Command::Analyze(arguments) => analyze::run(&arguments, &mut std::io::stdout().lock())
+                .map(|()| ExitCode::SUCCESS)
+                .map_err(|error| error.to_string()),
+            Command::Plan(arguments) => plan::run(&arguments, &mut std::io::stdout().lock())
                 .map(|()| ExitCode::SUCCESS)
                 .map_err(|error| error.to_string()),
         };

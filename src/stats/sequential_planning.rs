@@ -20,6 +20,12 @@ impl Noise {
     pub fn new(variation: f64, treated_per_control: f64, correlation: f64) -> Self {
         Self(variation * variation * (1.0 + treated_per_control) * (1.0 - correlation * correlation))
     }
+
+    /// c itself: the squared error of a relative effect, times the units of the treatment.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        self.0
+    }
 }
 
 /// A test for harm that looks all the time.
