@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 /// Every file of the API, by its path below `proto/`.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "portcullis/v1/admin.proto",
     "portcullis/v1/condition.proto",
     "portcullis/v1/config.proto",
+    "portcullis/v1/configuration.proto",
     "portcullis/v1/evaluation.proto",
     "portcullis/v1/events.proto",
     "portcullis/v1/experiment.proto",

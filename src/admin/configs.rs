@@ -8,14 +8,10 @@ use crate::domain::condition::Condition;
 use crate::domain::config::DynamicConfig;
 use crate::domain::experiment::Experiment;
 use crate::domain::stored::Document;
-use crate::domain::violation::{Checks, Invalid};
+use crate::domain::violation::Checks;
 use crate::error::Result;
 
 impl Administered for DynamicConfig {
-    fn check(&self) -> std::result::Result<(), Invalid> {
-        Self::check(self)
-    }
-
     fn conditions(&self) -> Vec<(String, &Condition)> {
         rule_conditions("config", &self.rules)
     }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::edit::Edit;
-use super::{Admin, Principal, references};
+use super::{Admin, Principal};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::condition::Condition;
 use crate::domain::metric::Metric;
 use crate::domain::stored::Stored;
-use crate::domain::violation::{Checks, Invalid};
+use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
 use crate::live::InForce;
 use crate::store::change::Kept;
@@ -17,9 +17,6 @@ use crate::store::change::Kept;
 ///
 /// The hooks see the change in the making with the document already in it. They refuse it, or add what is written with it.
 pub trait Administered: Kept {
-    /// Checks the document for itself.
-    fn check(&self) -> std::result::Result<(), Invalid>;
-
     /// Its conditions that are in use or will be, each with its path.
     fn conditions(&self) -> Vec<(String, &Condition)> {
         Vec::new()
@@ -60,22 +57,10 @@ pub trait Administered: Kept {
 
 impl Admin {
     /// Makes a document.
-    pub async fn create<T: Administered>(
-        &self,
-        actor: &Principal,
-        mut document: T,
-    ) -> Result<Arc<Stored<T>>> {
+    pub async fn create<T: Administered>(&self, actor: &Principal, document: T) -> Result<Arc<Stored<T>>> {
         let mut edit = self.edit(actor, format!("create_{}", T::KIND)).await;
-        document.settle(&edit, None)?;
-        document.check()?;
         let key = document.key().to_owned();
-        let taken = T::shelf(edit.catalogue()).contains_key(&key).then_some(T::KIND);
-        if let Some(kind) = taken.or_else(|| T::namesake(edit.catalogue(), &key)) {
-            return Err(Error::AlreadyExists { kind, key });
-        }
-        edit.put(Stored::new(document.clone(), edit.now()));
-        references::check(&edit, &document)?;
-        document.made(&mut edit)?;
+        edit.create(document)?;
         let in_force = edit.commit().await?;
         stored_in(&in_force, &key)
     }
@@ -84,18 +69,14 @@ impl Admin {
     pub async fn update<T: Administered>(
         &self,
         actor: &Principal,
-        mut document: T,
+        document: T,
         revision: i64,
     ) -> Result<Arc<Stored<T>>> {
         let mut edit = self.edit(actor, format!("update_{}", T::KIND)).await;
-        let stored = edit.current::<T>(document.key(), revision)?;
-        document.settle(&edit, Some(&stored.document))?;
-        document.check()?;
-        edit.put(stored.changed(document.clone(), edit.now()));
-        references::check(&edit, &document)?;
-        document.changed(&mut edit, &stored.document)?;
+        let key = document.key().to_owned();
+        edit.update(document, revision)?;
         let in_force = edit.commit().await?;
-        stored_in(&in_force, document.key())
+        stored_in(&in_force, &key)
     }
 
     /// Takes a document that was read at a revision out of use for good.
@@ -106,22 +87,55 @@ impl Admin {
         revision: i64,
     ) -> Result<Arc<Stored<T>>> {
         let mut edit = self.edit(actor, format!("archive_{}", T::KIND)).await;
-        let stored = edit.current::<T>(key, revision)?;
-        let mut archived = stored.changed(stored.document.clone(), edit.now());
-        archived.archived = true;
-        edit.put(archived);
-        stored.document.archived(&mut edit)?;
+        edit.archive::<T>(key, revision)?;
         let in_force = edit.commit().await?;
         stored_in(&in_force, key)
     }
 }
 
-/// Live launches keep the revision of a metric that they began with, so that nothing is to be done for them.
-impl Administered for Metric {
-    fn check(&self) -> std::result::Result<(), Invalid> {
-        Self::check(self)
+impl Edit {
+    /// Makes a document.
+    pub(super) fn create<T: Administered>(&mut self, mut document: T) -> Result<()> {
+        document.settle(self, None)?;
+        document.check()?;
+        let key = document.key().to_owned();
+        let taken = T::shelf(self.catalogue()).contains_key(&key).then_some(T::KIND);
+        if let Some(kind) = taken.or_else(|| T::namesake(self.catalogue(), &key)) {
+            return Err(Error::AlreadyExists { kind, key });
+        }
+        self.put(Stored::new(document.clone(), self.now()));
+        self.refers(&document);
+        document.made(self)
+    }
+
+    /// Changes a document that was read at a revision.
+    pub(super) fn update<T: Administered>(&mut self, mut document: T, revision: i64) -> Result<()> {
+        let stored = self.current::<T>(document.key(), revision)?;
+        document.settle(self, Some(&stored.document))?;
+        document.check()?;
+        self.put(stored.changed(document.clone(), self.now()));
+        self.refers(&document);
+        document.changed(self, &stored.document)
+    }
+
+    /// Takes a document that was read at a revision out of use for good.
+    pub(super) fn archive<T: Administered>(&mut self, key: &str, revision: i64) -> Result<()> {
+        let stored = self.current::<T>(key, revision)?;
+        let mut archived = stored.changed(stored.document.clone(), self.now());
+        archived.archived = true;
+        self.put(archived);
+        stored.document.archived(self)
+    }
+
+    /// What a document refers to is to be there when the change is complete.
+    pub(super) fn refers<T: Administered>(&mut self, document: &T) {
+        let now = self.now();
+        self.pending.refers(document, now);
     }
 }
+
+/// Live launches keep the revision of a metric that they began with, so that nothing is to be done for them.
+impl Administered for Metric {}
 
 /// A document as it is in force.
 pub(super) fn stored_in<T: Kept>(in_force: &InForce, key: &str) -> Result<Arc<Stored<T>>> {

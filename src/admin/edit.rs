@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::references::{self, Pending};
 use super::{Admin, Principal};
 use crate::analysis::decision::{
     Decision, DecisionAction, DecisionId, DecisionKind, Judgement, Reason, ReasonCode,
@@ -21,12 +22,20 @@ use crate::store::change::{Change, Kept, Write};
 use tokio::sync::OwnedMutexGuard;
 
 /// A change in the making. While it lives no other change can be made.
+///
+/// It has one step or more. Each is made from the configuration that the steps before leave, and all are written together.
 #[derive(Debug)]
 pub struct Edit {
     admin: Admin,
     writer: OwnedMutexGuard<()>,
     in_force: Arc<InForce>,
     change: Change,
+    /// What the steps before leave; none in the first step.
+    before: Option<Catalogue>,
+    /// How many of the writes are of steps before.
+    written: usize,
+    /// What is checked when all steps are done, since it may rest on any of them.
+    pub(super) pending: Pending,
 }
 
 /// What a decision says, besides what the launch and the edit say already.
@@ -50,24 +59,67 @@ impl Admin {
             action: action.into(),
             writes: Vec::new(),
         };
-        Edit { admin: self.clone(), writer, in_force, change }
+        let pending = Pending::default();
+        Edit { admin: self.clone(), writer, in_force, change, before: None, written: 0, pending }
     }
 }
 
 impl Edit {
-    /// The configuration that the change is made from.
+    /// The configuration that the step is made from.
     pub(super) fn catalogue(&self) -> &Catalogue {
-        &self.in_force.catalogue
+        self.before.as_ref().unwrap_or(&self.in_force.catalogue)
     }
 
-    /// The same in the one rule form.
+    /// The configuration in force in the one rule form.
     pub(super) fn ruleset(&self) -> &Ruleset {
         &self.in_force.ruleset
     }
 
     /// The configuration as it will be with what has been written so far.
     pub(super) fn after(&self) -> Catalogue {
-        self.change.applied_to(self.catalogue())
+        let mut after = self.catalogue().clone();
+        self.step().iter().for_each(|write| write.apply_to(&mut after));
+        after
+    }
+
+    /// What the step has written so far.
+    fn step(&self) -> &[Write] {
+        self.since(self.written)
+    }
+
+    /// How much is written.
+    pub(super) fn mark(&self) -> usize {
+        self.change.writes.len()
+    }
+
+    /// What was written since a mark was taken.
+    pub(super) fn since(&self, mark: usize) -> &[Write] {
+        self.change.writes.get(mark..).unwrap_or_default()
+    }
+
+    /// Ends the step; the next one is made from what it leaves.
+    pub(super) fn next_step(&mut self) {
+        let mut before = self.before.take().unwrap_or_else(|| self.in_force.catalogue.clone());
+        self.step().iter().for_each(|write| write.apply_to(&mut before));
+        self.written = self.change.writes.len();
+        self.before = Some(before);
+        self.pending.next_step();
+    }
+
+    /// Takes back what the step has written.
+    pub(super) fn undo_step(&mut self) {
+        self.change.writes.truncate(self.written);
+        self.pending.undo_step();
+    }
+
+    /// Whether a launch was there before the change.
+    pub(super) fn is_launched(&self, launch: &Launch) -> bool {
+        self.in_force.catalogue.launches.contains_key(&launch.id)
+    }
+
+    /// Whether nothing is written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.change.writes.is_empty()
     }
 
     /// Who makes the change.
@@ -117,10 +169,11 @@ impl Edit {
         self.change.writes.push(Write::Latch(latch));
     }
 
-    /// Refuses while a latch bears on a gate or experiment, or while the guard holds a live launch of it.
+    /// Refuses while a latch bears on a gate or experiment, or while the guard holds a launch of it that was live before the
+    /// change. One that begins with the change has nothing to be judged by.
     pub(super) fn allow_wider(&self, target: &Target) -> Result<()> {
         self.refuse_latched(target, None)?;
-        let launches = self.catalogue().launches.values();
+        let launches = self.in_force.catalogue.launches.values();
         launches.filter(|launch| launch.is_live() && launch.target.is_same_entity(target)).try_for_each(
             |launch| {
                 // What an experiment needs evidence for is shipping a group; more units are how it gets there.
@@ -155,8 +208,11 @@ impl Edit {
         self.put_launch(changed);
     }
 
-    /// Begins a new epoch of a launch that other units reach from now on.
+    /// Begins a new epoch of a launch that other units reach from now on. One that begins with the change has none yet.
     pub(super) fn regroup(&mut self, launch: &Launch, what: &str) {
+        if !self.is_launched(launch) {
+            return;
+        }
         self.change_launch(launch, DecisionAction::Edit, what, Launch::regroup);
     }
 
@@ -238,7 +294,8 @@ impl Edit {
 
     /// Writes everything and puts it in force. It goes on when the caller goes away, so that what is stored is served.
     pub(super) async fn commit(self) -> Result<Arc<InForce>> {
-        let Self { admin, writer, in_force, change } = self;
+        references::check(&self)?;
+        let Self { admin, writer, in_force, change, .. } = self;
         let commit = async move {
             let cursor = admin.store.commit(&change).await?;
             admin.live.replace(change.applied_to(&in_force.catalogue), cursor);

@@ -15,15 +15,11 @@ use crate::domain::experiment::{Experiment, Status};
 use crate::domain::launch::Target;
 use crate::domain::metric::Metric;
 use crate::domain::stored::Document;
-use crate::domain::violation::{Checks, Invalid};
+use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
 
 /// It begins as a draft. Once started, what defines its groups is fixed, and its allocation may only grow.
 impl Administered for Experiment {
-    fn check(&self) -> std::result::Result<(), Invalid> {
-        Self::check(self)
-    }
-
     fn conditions(&self) -> Vec<(String, &Condition)> {
         let is_targeted = matches!(self.status, Status::Draft | Status::Running);
         let targeting = if is_targeted { self.targeting.as_slice() } else { &[] };

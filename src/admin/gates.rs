@@ -3,7 +3,7 @@
 use super::documents::{Administered, check_fixed};
 use super::edit::Edit;
 use super::reach::dependents;
-use super::references::{Referent, refuse_referred, rule_conditions};
+use super::references::{Referent, rule_conditions};
 use super::rollouts::{RollbackTo, begin_launch, cancel_launch, end_launch, target, unit_type};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::condition::Condition;
@@ -12,17 +12,13 @@ use crate::domain::holdout::Holdout;
 use crate::domain::launch::Step;
 use crate::domain::rule::Rule;
 use crate::domain::stored::Document;
-use crate::domain::violation::{Checks, Invalid};
+use crate::domain::violation::Checks;
 use crate::engine::form::SEGMENT_PREFIX;
 use crate::error::Result;
 
 /// A rule above 0 percent is a launch. Whatever may let more units in passes the guard; percentages are changed by
 /// [`Admin::set_rollout`](super::Admin::set_rollout).
 impl Administered for Gate {
-    fn check(&self) -> std::result::Result<(), Invalid> {
-        Self::check(self)
-    }
-
     fn conditions(&self) -> Vec<(String, &Condition)> {
         rule_conditions("gate", &self.rules)
     }
@@ -63,7 +59,7 @@ impl Administered for Gate {
     }
 
     fn archived(&self, edit: &mut Edit) -> Result<()> {
-        refuse_referred(edit, Referent::Gate(&self.key))?;
+        edit.pending.retires(Referent::Gate(&self.key));
         for rule in &self.rules {
             cancel_launch(edit, &self.key, &rule.id, "the gate was archived");
         }

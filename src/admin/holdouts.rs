@@ -4,23 +4,19 @@ use super::documents::{Administered, check_fixed, check_known};
 use super::edit::Edit;
 use super::gates::check_no_segment;
 use super::reach::{referrers, targets};
-use super::references::{Referent, refuse_referred};
+use super::references::Referent;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::experiment::Experiment;
 use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
 use crate::domain::layer::Layer;
 use crate::domain::stored::Document;
-use crate::domain::violation::{Checks, Invalid};
+use crate::domain::violation::Checks;
 use crate::engine::lower::lower;
 use crate::error::Result;
 
 /// Units that a holdout lets go get the feature: that is a raise, and passes the guard.
 impl Administered for Holdout {
-    fn check(&self) -> std::result::Result<(), Invalid> {
-        Self::check(self)
-    }
-
     fn namesake(catalogue: &Catalogue, key: &str) -> Option<&'static str> {
         catalogue.gates.contains_key(key).then_some(Gate::KIND)
     }
@@ -43,7 +39,7 @@ impl Administered for Holdout {
     }
 
     fn archived(&self, edit: &mut Edit) -> Result<()> {
-        refuse_referred(edit, Referent::Gate(&self.key))?;
+        edit.pending.retires(Referent::Gate(&self.key));
         self.move_units(edit, self.percentage, 0.0)
     }
 }

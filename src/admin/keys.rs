@@ -7,7 +7,6 @@ use super::{Admin, Administered, Principal};
 use crate::clock::new_id;
 use crate::domain::sdk_key::{SdkKey, SdkKeyKind, SecretHash};
 use crate::domain::stored::Stored;
-use crate::domain::violation::Invalid;
 use crate::error::{Error, Result};
 
 /// Random bytes of a secret.
@@ -27,15 +26,15 @@ pub struct NewSdkKey {
 }
 
 /// A key is never changed, so that there is nothing to do beyond making and revoking it.
-impl Administered for SdkKey {
-    fn check(&self) -> std::result::Result<(), Invalid> {
-        Self::check(self)
-    }
-}
+impl Administered for SdkKey {}
 
 impl Admin {
     /// Makes a key, and gives it with its secret, which is not kept.
-    pub async fn create_sdk_key(&self, actor: &Principal, new: NewSdkKey) -> Result<(Arc<Stored<SdkKey>>, String)> {
+    pub async fn create_sdk_key(
+        &self,
+        actor: &Principal,
+        new: NewSdkKey,
+    ) -> Result<(Arc<Stored<SdkKey>>, String)> {
         let secret = new_secret(new.kind)?;
         let key = SdkKey {
             id: new_id(self.clock.now()).to_string(),

@@ -7,15 +7,11 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::experiment::{Experiment, Status};
 use crate::domain::layer::Layer;
 use crate::domain::parameters::{Parameters, json_type};
-use crate::domain::violation::{Checks, Invalid};
+use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
 
 /// What running experiments rest on stays; the rest changes at once, since a layer is no launch.
 impl Administered for Layer {
-    fn check(&self) -> std::result::Result<(), Invalid> {
-        Self::check(self)
-    }
-
     fn changed(&self, edit: &mut Edit, before: &Self) -> Result<()> {
         let mut checks = Checks::default();
         for experiment in experiments(edit.catalogue(), &self.key) {

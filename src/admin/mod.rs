@@ -2,6 +2,7 @@
 
 mod buckets;
 mod configs;
+mod configuration;
 mod documents;
 mod edit;
 mod experiments;
@@ -29,6 +30,7 @@ use crate::domain::time::Timestamp;
 use crate::live::Live;
 use crate::store::Store;
 
+pub use configuration::{ConfigurationPlan, PlannedChange, Wanted};
 pub use documents::Administered;
 pub use keys::NewSdkKey;
 pub(crate) use queries::parse_id;

@@ -49,11 +49,22 @@ impl Admin {
         actor: &Principal,
         rollout: Rollout,
     ) -> Result<(Arc<Stored<Gate>>, Option<Launch>)> {
-        check_steps(rollout.field, &rollout.steps)?;
         let mut edit = self.edit(actor, "set_rollout").await;
-        let stored = edit.in_use::<Gate>(&rollout.gate)?;
+        let key = rollout.gate.clone();
+        let target = edit.set_rollout(rollout)?;
+        let in_force = edit.commit().await?;
+        let launch = in_force.catalogue.latest_launch(&target).map(|launch| (**launch).clone());
+        Ok((stored_in(&in_force, &key)?, launch))
+    }
+}
+
+impl Edit {
+    /// Changes the share of units that a rule lets through, and says which target that was.
+    pub(super) fn set_rollout(&mut self, rollout: Rollout) -> Result<Target> {
+        check_steps(rollout.field, &rollout.steps)?;
+        let stored = self.in_use::<Gate>(&rollout.gate)?;
         if let Some(revision) = rollout.revision {
-            edit.current::<Gate>(&rollout.gate, revision)?;
+            self.current::<Gate>(&rollout.gate, revision)?;
         }
         let gate = &stored.document;
         let rule = find_rule(gate, &rollout.rule)?;
@@ -61,42 +72,40 @@ impl Admin {
         let first = rollout.steps.first().map_or(0.0, |step| step.percentage);
         let highest = rollout.steps.last().map_or(0.0, |step| step.percentage);
         if highest > rule.percentage {
-            edit.refuse_latched(&target, None)?;
+            self.refuse_latched(&target, None)?;
             if !gate.enabled {
                 let message =
                     format!("gate `{}` is switched off; switch it on before raising a rule", gate.key);
                 return Err(Error::WrongState(message));
             }
         }
-        let dependents = dependents(edit.ruleset(), &gate.key);
+        let dependents = dependents(self.ruleset(), &gate.key);
         let rollback = rollout.rollback_to.unwrap_or(RollbackTo::Zero);
-        let live = edit.catalogue().live_launch(&target).cloned();
+        let live = self.catalogue().live_launch(&target).cloned();
         if first > rule.percentage || (live.is_some() && highest > rule.percentage) {
-            edit.allow_wider(&target)?;
-            edit.allow_all_wider(&dependents)?;
+            self.allow_wider(&target)?;
+            self.allow_all_wider(&dependents)?;
         }
         #[expect(clippy::float_cmp, reason = "the same number is the same share")]
         if first != rule.percentage {
-            edit.regroup_all(&dependents, "the rollout of a gate that it depends on was changed");
+            self.regroup_all(&dependents, "the rollout of a gate that it depends on was changed");
         }
         match live {
             // A raise by hand is a launch of its own: everyone counts afresh, with the guardrails there are by now.
             Some(launch) if highest > rule.percentage => {
-                end_launch(&mut edit, &launch, "a new launch took its place");
-                begin_launch(&mut edit, gate, rule, rollout.steps, rollback);
+                end_launch(self, &launch, "a new launch took its place");
+                begin_launch(self, gate, rule, rollout.steps, rollback);
             }
-            Some(launch) => edit_launch(&mut edit, &launch, rollout.steps, rollout.rollback_to),
+            Some(launch) => edit_launch(self, &launch, rollout.steps, rollout.rollback_to),
             None if highest > first || first > rule.percentage => {
-                begin_launch(&mut edit, gate, rule, rollout.steps, rollback);
+                begin_launch(self, gate, rule, rollout.steps, rollback);
             }
             None => {}
         }
         let changed = gate.with_percentage(&rule.id, first);
-        let changed = stored.changed(changed, edit.now());
-        edit.put(changed);
-        let in_force = edit.commit().await?;
-        let launch = in_force.catalogue.latest_launch(&target).map(|launch| (**launch).clone());
-        Ok((stored_in(&in_force, &rollout.gate)?, launch))
+        let changed = stored.changed(changed, self.now());
+        self.put(changed);
+        Ok(target)
     }
 }
 

@@ -6,7 +6,7 @@ use super::documents::stored_in;
 use super::edit::{Edit, refuse_unless_allowed};
 use super::experiments::target;
 use super::layers::check_member;
-use super::{Admin, Principal, buckets, references};
+use super::{Admin, Principal, buckets};
 use crate::analysis::decision::DecisionAction;
 use crate::analysis::plan::answer_raise;
 use crate::clock::new_id;
@@ -33,24 +33,7 @@ impl Admin {
         revision: i64,
     ) -> Result<(Arc<Stored<Experiment>>, Option<Launch>)> {
         let mut edit = self.edit(actor, "start_experiment").await;
-        let stored = edit.in_use::<Experiment>(key)?;
-        if stored.document.status != Status::Draft {
-            let message = format!("experiment `{key}` was started already; only a draft can be started");
-            return Err(Error::WrongState(message));
-        }
-        edit.current::<Experiment>(key, revision)?;
-        let mut experiment = stored.document.clone();
-        if experiment::buckets(experiment.allocation) == 0 {
-            return Err(Error::field("experiment.allocation", "must be above 0 before the start"));
-        }
-        buckets::take(&edit, &mut experiment)?;
-        check_member(&edit, &experiment)?;
-        references::check(&edit, &experiment)?;
-        experiment.status = Status::Running;
-        let plan = launch_plan(&edit, &experiment);
-        edit.begin_launch(plan, "the experiment was started");
-        let changed = stored.changed(experiment, edit.now());
-        edit.put(changed);
+        edit.start_experiment(key, revision)?;
         let in_force = edit.commit().await?;
         let launch = in_force.catalogue.latest_launch(&target(key)).map(|launch| (**launch).clone());
         Ok((stored_in(&in_force, key)?, launch))
@@ -65,17 +48,48 @@ impl Admin {
         outcome: Outcome,
     ) -> Result<Arc<Stored<Experiment>>> {
         let mut edit = self.edit(actor, "decide_experiment").await;
-        let stored = edit.in_use::<Experiment>(key)?;
+        edit.decide_experiment(key, revision, outcome)?;
+        let in_force = edit.commit().await?;
+        stored_in(&in_force, key)
+    }
+}
+
+impl Edit {
+    /// Starts a draft.
+    pub(super) fn start_experiment(&mut self, key: &str, revision: i64) -> Result<()> {
+        let stored = self.in_use::<Experiment>(key)?;
+        if stored.document.status != Status::Draft {
+            let message = format!("experiment `{key}` was started already; only a draft can be started");
+            return Err(Error::WrongState(message));
+        }
+        self.current::<Experiment>(key, revision)?;
+        let mut experiment = stored.document.clone();
+        if experiment::buckets(experiment.allocation) == 0 {
+            return Err(Error::field("experiment.allocation", "must be above 0 before the start"));
+        }
+        buckets::take(self, &mut experiment)?;
+        check_member(self, &experiment)?;
+        self.refers(&experiment);
+        experiment.status = Status::Running;
+        let plan = launch_plan(self, &experiment);
+        self.begin_launch(plan, "the experiment was started");
+        self.put(stored.changed(experiment, self.now()));
+        Ok(())
+    }
+
+    /// Ends a running experiment.
+    pub(super) fn decide_experiment(&mut self, key: &str, revision: i64, outcome: Outcome) -> Result<()> {
+        let stored = self.in_use::<Experiment>(key)?;
         if stored.document.status != Status::Running {
             let message = format!("experiment `{key}` is not running; only a running one can be decided");
             return Err(Error::WrongState(message));
         }
-        edit.current::<Experiment>(key, revision)?;
+        self.current::<Experiment>(key, revision)?;
         let mut experiment = stored.document.clone();
-        let launch = edit.catalogue().live_launch(&target(key)).cloned();
+        let launch = self.catalogue().live_launch(&target(key)).cloned();
         let (state, action, what) = match outcome {
             Outcome::Ship(group) => {
-                allow_ship(&edit, &experiment, launch.as_deref(), &group)?;
+                allow_ship(self, &experiment, launch.as_deref(), &group)?;
                 let what = format!("group {group} was shipped");
                 experiment.status = Status::Decided { group };
                 (LaunchState::Completed, DecisionAction::Complete, what)
@@ -87,11 +101,10 @@ impl Admin {
             }
         };
         if let Some(launch) = launch {
-            edit.change_launch(&launch, action, &what, |ended, now| ended.end(state, now));
+            self.change_launch(&launch, action, &what, |ended, now| ended.end(state, now));
         }
-        edit.put(stored.changed(experiment, edit.now()));
-        let in_force = edit.commit().await?;
-        stored_in(&in_force, key)
+        self.put(stored.changed(experiment, self.now()));
+        Ok(())
     }
 }
 

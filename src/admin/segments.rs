@@ -4,10 +4,10 @@ use super::documents::{Administered, check_fixed};
 use super::edit::Edit;
 use super::gates::rules_decide_alike;
 use super::reach::dependents;
-use super::references::{Referent, referrers, refuse_referred, rule_conditions};
+use super::references::{Referent, referrers, rule_conditions};
 use crate::domain::condition::Condition;
 use crate::domain::segment::Segment;
-use crate::domain::violation::{Checks, Invalid};
+use crate::domain::violation::Checks;
 use crate::engine::form::segment_name;
 use crate::error::Result;
 
@@ -16,10 +16,6 @@ const INLINE_PREFIX: &str = "inline_targeting:";
 
 /// Whoever comes into a segment may get what gates and experiments give to it, so that their guard is asked.
 impl Administered for Segment {
-    fn check(&self) -> std::result::Result<(), Invalid> {
-        Self::check(self)
-    }
-
     fn conditions(&self) -> Vec<(String, &Condition)> {
         rule_conditions("segment", &self.rules)
     }
@@ -53,6 +49,7 @@ impl Administered for Segment {
     }
 
     fn archived(&self, edit: &mut Edit) -> Result<()> {
-        refuse_referred(edit, Referent::Segment(&self.key))
+        edit.pending.retires(Referent::Segment(&self.key));
+        Ok(())
     }
 }

@@ -1,12 +1,15 @@
 //! The commands.
 
 mod analyze;
+mod configure;
 mod demo;
+mod evaluate;
 mod serve;
 
+use std::io::stdout;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::ServeSettings;
 
@@ -26,6 +29,23 @@ enum Command {
     Demo(demo::DemoSettings),
     /// Judges a table with one row a unit by the guard's own engine.
     Analyze(analyze::AnalyzeArgs),
+    /// Writes the whole configuration of a server as YAML.
+    Export(configure::ExportArgs),
+    /// Makes the configuration of a server that of a file, after saying what would change.
+    Apply(configure::ApplyArgs),
+    /// Takes over the configuration of another system.
+    Import(configure::ImportArgs),
+    /// Says what users get from a configuration, and why, without a server.
+    Evaluate(evaluate::EvaluateArgs),
+}
+
+/// How a result is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 impl Cli {
@@ -35,9 +55,16 @@ impl Cli {
         let outcome = match self.command {
             Command::Serve(settings) => serve::run(&settings),
             Command::Demo(settings) => demo::run(&settings),
-            Command::Analyze(arguments) => analyze::run(&arguments, &mut std::io::stdout().lock())
+            Command::Analyze(arguments) => analyze::run(&arguments, &mut stdout().lock())
                 .map(|()| ExitCode::SUCCESS)
                 .map_err(|error| error.to_string()),
+            Command::Export(arguments) => configure::export(&arguments, &mut stdout().lock()),
+            Command::Apply(arguments) => configure::apply(&arguments, &mut stdout().lock()),
+            Command::Import(arguments) => configure::import(&arguments, &mut stdout().lock()),
+            Command::Evaluate(arguments) => {
+                let answered = evaluate::run(&arguments, &mut stdout().lock());
+                answered.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
+            }
         };
         outcome.unwrap_or_else(|message| {
             #[expect(clippy::print_stderr, reason = "this is where a command reports its failure")]

@@ -86,7 +86,9 @@ impl Catalogue {
     #[must_use]
     pub fn sdk_key(&self, secret: &str) -> Option<&Arc<Stored<SdkKey>>> {
         let hash = SecretHash::of(secret);
-        let found = self.sdk_keys.values().filter(|stored| stored.document.secret.matches(&hash)).last();
+        let found = self.sdk_keys.values().fold(None, |found, stored| {
+            if stored.document.secret.matches(&hash) { Some(stored) } else { found }
+        });
         found.filter(|stored| !stored.archived)
     }
 

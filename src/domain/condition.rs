@@ -13,6 +13,8 @@ use super::violation::Checks;
 
 /// Most conditions of one rule.
 pub const MAX_CONDITIONS: usize = 100;
+/// Most values that are shown of a condition.
+const MAX_SHOWN: usize = 10;
 /// Most bytes of a regular expression.
 pub const MAX_PATTERN_BYTES: usize = 1_024;
 /// Most regular expressions of one entity. They are parsed again with every change of the configuration.
@@ -248,6 +250,31 @@ impl Operator {
 impl fmt::Display for Operator {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(out)
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.subject {
+            Subject::Attribute(name) => out.write_str(name)?,
+            Subject::Unit(unit_type) => write!(out, "unit {unit_type}")?,
+            Subject::Gate(key) => write!(out, "gate {key}")?,
+            Subject::Segment(key) => write!(out, "segment {key}")?,
+            Subject::Bucket(draw) => write!(out, "bucket of {} with salt {}", draw.unit_type, draw.salt)?,
+            Subject::Environment(EnvironmentField::Tier) => out.write_str("environment")?,
+            Subject::UserAgent(field) => {
+                out.write_str("user agent ")?;
+                field.serialize(&mut *out)?;
+            }
+            Subject::Ip(IpField::Country) => out.write_str("country of the address")?,
+            Subject::Time(TimeField::Now) => out.write_str("time")?,
+        }
+        write!(out, " {}", self.operator)?;
+        for (index, value) in self.values.iter().take(MAX_SHOWN).enumerate() {
+            write!(out, "{}{value}", if index == 0 { " " } else { ", " })?;
+        }
+        let more = self.values.len().saturating_sub(MAX_SHOWN);
+        if more > 0 { write!(out, " and {more} more") } else { Ok(()) }
     }
 }
 

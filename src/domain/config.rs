@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::gate::enabled;
 use super::key::{MAX_KEY_BYTES, check_document, check_hashed, check_texts};
 use super::parameters::{Parameters, check_parameters};
 use super::rule::{Rule, check_rules};
@@ -15,25 +16,26 @@ pub struct DynamicConfig {
     /// Unique name, also among experiments.
     pub key: String,
     /// What it is for.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Who answers for it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
     /// Free labels.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Which id is bucketed.
     pub unit_type: String,
     /// Hashed with the unit's id.
     pub salt: String,
     /// False: everyone gets the default value.
+    #[serde(default = "enabled", skip_serializing_if = "Clone::clone")]
     pub enabled: bool,
     /// What units get that no rule gives a value.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub default_value: Parameters,
     /// The first one that matches decides: its value within the percentage, the default value outside.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
     /// Apps whose client keys may see it; empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -49,11 +51,8 @@ impl Document for DynamicConfig {
     fn key(&self) -> &str {
         &self.key
     }
-}
 
-impl DynamicConfig {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "config", &self.key, prose, &self.owner, &self.tags);

@@ -1,6 +1,7 @@
 //! An experiment: groups of units that get different parameters.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,13 +26,13 @@ pub struct Experiment {
     /// Unique name, also among dynamic configs.
     pub key: String,
     /// What is expected, and why.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hypothesis: String,
     /// Who answers for it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
     /// Free labels.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Which id is bucketed.
     pub unit_type: String,
@@ -62,7 +63,7 @@ pub struct Experiment {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secondary_metrics: Vec<String>,
     /// Where it stands.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Status::is_draft")]
     pub status: Status,
     /// Groups that the guard has stopped.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -98,7 +99,7 @@ pub struct Group {
     /// Share of the experiment's units in percent.
     pub weight: f64,
     /// What its units get.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,
 }
 
@@ -132,17 +133,31 @@ pub enum Status {
     Abandoned,
 }
 
+impl fmt::Display for Status {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Draft => out.write_str("a draft"),
+            Self::Running => out.write_str("running"),
+            Self::Decided { group } => write!(out, "decided for `{group}`"),
+            Self::Abandoned => out.write_str("abandoned"),
+        }
+    }
+}
+
+impl Status {
+    fn is_draft(&self) -> bool {
+        *self == Self::Draft
+    }
+}
+
 impl Document for Experiment {
     const KIND: &'static str = "experiment";
 
     fn key(&self) -> &str {
         &self.key
     }
-}
 
-impl Experiment {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         let prose = ("hypothesis", self.hypothesis.as_str());
         check_document(&mut checks, "experiment", &self.key, prose, &self.owner, &self.tags);
@@ -187,7 +202,9 @@ impl Experiment {
         );
         checks.finish()
     }
+}
 
+impl Experiment {
     fn check_groups(&self, checks: &mut Checks) {
         let count = self.groups.len();
         checks.require(

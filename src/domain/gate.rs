@@ -14,19 +14,23 @@ pub struct Gate {
     /// Unique name.
     pub key: String,
     /// What it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Who answers for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
     /// Free labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Which id is bucketed.
     pub unit_type: String,
     /// Hashed with the unit's id.
     pub salt: String,
     /// False: off for everyone.
+    #[serde(default = "enabled", skip_serializing_if = "Clone::clone")]
     pub enabled: bool,
     /// The first one that matches decides.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
     /// Apps whose client keys may see it; empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -36,17 +40,19 @@ pub struct Gate {
     pub draws_missing_units: bool,
 }
 
+/// What a gate or a dynamic config is where it does not say.
+pub(super) fn enabled() -> bool {
+    true
+}
+
 impl Document for Gate {
     const KIND: &'static str = "gate";
 
     fn key(&self) -> &str {
         &self.key
     }
-}
 
-impl Gate {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "gate", &self.key, prose, &self.owner, &self.tags);
@@ -56,7 +62,9 @@ impl Gate {
         check_yes_or_no(&mut checks, "gate", &self.rules);
         checks.finish()
     }
+}
 
+impl Gate {
     /// The rule of an id.
     #[must_use]
     pub fn rule(&self, id: &str) -> Option<&Rule> {

@@ -1,6 +1,7 @@
 //! A holdout: a slice of units that never gets a set of features.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,13 +19,13 @@ pub struct Holdout {
     /// Unique name, also among gates.
     pub key: String,
     /// What it is for.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Who answers for it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
     /// Free labels.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Which id is bucketed.
     pub unit_type: String,
@@ -46,7 +47,7 @@ pub struct Holdout {
     pub covers_all: bool,
     /// Where several holdouts hold a unit out, the one with the lowest precedence is named as the reason, then the one
     /// with the first key.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub precedence: u32,
     /// Id of its rule, where it was imported with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,6 +58,11 @@ pub struct Holdout {
     /// Ids of the rules that hold units out, by what they cover, for example `gate:checkout`; brought along by imports.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub link_ids: BTreeMap<String, String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over this way")]
+fn is_zero(precedence: &u32) -> bool {
+    *precedence == 0
 }
 
 /// What a holdout covers.
@@ -70,17 +76,24 @@ pub enum Member<'m> {
     Layer(&'m str),
 }
 
+impl fmt::Display for Member<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gate(key) => write!(out, "gate:{key}"),
+            Self::Experiment(key, _) => write!(out, "experiment:{key}"),
+            Self::Layer(key) => write!(out, "layer:{key}"),
+        }
+    }
+}
+
 impl Document for Holdout {
     const KIND: &'static str = "holdout";
 
     fn key(&self) -> &str {
         &self.key
     }
-}
 
-impl Holdout {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "holdout", &self.key, prose, &self.owner, &self.tags);
@@ -102,15 +115,12 @@ impl Holdout {
         }
         checks.finish()
     }
+}
 
+impl Holdout {
     /// Id of the rule that holds units out of a member.
     #[must_use]
     pub fn link_id(&self, member: Member<'_>) -> String {
-        let name = match member {
-            Member::Gate(key) => format!("gate:{key}"),
-            Member::Experiment(key, _) => format!("experiment:{key}"),
-            Member::Layer(key) => format!("layer:{key}"),
-        };
-        self.link_ids.get(&name).cloned().unwrap_or_else(|| format!("holdout:{}", self.key))
+        self.link_ids.get(&member.to_string()).cloned().unwrap_or_else(|| format!("holdout:{}", self.key))
     }
 }

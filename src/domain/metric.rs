@@ -20,33 +20,60 @@ pub const MAX_WINDOW_MS: i64 = 365 * DAY_MS;
 
 /// A metric as people write it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Metric {
     /// Unique name.
     pub key: String,
     /// What it measures.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Who answers for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
     /// Free labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// How a unit's events become its number.
     pub kind: MetricKind,
     /// Name of the event it is made from; empty for active days.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub event: String,
     /// Which way is good.
     pub direction: Direction,
     /// Relative harm that is tolerated, in [0, 1).
+    #[serde(default)]
     pub margin: f64,
     /// Relative harm that must be excluded before it counts as safe, in (margin, 1).
+    #[serde(default = "default_ship_margin")]
     pub ship_margin: f64,
     /// Weight among the guardrails of a launch, in (0, 1000].
+    #[serde(default = "default_weight")]
     pub weight: f64,
     /// How long after first exposure a unit's events count, in milliseconds; none means as long as its epoch lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_ms: Option<i64>,
     /// Age in milliseconds at which its numbers turn stale.
+    #[serde(default = "default_freshness_ms")]
     pub freshness_ms: i64,
     /// Units in the smaller arm before evidence counts.
+    #[serde(default = "default_min_units")]
     pub min_units: u64,
+}
+
+fn default_ship_margin() -> f64 {
+    DEFAULT_SHIP_MARGIN
+}
+
+fn default_weight() -> f64 {
+    1.0
+}
+
+fn default_freshness_ms() -> i64 {
+    DEFAULT_FRESHNESS_MS
+}
+
+fn default_min_units() -> u64 {
+    DEFAULT_MIN_UNITS
 }
 
 /// How a unit's events become its number.
@@ -79,11 +106,8 @@ impl Document for Metric {
     fn key(&self) -> &str {
         &self.key
     }
-}
 
-impl Metric {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "metric", &self.key, prose, &self.owner, &self.tags);
@@ -113,7 +137,9 @@ impl Metric {
         );
         checks.finish()
     }
+}
 
+impl Metric {
     /// Whether it must not get worse.
     #[must_use]
     pub fn is_guardrail(&self) -> bool {

@@ -4,6 +4,7 @@ pub mod bucket_set;
 pub mod catalogue;
 pub mod condition;
 pub mod config;
+pub mod configuration;
 pub mod event;
 pub mod experiment;
 pub mod gate;

@@ -51,11 +51,8 @@ impl Document for SdkKey {
     fn key(&self) -> &str {
         &self.id
     }
-}
 
-impl SdkKey {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         check_key(&mut checks, "key.id", &self.id);
         check_text(&mut checks, "key.environment", &self.environment);
@@ -63,7 +60,9 @@ impl SdkKey {
         check_length(&mut checks, "key.description", &self.description, MAX_PROSE_BYTES);
         checks.finish()
     }
+}
 
+impl SdkKey {
     /// Whether its holders may see what is limited to some apps; an empty list is no limit. Servers see everything
     /// unless the key has apps of its own.
     #[must_use]
@@ -114,7 +113,9 @@ impl TryFrom<String> for SecretHash {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let byte = |index: usize| text.get(index * 2..index * 2 + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let byte = |index: usize| {
+            text.get(index * 2..index * 2 + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        };
         let bytes: Option<Vec<u8>> = (0..32).map(byte).collect();
         let bytes = bytes.filter(|_| text.len() == 64).and_then(|bytes| bytes.try_into().ok());
         bytes.map(Self).ok_or_else(|| "must be 64 hexadecimal digits".to_owned())
@@ -149,7 +150,9 @@ mod tests {
         let read: SdkKey = serde_json::from_str(&json).unwrap();
         assert!(read.secret.matches(&SecretHash::of("secret-1")));
         assert!(!read.secret.matches(&SecretHash::of("secret-2")));
-        assert!(SecretHash::try_from("ab".repeat(31)).is_err() && SecretHash::try_from("zz".repeat(32)).is_err());
+        assert!(
+            SecretHash::try_from("ab".repeat(31)).is_err() && SecretHash::try_from("zz".repeat(32)).is_err()
+        );
     }
 
     #[test]

@@ -21,13 +21,13 @@ pub struct Segment {
     /// Unique name.
     pub key: String,
     /// What it is for.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Who answers for it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
     /// Free labels.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// Which id is listed, or bucketed.
     pub unit_type: String,
@@ -47,11 +47,8 @@ impl Document for Segment {
     fn key(&self) -> &str {
         &self.key
     }
-}
 
-impl Segment {
-    /// Checks the whole document.
-    pub fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         let mut checks = Checks::default();
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "segment", &self.key, prose, &self.owner, &self.tags);

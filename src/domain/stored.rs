@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::time::Timestamp;
+use super::violation::Invalid;
 
 /// A document that people write and the store keeps.
 pub trait Document: Serialize + DeserializeOwned + Clone + PartialEq {
@@ -12,6 +13,9 @@ pub trait Document: Serialize + DeserializeOwned + Clone + PartialEq {
 
     /// Its unique name within the kind.
     fn key(&self) -> &str;
+
+    /// Checks the document for itself, apart from all others.
+    fn check(&self) -> Result<(), Invalid>;
 }
 
 /// A document with its history.

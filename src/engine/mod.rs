@@ -6,6 +6,7 @@ mod condition;
 pub mod evaluate;
 pub mod explain;
 pub mod form;
+pub mod lift;
 pub mod lower;
 pub mod nesting;
 pub mod observe;

@@ -25,6 +25,8 @@ pub struct Served<'a> {
     pub passed: bool,
     /// When.
     pub at: Timestamp,
+    /// When the configuration was changed that the SDK had its rules from; the time of the exposure, where it does not say.
+    pub rules_at: Timestamp,
 }
 
 /// What is known of an exposure that an SDK reports.
@@ -42,7 +44,9 @@ pub enum Observed<'s> {
 /// Matches what an SDK served to the launch of the rule that decided. No attributes are needed: the unit's part follows
 /// from its id.
 ///
-/// It belongs to the newest epoch that had begun by then and in which the unit gets what it was served.
+/// It belongs to the newest epoch that the SDK could know of and in which the unit gets what it was served. Going by the
+/// rules keeps the arms in proportion: by what was served alone, units that are served alike before and after a raise would
+/// count at once, and the others only after the SDK has the new rules.
 #[must_use]
 pub fn observe<'s>(
     snapshot: &'s Snapshot,
@@ -68,10 +72,10 @@ pub fn observe<'s>(
         return Observed::Exposed(exposed(None));
     };
     let arm = match &watch.arms {
-        WatchedArms::Group { arm, .. } => group_arm(watch, launch, arm, served.at),
+        WatchedArms::Group { arm, .. } => group_arm(watch, launch, arm, served.rules_at),
         WatchedArms::Share { .. } => {
             let part = rule.prefix.part(unit);
-            let is_over = launch.ended_at.is_some_and(|ended| served.at >= ended);
+            let is_over = launch.ended_at.is_some_and(|ended| served.rules_at >= ended);
             if is_over && served.passed == bucketing::is_within(part, form.percentage) {
                 exposed_arm(watch, part, served.passed)
             } else {
@@ -87,16 +91,22 @@ pub fn observe<'s>(
 
 /// The arm of a unit of an experiment. Arms never swap units, so that the newest epoch is right for every rule that an SDK
 /// may have had.
-fn group_arm<'s>(watch: &Watch, launch: &Launch, arm: &'s str, at: Timestamp) -> Option<ExposedArm<'s>> {
-    let epoch = begun(launch, at).next()?.number;
+fn group_arm<'s>(
+    watch: &Watch,
+    launch: &Launch,
+    arm: &'s str,
+    rules_at: Timestamp,
+) -> Option<ExposedArm<'s>> {
+    let epoch = begun(launch, rules_at).next()?.number;
     let stopped = launch.arms.iter().find(|other| other.name == arm).and_then(|arm| arm.stopped_at);
-    let reverted = stopped.or(launch.ended_at).is_some_and(|end| at >= end);
+    let reverted = stopped.or(launch.ended_at).is_some_and(|end| rules_at >= end);
     Some(ExposedArm { launch: watch.launch, epoch, arm, settled: true, reverted })
 }
 
 /// The arm of a unit in the newest epoch in which it gets what it was served.
 fn share_arm<'s>(launch: &Launch, part: u64, served: &Served<'_>) -> Option<ExposedArm<'s>> {
-    let epoch = begun(launch, served.at).find(|epoch| bucketing::is_within(part, epoch.percentage) == served.passed)?;
+    let epoch = begun(launch, served.rules_at)
+        .find(|epoch| bucketing::is_within(part, epoch.percentage) == served.passed)?;
     let settled = served.passed || !bucketing::is_within(part, epoch.ceiling);
     let arm = if served.passed { TREATMENT } else { CONTROL };
     Some(ExposedArm { launch: launch.id, epoch: epoch.number, arm, settled, reverted: false })
@@ -167,7 +177,7 @@ mod tests {
             let part = bucketing::part("gate", "rule", &user.user_id);
             bucketing::is_within(part, to) && !bucketing::is_within(part, from)
         };
-        (0..).map(user).find(fits).unwrap()
+        (0..10_000).map(user).find(fits).unwrap()
     }
 
     #[test]
@@ -176,7 +186,7 @@ mod tests {
         let snapshot = snapshot(&launch);
         let launches = BTreeMap::from([(launch.id, Arc::new(launch))]);
         let (low, middle, high) = (user_within(0.0, 20.0), user_within(20.0, 60.0), user_within(60.0, 100.0));
-        // User, what was served and when; then epoch, arm, settled and reverted, or none where it fits no epoch.
+        // User, what was served and from which rules; then epoch, arm, settled and reverted, or none where it fits no epoch.
         let cases = [
             (&low, true, 50, Some((1, TREATMENT, true, false))),
             (&low, false, 50, None),
@@ -195,8 +205,14 @@ mod tests {
             (&low, true, -1, None),
         ];
         for (user, passed, at, expected) in cases {
-            let served =
-                Served { entity: Entity::Gate, key: "gate", rule_id: "rule", passed, at: Timestamp(at) };
+            let served = Served {
+                entity: Entity::Gate,
+                key: "gate",
+                rule_id: "rule",
+                passed,
+                at: Timestamp(999),
+                rules_at: Timestamp(at),
+            };
             let found = match observe(&snapshot, &launches, served, user) {
                 Observed::Exposed(Exposed { arm: Some(arm), .. }) => {
                     Some((arm.epoch, arm.arm, arm.settled, arm.reverted))
@@ -220,12 +236,18 @@ mod tests {
             rule_id,
             passed: true,
             at: Timestamp(50),
+            rules_at: Timestamp(50),
         };
-        for (key, rule_id) in [("other", "rule"), ("gate", ""), ("gate", "disabled"), ("gate", "missing_unit")] {
+        for (key, rule_id) in
+            [("other", "rule"), ("gate", ""), ("gate", "disabled"), ("gate", "missing_unit")]
+        {
             let observed = observe(&snapshot, &launches, served(key, rule_id), &user);
             assert_eq!(observed, Observed::Nothing, "{key} {rule_id}");
         }
-        assert_eq!(observe(&snapshot, &launches, served("gate", "rule"), &User::default()), Observed::Nothing);
+        assert_eq!(
+            observe(&snapshot, &launches, served("gate", "rule"), &User::default()),
+            Observed::Nothing
+        );
         // A rule that is gone says no more than that the unit was seen.
         let seen = Exposed { unit_type: "user_id", at: Timestamp(50), arm: None };
         let observed = observe(&snapshot, &launches, served("gate", "default"), &user);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::bucketing::Prefix;
 use super::condition::{Condition, UnitRef};
+use super::evaluate::Entity;
 use super::form::{self, SpecKind};
 use super::reason::Reason;
 
@@ -47,7 +48,15 @@ pub(super) struct Rule {
 impl Snapshot {
     /// Kinds and names of the entities that could not be compiled, each with the cause.
     pub fn faulty(&self) -> impl Iterator<Item = (SpecKind, &str, &str)> {
-        self.specs.iter().filter_map(|spec| Some((spec.form.kind, spec.name.as_str(), spec.fault.as_deref()?)))
+        self.specs
+            .iter()
+            .filter_map(|spec| Some((spec.form.kind, spec.name.as_str(), spec.fault.as_deref()?)))
+    }
+
+    /// Whether a key names an entity of a kind.
+    #[must_use]
+    pub fn contains(&self, entity: Entity, key: &str) -> bool {
+        self.find(entity, key).is_some()
     }
 
     /// Revision of the configuration it was compiled from.

@@ -57,10 +57,11 @@ impl Store {
             .fetch_one(&mut *transaction)
             .await?;
         // The same that was in force after each change: later than the change before, and not before its own time.
-        let changed_at: i64 = sqlx::query_scalar("select coalesce(max(at - config_revision), 0) + ? from audit")
-            .bind(revision)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let changed_at: i64 =
+            sqlx::query_scalar("select coalesce(max(at - config_revision), 0) + ? from audit")
+                .bind(revision)
+                .fetch_one(&mut *transaction)
+                .await?;
         let catalogue = Catalogue {
             revision,
             changed_at: Timestamp(changed_at),

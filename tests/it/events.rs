@@ -194,7 +194,16 @@ fn numbered(logger: usize, round: usize, number: usize) -> Event {
 /// The program itself, as a process of its own.
 fn serve(folder: &Path, address: SocketAddr) -> Child {
     Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(["serve", "--log", "off", "--listen", &address.to_string(), "--data-dir"])
+        .args([
+            "serve",
+            "--log",
+            "off",
+            "--http-listen",
+            "127.0.0.1:0",
+            "--listen",
+            &address.to_string(),
+            "--data-dir",
+        ])
         .arg(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

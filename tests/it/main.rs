@@ -10,7 +10,9 @@
 mod administration;
 mod bad_documents;
 mod bad_input;
+mod commands;
 mod configs;
+mod configurations;
 mod demo;
 mod documents;
 mod evaluation;

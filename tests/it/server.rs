@@ -11,6 +11,7 @@ use portcullis::clock::Clock;
 use portcullis::config::{LogFormat, ServeSettings};
 use portcullis::domain::time::Timestamp;
 use portcullis::transport::grpc::wire::admin_service_client::AdminServiceClient;
+use portcullis::transport::grpc::wire::configuration_service_client::ConfigurationServiceClient;
 use portcullis::transport::grpc::wire::evaluation_service_client::EvaluationServiceClient;
 use portcullis::transport::grpc::wire::event_service_client::EventServiceClient;
 use portcullis::transport::grpc::wire::guard_service_client::GuardServiceClient;
@@ -32,7 +33,7 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// A running server.
 pub(crate) struct Server {
-    app: App,
+    pub(crate) app: App,
     folder: Arc<TempDir>,
     channel: Channel,
 }
@@ -61,7 +62,8 @@ impl Server {
         Self::start_as(folder, settings, Clock::system()).await
     }
 
-    async fn start_as(folder: Arc<TempDir>, settings: ServeSettings, clock: Clock) -> Self {
+    /// A server that is set otherwise.
+    pub(crate) async fn start_as(folder: Arc<TempDir>, settings: ServeSettings, clock: Clock) -> Self {
         let app = App::start(&settings, clock).await.expect("the server starts");
         let channel = connect(app.address()).await;
         Self { app, folder, channel }
@@ -77,6 +79,10 @@ impl Server {
     /// What comes of a second server on the same data folder.
     pub(crate) async fn start_second(&self) -> Result<App, AppError> {
         App::start(&settings(self.folder.path()), Clock::system()).await
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.app.address()
     }
 
     pub(crate) fn http_address(&self) -> SocketAddr {
@@ -101,6 +107,10 @@ impl Server {
 
     pub(crate) fn admin(&self) -> AdminServiceClient<Channel> {
         AdminServiceClient::new(self.channel()).max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    pub(crate) fn configuration(&self) -> ConfigurationServiceClient<Channel> {
+        ConfigurationServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     pub(crate) fn guard(&self) -> GuardServiceClient<Channel> {
@@ -147,7 +157,7 @@ impl Server {
 }
 
 /// Settings of a server that looks often and waits for no late events.
-fn settings(folder: &Path) -> ServeSettings {
+pub(crate) fn settings(folder: &Path) -> ServeSettings {
     ServeSettings {
         data_dir: folder.to_owned(),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use uuid::Uuid;
 
+use super::Format;
 use crate::analysis::judge::judge;
 use crate::analysis::measurement::{ArmMoments, ArmUnits, Measurement};
 use crate::analysis::plan::plan;
@@ -58,15 +59,6 @@ pub(super) struct AnalyzeArgs {
     /// How the result is written.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-}
-
-/// How a result is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For people.
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 /// Why no analysis was made.

@@ -1,6 +1,6 @@
 //! The country of a network address.
 
-use std::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 
 /// ISO 3166 country of an IPv4 address; none for one that is not public, and for IPv6, as in SDKs.
 ///

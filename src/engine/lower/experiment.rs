@@ -20,7 +20,7 @@ struct Parts<'e> {
 }
 
 impl Context<'_> {
-    /// The experiment, and the segment of its targeting, by name, where that is more than one gate.
+    /// The experiment, and the segment of its targeting, by name, where that is more than one gate or segment.
     pub(super) fn experiment(&self, stored: &Stored<Experiment>) -> (Spec, Option<(String, Spec)>) {
         let experiment = &stored.document;
         let target = Target::Experiment { experiment: experiment.key.clone() };
@@ -148,8 +148,9 @@ impl Parts<'_> {
         let (id, condition, segment) = match experiment.targeting.as_slice() {
             [] => return (None, None),
             [only] if only.operator == Operator::Passes => {
-                let condition = Condition { operator: Operator::Fails, ..only.clone() };
-                ("targetingGate", condition, None)
+                let is_segment = matches!(only.subject, Subject::Segment(_));
+                let id = if is_segment { "inlineTargetingRules" } else { "targetingGate" };
+                (id, Condition { operator: Operator::Fails, ..only.clone() }, None)
             }
             conditions => {
                 let key = format!("inline_targeting:{}", experiment.key);

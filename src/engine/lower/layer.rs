@@ -50,15 +50,21 @@ fn overrides<'l>(layer: &'l Layer, experiment: &'l Experiment) -> impl Iterator<
     })
 }
 
-/// The rule that hands an experiment's units over to it. One that has not begun has none.
+/// The rule that hands an experiment's units over to it. One that has not begun, or has no buckets, has none.
 fn assignment(layer: &Layer, experiment: &Experiment) -> Option<Rule> {
     if experiment.status == Status::Draft {
         return None;
     }
+    let allocated = experiment.allocated();
+    if allocated.is_empty() {
+        return None;
+    }
     let draw = Draw { salt: layer.salt.clone(), unit_type: layer.unit_type.clone() };
-    let values = bucket_values(&experiment.allocated());
+    let values = bucket_values(&allocated);
     let condition = Condition { subject: Subject::Bucket(draw), operator: Operator::Any, values };
-    Some(delegate(layer, experiment, "experimentAssignment", vec![condition]))
+    // Who has the whole layer needs no draw.
+    let conditions = if allocated.is_everything() { Vec::new() } else { vec![condition] };
+    Some(delegate(layer, experiment, "experimentAssignment", conditions))
 }
 
 fn delegate(layer: &Layer, experiment: &Experiment, id: &str, conditions: Vec<Condition>) -> Rule {

@@ -3,6 +3,7 @@
 mod administration;
 pub mod codec;
 mod condition;
+mod configuration;
 mod convert;
 mod documents;
 mod evaluation;
@@ -19,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use super::Services;
+pub use administration::PRINCIPAL;
 use wire::admin_service_server::AdminServiceServer;
+use wire::configuration_service_server::ConfigurationServiceServer;
 use wire::evaluation_service_server::EvaluationServiceServer;
 use wire::event_service_server::EventServiceServer;
 use wire::guard_service_server::GuardServiceServer;
@@ -27,6 +30,8 @@ use wire::key_service_server::KeyServiceServer;
 
 /// Largest request in bytes. Above the field limits, so that an oversized field is named.
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
+/// Largest message in bytes that carries a whole configuration.
+pub const MAX_CONFIGURATION_BYTES: usize = 64 * 1024 * 1024;
 
 /// What can keep the server from serving.
 #[derive(Debug, thiserror::Error)]
@@ -55,11 +60,13 @@ pub async fn serve(
     let evaluation = evaluation::Evaluation { live, ingest: ingest.clone(), clock: clock.clone() };
     let events = events::Events { ingest, clock: clock.clone(), max_event_skew_ms };
     let guard = guard::Guarding { admin: admin.clone(), clock, stop: stop.clone() };
+    let configuring = configuration::Configuring { admin: admin.clone() };
     let keys = keys::Keys { admin: admin.clone() };
     let administration = administration::Administration { admin };
     health_reporter.set_serving::<EvaluationServiceServer<evaluation::Evaluation>>().await;
     health_reporter.set_serving::<EventServiceServer<events::Events>>().await;
     health_reporter.set_serving::<AdminServiceServer<administration::Administration>>().await;
+    health_reporter.set_serving::<ConfigurationServiceServer<configuration::Configuring>>().await;
     health_reporter.set_serving::<GuardServiceServer<guard::Guarding>>().await;
     health_reporter.set_serving::<KeyServiceServer<keys::Keys>>().await;
     Server::builder()
@@ -70,6 +77,9 @@ pub async fn serve(
         .add_service(EvaluationServiceServer::new(evaluation).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(EventServiceServer::new(events).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(AdminServiceServer::new(administration).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(
+            ConfigurationServiceServer::new(configuring).max_decoding_message_size(MAX_CONFIGURATION_BYTES),
+        )
         .add_service(GuardServiceServer::new(guard).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(KeyServiceServer::new(keys).max_decoding_message_size(MAX_REQUEST_BYTES))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())

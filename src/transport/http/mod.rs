@@ -13,7 +13,11 @@ use super::Services;
 use refusal::Refusal;
 
 /// Serves until the stop, then ends the calls that are under way.
-pub async fn serve(services: Services, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(
+    services: Services,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
     let Services { live, ingest, clock, max_event_skew_ms, .. } = services;
     let router = Router::new()
         .route("/health", health::route(live.clone(), clock.clone()))

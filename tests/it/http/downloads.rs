@@ -4,7 +4,8 @@ use axum::http::{StatusCode, header};
 use portcullis::clock::Clock;
 use portcullis::transport::grpc::wire::condition::Subject;
 use portcullis::transport::grpc::wire::{
-    ConditionOperator, CreateSegmentRequest, Gate, GateRule, SdkKey, SdkKeyKind, Segment, UpdateSegmentRequest,
+    ConditionOperator, CreateSegmentRequest, Gate, GateRule, SdkKey, SdkKeyKind, Segment,
+    UpdateSegmentRequest,
 };
 use serde_json::{Value, json};
 
@@ -50,7 +51,8 @@ async fn both_forms_hold_the_same_and_only_news_is_sent() {
     let maps = gunzip(&packed.body);
     assert_eq!((&lists["time"], &lists["has_updates"]), (&maps["time"], &maps["has_updates"]));
     for part in ["feature_gates", "dynamic_configs", "layer_configs"] {
-        let names: Vec<&Value> = lists[part].as_array().unwrap().iter().map(|entity| &entity["name"]).collect();
+        let names: Vec<&Value> =
+            lists[part].as_array().unwrap().iter().map(|entity| &entity["name"]).collect();
         assert!(names.iter().copied().eq(maps[part].as_object().unwrap().keys()), "{part}: {names:?}");
     }
     // Who has no id is not drawn, and what is switched off has no rules.
@@ -106,7 +108,8 @@ async fn a_key_gets_the_rules_of_its_environment_and_what_its_apps_may_see() {
         environments: vec![environment.to_owned()],
         ..rule(id, 100.0, Vec::new())
     };
-    let rules = vec![limited("staged", "Staging"), limited("live", "production"), rule("rest", 0.0, Vec::new())];
+    let rules =
+        vec![limited("staged", "Staging"), limited("live", "production"), rule("rest", 0.0, Vec::new())];
     server.create_gate(Gate { rules, ..gate("staged", 0.0) }).await;
     let of_shop = |gate: Gate| Gate { target_apps: vec!["shop".to_owned()], ..gate };
     server.create_gate(of_shop(gate("shop_only", 100.0))).await;
@@ -127,7 +130,10 @@ async fn a_key_gets_the_rules_of_its_environment_and_what_its_apps_may_see() {
     };
     let live = gates(key(SdkKeyKind::Server, "production", &[])).await;
     assert_eq!(rule_ids(&live["staged"]), ["missing_unit", "missing_unit", "live", "rest"]);
-    assert!(live["shop_only"].is_object() && live["asked"].is_object(), "a server without apps sees everything");
+    assert!(
+        live["shop_only"].is_object() && live["asked"].is_object(),
+        "a server without apps sees everything"
+    );
     let staging = gates(key(SdkKeyKind::Server, "staging", &["blog"])).await;
     assert_eq!(rule_ids(&staging["staged"]), ["missing_unit", "missing_unit", "staged", "rest"]);
     assert!(staging["shop_only"].is_null() && staging["asked"].is_object(), "what is asked stays: {staging}");
@@ -144,7 +150,10 @@ async fn a_key_gets_the_rules_of_its_environment_and_what_its_apps_may_see() {
     let entry = |name: &str, value: bool| (name.to_owned(), value);
     let unlimited = [entry("asking", true), entry("staged", true)];
     assert_eq!(values(key(SdkKeyKind::Client, "production", &[])).await, unlimited);
-    assert_eq!(values(key(SdkKeyKind::Client, "development", &["blog"])).await, [entry("asking", true), entry("staged", false)]);
+    assert_eq!(
+        values(key(SdkKeyKind::Client, "development", &["blog"])).await,
+        [entry("asking", true), entry("staged", false)]
+    );
     let all = ["asked", "asking", "shop_only", "staged"].map(|name| entry(name, true));
     assert_eq!(values(key(SdkKeyKind::Client, "staging", &["shop"])).await, all);
 }
@@ -155,7 +164,8 @@ async fn id_lists_are_read_in_parts_and_begin_anew_when_they_change() {
     let secret = server.new_key(SdkKeyKind::Server).await;
     let key = [("statsig-api-key", secret.as_str())];
     let segment = Segment { key: "vips".to_owned(), ids: ids("vip", 2_000), ..Segment::default() };
-    let created = server.admin().create_segment(CreateSegmentRequest { segment: Some(segment) }).await.unwrap();
+    let created =
+        server.admin().create_segment(CreateSegmentRequest { segment: Some(segment) }).await.unwrap();
     let segment = created.into_inner().segment.unwrap();
     assert_eq!(server.get(&v2(&secret), &[]).await.json()["id_lists"], json!({ "vips": true }));
 

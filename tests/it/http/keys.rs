@@ -81,15 +81,15 @@ async fn a_key_belongs_to_an_environment_and_is_of_a_kind() {
         assert_eq!(status.code(), Code::InvalidArgument);
         fields(&status)
     };
-    let good = || SdkKey {
-        kind: SdkKeyKind::Client.into(),
-        environment: "staging".to_owned(),
-        ..SdkKey::default()
-    };
+    let good =
+        || SdkKey { kind: SdkKeyKind::Client.into(), environment: "staging".to_owned(), ..SdkKey::default() };
     assert_eq!(refusal(None).await, ["key"]);
     assert_eq!(refusal(Some(SdkKey { kind: 0, ..good() })).await, ["key.kind"]);
     assert_eq!(refusal(Some(SdkKey { environment: String::new(), ..good() })).await, ["key.environment"]);
-    assert_eq!(refusal(Some(SdkKey { target_apps: vec![String::new()], ..good() })).await, ["key.target_apps[0]"]);
+    assert_eq!(
+        refusal(Some(SdkKey { target_apps: vec![String::new()], ..good() })).await,
+        ["key.target_apps[0]"]
+    );
     let description = "x".repeat(20_000);
     assert_eq!(refusal(Some(SdkKey { description, ..good() })).await, ["key.description"]);
 }

@@ -34,7 +34,7 @@ struct Answer {
 
 impl Answer {
     fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+        serde_json::from_slice(&self.body).expect("a body of JSON")
     }
 
     fn header(&self, name: impl header::AsHeaderName) -> &str {
@@ -54,8 +54,12 @@ impl Server {
 
     /// The secret of a new key for production.
     async fn new_key(&self, kind: SdkKeyKind) -> String {
-        self.new_key_of(SdkKey { kind: kind.into(), environment: "production".to_owned(), ..SdkKey::default() })
-            .await
+        self.new_key_of(SdkKey {
+            kind: kind.into(),
+            environment: "production".to_owned(),
+            ..SdkKey::default()
+        })
+        .await
     }
 
     /// The secret of a new key.
@@ -65,7 +69,8 @@ impl Server {
     }
 
     async fn http(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
-        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.http_address()));
+        let mut request =
+            Request::builder().method(method).uri(format!("http://{}{path}", self.http_address()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

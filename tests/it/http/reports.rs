@@ -28,7 +28,8 @@ fn gate_exposure(user: &str, gate: &str, rule: &str, passed: bool, time: i64) ->
 }
 
 fn batch(events: &[Value]) -> String {
-    json!({ "events": events, "statsigMetadata": { "sessionID": "session-1", "sdkType": "py-server" } }).to_string()
+    json!({ "events": events, "statsigMetadata": { "sessionID": "session-1", "sdkType": "py-server" } })
+        .to_string()
 }
 
 impl Server {
@@ -41,9 +42,12 @@ impl Server {
 
     /// How many units each arm of each epoch has: epoch, arm, reverted.
     async fn arms(&self) -> BTreeMap<(i64, String, bool), i64> {
-        let query = "select epoch, arm, reverted, count(*) as units from exposure group by epoch, arm, reverted";
+        let query =
+            "select epoch, arm, reverted, count(*) as units from exposure group by epoch, arm, reverted";
         let rows = self.rows(query).await;
-        rows.iter().map(|row| ((row.get("epoch"), row.get("arm"), row.get("reverted")), row.get("units"))).collect()
+        rows.iter()
+            .map(|row| ((row.get("epoch"), row.get("arm"), row.get("reverted")), row.get("units")))
+            .collect()
     }
 }
 
@@ -54,7 +58,12 @@ async fn batches_are_taken_in_every_packing() {
     let key = ("statsig-api-key", secret.as_str());
     let body = |name: &str| batch(&[custom("visitor", name, 1_772_452_000_000)]).into_bytes();
     let mut brotli = Vec::new();
-    brotli::BrotliCompress(&mut body("br").as_slice(), &mut brotli, &brotli::enc::BrotliEncoderParams::default()).unwrap();
+    brotli::BrotliCompress(
+        &mut body("br").as_slice(),
+        &mut brotli,
+        &brotli::enc::BrotliEncoderParams::default(),
+    )
+    .unwrap();
     let packed = [
         ("identity", body("identity")),
         ("gzip", gzip(&body("gzip"))),
@@ -63,9 +72,14 @@ async fn batches_are_taken_in_every_packing() {
     ];
     for (encoding, body) in packed {
         let answer = server.post("/v1/log_event", &[key, ("content-encoding", encoding)], body).await;
-        assert_eq!((answer.status, answer.json()["success"].clone()), (StatusCode::ACCEPTED, json!(true)), "{encoding}");
+        assert_eq!(
+            (answer.status, answer.json()["success"].clone()),
+            (StatusCode::ACCEPTED, json!(true)),
+            "{encoding}"
+        );
     }
-    let names: Vec<String> = server.rows("select name from event order by seq").await.iter().map(|row| row.get(0)).collect();
+    let names: Vec<String> =
+        server.rows("select name from event order by seq").await.iter().map(|row| row.get(0)).collect();
     assert_eq!(names, ["identity", "gzip", "br", "zstd"]);
 
     let refused = async |encoding: &'static str, body: Vec<u8>| {
@@ -77,7 +91,10 @@ async fn batches_are_taken_in_every_packing() {
     // Small on the way, and more than can be taken once unpacked.
     let bomb = vec![b' '; 64 * 1024 * 1024];
     assert_eq!(refused("gzip", gzip(&bomb)).await, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(refused("zstd", zstd::encode_all(bomb.as_slice(), 1).unwrap()).await, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(
+        refused("zstd", zstd::encode_all(bomb.as_slice(), 1).unwrap()).await,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,7 +111,8 @@ async fn a_batch_that_is_sent_again_counts_once_even_after_a_restart() {
     });
     let text = json!({ "eventName": "read", "value": "chapter 1", "time": now, "user": { "userID": "ada" } });
     let internal = ["statsig::diagnostics", "statsig::non_exposed_checks", "statsig::log_line"];
-    let internal = internal.map(|name| json!({ "eventName": name, "user": null, "metadata": { "checks": "{}" } }));
+    let internal =
+        internal.map(|name| json!({ "eventName": name, "user": null, "metadata": { "checks": "{}" } }));
     let wrong = [
         json!({ "user": { "userID": "ada" } }),
         custom("", "nobody", now),
@@ -105,7 +123,10 @@ async fn a_batch_that_is_sent_again_counts_once_even_after_a_restart() {
     ];
     let events = [&[bought, text][..], &internal, &wrong].concat();
     let answer = server.report(&secret, &events).await;
-    assert_eq!((&answer["events"], &answer["internal"], &answer["refused"]), (&json!(2), &json!(3), &json!(6)));
+    assert_eq!(
+        (&answer["events"], &answer["internal"], &answer["refused"]),
+        (&json!(2), &json!(3), &json!(6))
+    );
     assert_eq!(server.report(&secret, &events).await["duplicates"], 2);
     let server = Server::start_in(server.stop().await, clock.clock()).await;
     server.report(&secret, &events).await;
@@ -120,8 +141,13 @@ async fn a_batch_that_is_sent_again_counts_once_even_after_a_restart() {
         ("read", now, None, r#"{"value":"chapter 1"}"#),
         ("read", now - 5, None, "{}"),
     ];
-    assert_eq!(rows, expected.map(|(name, at, value, properties)| (name.to_owned(), at, value, properties.to_owned())));
-    let units = server.rows("select unit_type, unit_id from unit_event where name = 'bought' order by unit_type").await;
+    assert_eq!(
+        rows,
+        expected.map(|(name, at, value, properties)| (name.to_owned(), at, value, properties.to_owned()))
+    );
+    let units = server
+        .rows("select unit_type, unit_id from unit_event where name = 'bought' order by unit_type")
+        .await;
     let units: Vec<(String, String)> = units.iter().map(|row| (row.get(0), row.get(1))).collect();
     let unit = |unit_type: &str, id: &str| (unit_type.to_owned(), id.to_owned());
     assert_eq!(units, [unit("companyid", "acme"), unit("user_id", "ada")]);
@@ -199,6 +225,7 @@ async fn an_sdk_with_older_rules_reports_for_the_epoch_that_they_were_of() {
     server.set_rollout(ramp("gate", vec![step(20.0, 60_000, 0), step(60.0, 0, 0)])).await.unwrap();
     let visitors = ids("visitor", 300);
     let (begun, before) = (clock.now_ms(), asked(&server, &visitors).await);
+    let old_rules = server.get(&format!("/v1/download_config_specs/{secret}.json"), &[]).await.json();
     clock.advance(minute);
     eventually("the step is taken", async || {
         if asked(&server, &visitors).await == before { Err("the same".to_owned()) } else { Ok(()) }
@@ -238,6 +265,14 @@ async fn an_sdk_with_older_rules_reports_for_the_epoch_that_they_were_of() {
     assert_eq!(answer["stale"], raised_count);
     let mut in_time = late;
     in_time.extend([entry(1, "treatment", both_count)]);
+    assert_eq!(server.arms().await, in_time);
+    // What is served alike by both rules goes by those that the SDK had, so that the arms stay in proportion.
+    let mut from_old_rules = reported(neither, false, now);
+    for event in &mut from_old_rules {
+        event["metadata"]["lcut"] = json!(old_rules["time"].to_string());
+    }
+    server.report(&secret, &from_old_rules).await;
+    in_time.extend([entry(1, "control", raised_count + neither_count)]);
     assert_eq!(server.arms().await, in_time);
 }
 
@@ -287,11 +322,16 @@ async fn browsers_report_with_names_hashed_and_bodies_wrapped() {
     for (flags, body) in wrapped {
         let path = format!("/v1/rgstr?k={secret}&st=javascript-client&ec=1{flags}");
         let answer = server.post(&path, &[("origin", "https://shop.example")], body).await;
-        assert_eq!((answer.status, answer.json()["events"].clone()), (StatusCode::ACCEPTED, json!(1)), "{flags}");
+        assert_eq!(
+            (answer.status, answer.json()["events"].clone()),
+            (StatusCode::ACCEPTED, json!(1)),
+            "{flags}"
+        );
         assert_eq!(answer.header(header::ACCESS_CONTROL_ALLOW_ORIGIN), "*");
     }
     let rows = server.rows("select name, unit_type, unit_id from unit_event order by seq").await;
-    let rows: Vec<(String, String, String)> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    let rows: Vec<(String, String, String)> =
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
     let device = |name: &str| (name.to_owned(), "stableid".to_owned(), "device-1".to_owned());
     assert_eq!(rows, ["plain", "reversed", "packed", "both"].map(device));
     for flags in ["&se=1", "&gz=1"] {
@@ -328,7 +368,8 @@ async fn who_reports_more_than_can_be_stored_is_told_to_come_again() {
     sqlx::query("rollback").execute(&mut database).await.unwrap();
     let taken = calls.join_all().await;
     assert!(taken.iter().any(|(_, status)| *status == StatusCode::ACCEPTED), "{taken:?}");
-    let again: Vec<Value> = refused.iter().map(|number| custom("visitor", "pressed", 1_000 + number)).collect();
+    let again: Vec<Value> =
+        refused.iter().map(|number| custom("visitor", "pressed", 1_000 + number)).collect();
     server.report(&secret, &again).await;
     for (number, status) in taken {
         if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -20,18 +20,26 @@ async fn a_client_is_told_what_it_would_get_by_asking() {
     server.run_experiment(button_color_v3()).await;
     let path = format!("/v1/initialize?k={secret}&st=javascript-client&sv=3.33.5&t=1&sid=session-1");
     let visitors = ids("visitor", 30);
-    let (passes, groups) = (check_gate(&server, "gate", &visitors).await, groups(&server, "button_color_v3", &visitors).await);
+    let (passes, groups) =
+        (check_gate(&server, "gate", &visitors).await, groups(&server, "button_color_v3", &visitors).await);
     for (number, visitor) in visitors.iter().enumerate() {
-        let (hash, named) = [("none", NameHash::None), ("djb2", NameHash::Djb2), ("sha256", NameHash::Sha256)][number % 3];
+        let (hash, named) =
+            [("none", NameHash::None), ("djb2", NameHash::Djb2), ("sha256", NameHash::Sha256)][number % 3];
         let user = json!({ "userID": visitor, "privateAttributes": { "plan": "secret" } });
         let body = json!({ "user": user, "hash": hash, "sinceTime": 9_999_999_999_999_i64 });
         let answer = server.post(&path, &[("origin", "https://shop.example")], body.to_string()).await;
-        assert_eq!((answer.status, answer.header(header::ACCESS_CONTROL_ALLOW_ORIGIN)), (StatusCode::OK, "*"));
+        assert_eq!(
+            (answer.status, answer.header(header::ACCESS_CONTROL_ALLOW_ORIGIN)),
+            (StatusCode::OK, "*")
+        );
         let told = answer.json();
         let answer = &told["feature_gates"][named.of("gate")];
         assert_eq!(answer["value"], passes[visitor], "{told}");
         let answer = &told["dynamic_configs"][named.of("button_color_v3")];
-        assert_eq!((&answer["group_name"], &answer["name"]), (&json!(groups[visitor]), &json!(named.of("button_color_v3"))));
+        assert_eq!(
+            (&answer["group_name"], &answer["name"]),
+            (&json!(groups[visitor]), &json!(named.of("button_color_v3")))
+        );
         assert_eq!(answer["value"]["Button Color"], json!(groups[visitor]));
         assert_eq!((&told["hash_used"], &told["has_updates"]), (&json!(hash), &json!(true)));
         assert_eq!(told["user"], json!({ "userID": visitor }), "what is private is not told back");
@@ -43,7 +51,8 @@ async fn a_client_is_told_what_it_would_get_by_asking() {
 async fn a_client_without_a_user_is_known_by_its_device() {
     let server = Server::start().await;
     let secret = server.new_key(SdkKeyKind::Client).await;
-    let by_device = portcullis::transport::grpc::wire::Gate { unit_type: "stableID".to_owned(), ..gate("device", 100.0) };
+    let by_device =
+        portcullis::transport::grpc::wire::Gate { unit_type: "stableID".to_owned(), ..gate("device", 100.0) };
     server.create_gate(by_device).await;
     server.create_gate(gate("person", 100.0)).await;
     let path = format!("/v1/initialize?k={secret}");
@@ -52,9 +61,14 @@ async fn a_client_without_a_user_is_known_by_its_device() {
         assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
         answer.json()
     };
-    let body = json!({ "hash": "none", "statsigMetadata": { "stableID": "device-1" } }).to_string().into_bytes();
+    let body =
+        json!({ "hash": "none", "statsigMetadata": { "stableID": "device-1" } }).to_string().into_bytes();
     let plain = told(&path, body.clone()).await;
-    assert_eq!((&plain["feature_gates"]["device"]["value"], &plain["feature_gates"]["person"]["value"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&plain["feature_gates"]["device"]["value"], &plain["feature_gates"]["person"]["value"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(plain["user"], json!({ "customIDs": { "stableID": "device-1" } }));
     let reversed: Vec<u8> = STANDARD.encode(&body).into_bytes().into_iter().rev().collect();
     assert_eq!(told(&format!("{path}&se=1"), reversed).await, plain);
     let empty = told(&path, b"{}".to_vec()).await;

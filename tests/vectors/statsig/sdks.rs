@@ -21,22 +21,22 @@ use portcullis::transport::http::statsig::write::{Heading, write_v1, write_v2};
 use serde_json::{Map, Value, json};
 
 /// When the SDKs were asked.
-const NOW: Timestamp = Timestamp(1_767_000_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_767_000_000_000);
 /// The one id list of the published vectors.
-const VIP_LIST: [&str; 3] = ["vip-1", "vip-2", "user-7"];
+pub(super) const VIP_LIST: [&str; 3] = ["vip-1", "vip-2", "user-7"];
 
 /// One line of a file of vectors.
-struct Vector {
+pub(super) struct Vector {
     spec_file: String,
     entity: Entity,
-    name: String,
-    user: User,
+    pub(super) name: String,
+    pub(super) user: User,
     expected: Value,
     line: String,
 }
 
 /// The text of a file, unpacked where its name says so.
-fn text(path: &Path) -> String {
+pub(super) fn text(path: &Path) -> String {
     let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     if path.extension().is_some_and(|extension| extension == "gz") {
         let mut text = String::new();
@@ -101,22 +101,21 @@ fn answer(vector: &Vector, decision: &Decision<'_>) -> Value {
     json!({ "value": value, "rule_id": decision.rule_id, "group_name": decision.group })
 }
 
-fn check(folder: &Path, file: &str, expected: impl Fn(&Value) -> Value) -> usize {
-    let vectors = vectors(&folder.join(file), expected);
+/// The vectors of a file that are not reproduced, each with what was found; and how many there are in all.
+fn wrong_in(
+    file: &Path,
+    load: impl Fn(&str) -> Snapshot,
+    expected: impl Fn(&Value) -> Value,
+) -> (Vec<(Vector, Value)>, usize) {
+    let vectors = vectors(file, expected);
+    let count = vectors.len();
     let mut snapshots = BTreeMap::new();
-    let mut wrong = Vec::new();
-    for vector in &vectors {
-        let snapshot = snapshots
-            .entry(vector.spec_file.as_str())
-            .or_insert_with(|| snapshot(&folder.join(&vector.spec_file)));
-        let found = answer(vector, &decide(snapshot, vector));
-        if !same(&found, &vector.expected) {
-            wrong.push(format!("{found} for {}", vector.line));
-        }
-    }
-    let shown = wrong.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
-    assert!(wrong.is_empty(), "{file}: {} of {} differ:\n{shown}", wrong.len(), vectors.len());
-    vectors.len()
+    let check = |vector: Vector| {
+        let snapshot = snapshots.entry(vector.spec_file.clone()).or_insert_with(|| load(&vector.spec_file));
+        let found = answer(&vector, &decide(snapshot, &vector));
+        (!same(&found, &vector.expected)).then_some((vector, found))
+    };
+    (vectors.into_iter().filter_map(check).collect(), count)
 }
 
 /// Equal, where a number may be written whole or with a fraction of zero.
@@ -129,6 +128,17 @@ fn same(a: &Value, b: &Value) -> bool {
         }
         _ => a == b,
     }
+}
+
+/// The vectors of a folder that are not reproduced, each with what was found; and how many there are in all. `load`
+/// compiles the file of specs that a vector names.
+pub(super) fn wrong(folder: &Path, load: impl Fn(&str) -> Snapshot) -> (Vec<(Vector, Value)>, usize) {
+    let answer = |json: &Value| json!({ "value": json["value"], "rule_id": json["rule_id"], "group_name": json["group_name"] });
+    let (mut wrong, agreeing) = wrong_in(&folder.join("vectors.jsonl.gz"), &load, answer);
+    let divergent = |json: &Value| answer(&json["results"]["py_core"]);
+    let (also_wrong, divergent) = wrong_in(&folder.join("divergent.jsonl"), &load, divergent);
+    wrong.extend(also_wrong);
+    (wrong, agreeing + divergent)
 }
 
 /// Checks what clients are told at their start.
@@ -150,12 +160,17 @@ fn check_starts(folder: &Path, file: &str) -> usize {
         expected.remove("user");
         for (part, expected) in &expected {
             let entries = |value: &Value| value.as_object().cloned().unwrap_or_default();
-            let (found_part, expected_part) = (entries(found.get(part).unwrap_or(&Value::Null)), entries(expected));
+            let (found_part, expected_part) =
+                (entries(found.get(part).unwrap_or(&Value::Null)), entries(expected));
             let names = |entries: &Map<String, Value>| entries.keys().cloned().collect::<Vec<_>>();
             assert_eq!(names(&found_part), names(&expected_part), "{part}, for {}", json["user"]);
             for (name, expected) in &expected_part {
                 let found = &found_part[name];
-                assert!(same(found, expected), "{part}.{name}: {found}, not {expected}, for {}", json["user"]);
+                assert!(
+                    same(found, expected),
+                    "{part}.{name}: {found}, not {expected}, for {}",
+                    json["user"]
+                );
             }
         }
         assert!(same(&Value::Object(found), &Value::Object(expected)), "for {}", json["user"]);
@@ -170,13 +185,15 @@ fn check_written(folder: &Path) {
         let mut read_from = project.ruleset.clone();
         let list = Arc::new(IdList::new(VIP_LIST, 1, NOW));
         read_from.id_lists = project.id_lists.iter().map(|name| (name.clone(), Arc::clone(&list))).collect();
-        let heading = Heading { changed_at: NOW, environment: "production".to_owned(), secret: "secret-1".to_owned() };
+        let heading =
+            Heading { changed_at: NOW, environment: "production".to_owned(), secret: "secret-1".to_owned() };
         let forms = [json!(write_v1(&read_from, &heading)), json!(write_v2(&read_from, &heading))];
         for form in forms {
             assert_eq!(traps(&form), Vec::<String>::new());
             let again = read(&form.to_string()).unwrap();
             assert_eq!((again.problems, again.id_lists), (Vec::new(), project.id_lists.clone()));
-            let parts = |ruleset: &Ruleset| [ruleset.gates.clone(), ruleset.configs.clone(), ruleset.layers.clone()];
+            let parts =
+                |ruleset: &Ruleset| [ruleset.gates.clone(), ruleset.configs.clone(), ruleset.layers.clone()];
             for (again, project) in parts(&again.ruleset).iter().zip(&parts(&project.ruleset)) {
                 assert!(again.keys().eq(project.keys()), "{file}");
                 for (name, spec) in project {
@@ -203,24 +220,31 @@ fn traps(form: &Value) -> Vec<String> {
             found.extend(lacking(&entity, &required));
             let rules = entity["rules"].as_array().unwrap();
             let yes_or_no = (part == "feature_gates").then_some((json!(false), json!(true)));
-            let is_default = yes_or_no.as_ref().map_or(entity["defaultValue"].is_object(), |(no, _)| entity["defaultValue"] == *no);
+            let is_default = yes_or_no
+                .as_ref()
+                .map_or(entity["defaultValue"].is_object(), |(no, _)| entity["defaultValue"] == *no);
             if !is_default || (entity["enabled"] == false && !rules.is_empty()) {
                 found.push(format!("{entity}"));
             }
             for rule in rules {
                 let required = ["name", "id", "passPercentage", "conditions", "returnValue", "idType"];
                 found.extend(lacking(rule, &required));
-                let fits = yes_or_no.as_ref().map_or(rule["returnValue"].is_object(), |(_, yes)| rule["returnValue"] == *yes);
+                let fits = yes_or_no
+                    .as_ref()
+                    .map_or(rule["returnValue"].is_object(), |(_, yes)| rule["returnValue"] == *yes);
                 if !fits || rule["conditions"] == json!([]) {
                     found.push(format!("{rule}"));
                 }
                 let conditions = rule["conditions"].as_array().unwrap().iter();
-                let conditions = conditions.map(|one| one.as_str().map_or(one, |name| &form["condition_map"][name]));
+                let conditions =
+                    conditions.map(|one| one.as_str().map_or(one, |name| &form["condition_map"][name]));
                 for condition in conditions {
                     let required = ["type", "idType", "targetValue", "operator", "field", "additionalValues"];
                     found.extend(lacking(condition, &required));
                     let has_salt = condition["additionalValues"]["salt"].is_string();
-                    if condition["targetValue"].is_object() || (condition["type"] == "user_bucket" && !has_salt) {
+                    if condition["targetValue"].is_object()
+                        || (condition["type"] == "user_bucket" && !has_salt)
+                    {
                         found.push(format!("{condition}"));
                     }
                 }
@@ -237,9 +261,10 @@ fn lacking(object: &Value, fields: &[&str]) -> Option<String> {
 
 /// Checks a folder, and says how many vectors it held.
 pub(super) fn check_folder(folder: &Path) -> usize {
-    let answer = |json: &Value| json!({ "value": json["value"], "rule_id": json["rule_id"], "group_name": json["group_name"] });
-    let agreeing = check(folder, "vectors.jsonl.gz", answer);
-    let divergent = check(folder, "divergent.jsonl", |json| answer(&json["results"]["py_core"]));
+    let (wrong, count) = wrong(folder, |file| snapshot(&folder.join(file)));
+    let line = |(vector, found): &(Vector, Value)| format!("{found} for {}", vector.line);
+    let shown = wrong.iter().take(20).map(line).collect::<Vec<_>>().join("\n");
+    assert!(wrong.is_empty(), "{} of {count} differ:\n{shown}", wrong.len());
     check_written(folder);
-    agreeing + divergent + check_starts(folder, "gcir_core.jsonl.gz")
+    count + check_starts(folder, "gcir_core.jsonl.gz")
 }

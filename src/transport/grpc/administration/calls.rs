@@ -12,7 +12,7 @@ use crate::transport::grpc::convert::{page_size, required};
 use crate::transport::grpc::documents::DocumentMessage;
 
 /// Metadata that names the caller.
-pub(in crate::transport::grpc) const PRINCIPAL: &str = "portcullis-principal";
+pub const PRINCIPAL: &str = "portcullis-principal";
 /// The caller's name where none is given.
 const ANONYMOUS: &str = "anonymous";
 /// Most bytes in a caller's name.

@@ -5,7 +5,8 @@ mod rollout;
 
 use tonic::{Request, Response, Status};
 
-pub(super) use self::calls::{PRINCIPAL, named_principal, principal};
+pub use self::calls::PRINCIPAL;
+pub(super) use self::calls::{named_principal, principal};
 use self::rollout::rollout;
 use super::documents::DocumentMessage;
 use super::wire::admin_service_server::AdminService;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::Statsig;
 use super::access::admit;
-use super::events::with_stable_id;
+use super::events::{STABLE_ID, with_stable_id};
 use super::initialize::initialize;
 use super::log::ClientQuery;
 use super::names::NameHash;
@@ -48,9 +48,17 @@ pub(super) async fn start(
     let in_force = statsig.live.in_force();
     let caller = admit(&in_force.catalogue, query.k.as_deref(), &headers, &[SdkKeyKind::Client])?;
     let start: Start = query.read(&body)?;
-    let mut echo = start.user.unwrap_or_default();
-    let user: StatsigUser = serde_json::from_value(Value::Object(echo.clone())).unwrap_or_default();
+    let mut told = start.user.unwrap_or_default();
+    let user: StatsigUser = serde_json::from_value(Value::Object(told.clone())).unwrap_or_default();
     let mut user = with_stable_id(User::from(user), &[&start.statsig_metadata]);
+    told.remove(PRIVATE);
+    if let Some(id) = user.custom_ids.get(STABLE_ID) {
+        // Clients compare it with the one that they sent.
+        let ids = told.entry("customIDs").or_insert_with(|| json!({}));
+        if let Some(ids) = ids.as_object_mut() {
+            ids.entry(STABLE_ID).or_insert_with(|| json!(id));
+        }
+    }
     if user.user_agent.is_empty() {
         let browser = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
         browser.unwrap_or_default().clone_into(&mut user.user_agent);
@@ -63,8 +71,7 @@ pub(super) async fn start(
     let changed_at = project.changed_at();
     let decide = move || initialize(&project.scoped, project.snapshot(), &user, now, hash);
     let mut answer = tokio::task::spawn_blocking(decide).await.map_err(Error::internal)?;
-    echo.remove(PRIVATE);
-    answer.insert("user".to_owned(), Value::Object(echo));
+    answer.insert("user".to_owned(), Value::Object(told));
     answer.insert("time".to_owned(), json!(changed_at));
     Ok(Json(Value::Object(answer)))
 }

@@ -24,7 +24,7 @@ const INTERNAL: &str = "statsig::";
 /// The property that a text given as an event's value becomes.
 const VALUE_PROPERTY: &str = "value";
 /// The unit type of an id that clients make for a device.
-const STABLE_ID: &str = "stableID";
+pub(super) const STABLE_ID: &str = "stableID";
 /// Most exposures that are taken from one event.
 const MAX_SECONDARY: usize = 1_000;
 
@@ -118,11 +118,17 @@ impl Reader<'_> {
             }
         };
         if at.ms_since(self.now) > self.max_skew_ms || at.0 < 0 {
-            return Err(format!("time: must be at most {} ms in the future and not before 1970", self.max_skew_ms));
+            return Err(format!(
+                "time: must be at most {} ms in the future and not before 1970",
+                self.max_skew_ms
+            ));
         }
         user.check("user").map_err(|invalid| invalid.to_string())?;
         let allocated = text("allocatedExperiment");
         let (rule_id, passed) = (text("ruleID"), text("gateValue") == "true");
+        // Older and newer SDKs have another name for it.
+        let rules_at = ["lcut", "configSyncTime"].iter().find_map(|name| text(name).parse().ok());
+        let rules_at = rules_at.map_or(at, Timestamp);
         let (entity, name) = match entity {
             Entity::Layer if !allocated.is_empty() => (Entity::Experiment, allocated),
             // Dynamic configs and experiments share their names.
@@ -130,7 +136,7 @@ impl Reader<'_> {
             other => (other, name),
         };
         let key = self.names.resolve(&name);
-        let own = Served { entity, key, rule_id: &rule_id, passed, at };
+        let own = Served { entity, key, rule_id: &rule_id, passed, at, rules_at };
         match self.observe(received, own, &user) {
             Observed::Nothing if entity == Entity::Experiment => {
                 let config = self.observe(received, Served { entity: Entity::Config, ..own }, &user);
@@ -142,9 +148,11 @@ impl Reader<'_> {
             let text = |name: &str| nested.get(name).and_then(scalar_text).unwrap_or_default();
             let (gate, rule_id) = (text("gate"), text("ruleID"));
             let (key, passed) = (self.names.resolve(&gate), text("gateValue") == "true");
-            let served = Served { entity: Entity::Gate, key, rule_id: &rule_id, passed, at };
+            let served = Served { entity: Entity::Gate, key, rule_id: &rule_id, passed, at, rules_at };
             // That the unit was seen is known from the exposure that they came with.
-            if let Observed::Exposed(exposed @ Exposed { arm: Some(_), .. }) = self.observe(received, served, &user) {
+            if let Observed::Exposed(exposed @ Exposed { arm: Some(_), .. }) =
+                self.observe(received, served, &user)
+            {
                 received.exposures.extend(exposed.record(&user));
             }
         }
@@ -222,7 +230,10 @@ fn property(value: &Value) -> Option<String> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the cast clamps, and what is out of range is refused later")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the cast clamps, and what is out of range is refused later"
+)]
 fn milliseconds(time: f64) -> Timestamp {
     Timestamp(time as i64)
 }

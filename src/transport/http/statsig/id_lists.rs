@@ -65,7 +65,8 @@ fn lists(
     let caller = admit(&in_force.catalogue, secret, headers, &[SdkKeyKind::Server])?;
     let host = headers.get(HOST).and_then(|value| value.to_str().ok());
     let host = host.ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "the header `host` is needed"))?;
-    let scheme = if headers.get(FORWARDED_PROTO).is_some_and(|value| value == "https") { "https" } else { "http" };
+    let scheme =
+        if headers.get(FORWARDED_PROTO).is_some_and(|value| value == "https") { "https" } else { "http" };
     let entry = |(name, list): (&String, &Arc<IdList>)| {
         let (id, token) = (&caller.key.document.id, token(&caller.key.document, name, list.revision));
         let entry = Entry {
@@ -126,13 +127,15 @@ fn part(text: Bytes, headers: &HeaderMap) -> Response {
         return (plain, text).into_response();
     };
     let all = text.len();
-    let (Ok(first), Ok(last)) = (range.0.parse(), range.1.parse().or(if range.1.is_empty() { Ok(all) } else { Err(()) }))
+    let (Ok(first), Ok(last)) =
+        (range.0.parse(), range.1.parse().or(if range.1.is_empty() { Ok(all) } else { Err(()) }))
     else {
         return (plain, text).into_response();
     };
     let end = all.min(usize::saturating_add(last, 1));
     if first >= end {
-        return (StatusCode::RANGE_NOT_SATISFIABLE, plain, [(CONTENT_RANGE, format!("bytes */{all}"))]).into_response();
+        return (StatusCode::RANGE_NOT_SATISFIABLE, plain, [(CONTENT_RANGE, format!("bytes */{all}"))])
+            .into_response();
     }
     let of = [(CONTENT_RANGE, format!("bytes {first}-{}/{all}", end - 1))];
     (StatusCode::PARTIAL_CONTENT, plain, of, text.slice(first..end)).into_response()

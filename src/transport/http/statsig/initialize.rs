@@ -16,7 +16,13 @@ const DEVICE: &str = "stableid";
 
 /// Decides everything that may be seen for one user, with names hashed. `snapshot` is the compiled form of `scoped`.
 #[must_use]
-pub fn initialize(scoped: &Scoped, snapshot: &Snapshot, user: &User, now: Timestamp, hash: NameHash) -> Map<String, Value> {
+pub fn initialize(
+    scoped: &Scoped,
+    snapshot: &Snapshot,
+    user: &User,
+    now: Timestamp,
+    hash: NameHash,
+) -> Map<String, Value> {
     let answer = Answer { scoped, hash };
     let ruleset = &scoped.ruleset;
     let decide = |entity: Entity, name: &str| evaluate(snapshot, entity, name, user, now);
@@ -30,7 +36,8 @@ pub fn initialize(scoped: &Scoped, snapshot: &Snapshot, user: &User, now: Timest
         let entity = if spec.kind == SpecKind::Experiment { Entity::Experiment } else { Entity::Config };
         answer.config(name, spec, &decide(entity, name))
     });
-    let layers = ruleset.layers.iter().map(|(name, spec)| answer.layer(name, spec, &decide(Entity::Layer, name)));
+    let layers =
+        ruleset.layers.iter().map(|(name, spec)| answer.layer(name, spec, &decide(Entity::Layer, name)));
     let mut told = Map::from_iter([
         ("feature_gates".to_owned(), Value::Object(gates.collect())),
         ("dynamic_configs".to_owned(), Value::Object(configs.collect())),

@@ -53,7 +53,12 @@ pub(super) async fn log_event(
     };
     let received = reader.read(batch);
     if let Some(first) = &received.first_refusal {
-        tracing::warn!(refused = received.refused, first, key = caller.key.document.id, "logged events were refused");
+        tracing::warn!(
+            refused = received.refused,
+            first,
+            key = caller.key.document.id,
+            "logged events were refused"
+        );
     }
     let (events_count, exposures_count) = (received.events.len(), received.exposures.len());
     let (mut events, mut exposures) = (received.events.into_iter(), received.exposures.into_iter());
@@ -88,7 +93,9 @@ impl ClientQuery {
         let mut decoded = body.to_vec();
         if is_set(&self.se) {
             decoded.reverse();
-            decoded = STANDARD.decode(&decoded).map_err(|error| wrong(format!("se=1: must be base64, reversed: {error}")))?;
+            decoded = STANDARD
+                .decode(&decoded)
+                .map_err(|error| wrong(format!("se=1: must be base64, reversed: {error}")))?;
         }
         if is_set(&self.gz) {
             let most = u64::try_from(MAX_BODY_BYTES).unwrap_or(u64::MAX);

@@ -91,7 +91,10 @@ mod tests {
     #[test]
     fn hashes_are_those_of_the_sdks() {
         // As the newer Python SDK names them.
-        assert_eq!((djb2("nest_c"), djb2("holdout_global")), ("3246022716".to_owned(), "2914086835".to_owned()));
+        assert_eq!(
+            (djb2("nest_c"), djb2("holdout_global")),
+            ("3246022716".to_owned(), "2914086835".to_owned())
+        );
         assert_eq!(djb2(""), "0");
         assert_eq!(NameHash::Sha256.of("a"), "ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs=");
     }

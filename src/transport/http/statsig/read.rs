@@ -22,11 +22,15 @@ pub struct ReadProject {
     pub ruleset: Ruleset,
     /// Names of the id lists. Their ids are not part of a project's rules.
     pub id_lists: Vec<String>,
+    /// What people call rules, by the name of the entity in the ruleset and the rule's id, where that is not the id.
+    pub rule_names: BTreeMap<(String, String), String>,
     /// What was left out, and why.
     pub problems: Vec<Problem>,
+    /// What is there in another form, and why.
+    pub reshaped: Vec<Problem>,
 }
 
-/// An entity that was left out.
+/// An entity that could not be kept as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Its name.
@@ -156,10 +160,31 @@ impl Reader<'_> {
 
     fn entity(&mut self, name: &str, entity: &Entity<Condition>) -> Option<Arc<Spec>> {
         match self.spec(name, entity) {
-            Ok(spec) => Some(Arc::new(spec)),
+            Ok(spec) => {
+                self.note_names(name, entity);
+                if entity.entity == "autotune" {
+                    let message =
+                        "is a dynamic config with the shares it has now; they are not tuned any more"
+                            .to_owned();
+                    self.read.reshaped.push(Problem { name: name.to_owned(), message });
+                }
+                Some(Arc::new(spec))
+            }
             Err(message) => {
                 self.problem(name, message);
                 None
+            }
+        }
+    }
+
+    /// Rules of gates are called by their group, which gates do not have otherwise.
+    fn note_names(&mut self, name: &str, entity: &Entity<Condition>) {
+        let says_yes_or_no = entity.default_value.is_boolean();
+        for rule in &entity.rules {
+            let group = rule.group_name.as_ref().filter(|_| says_yes_or_no);
+            let called = group.unwrap_or(&rule.name);
+            if !called.is_empty() && *called != rule.id {
+                self.read.rule_names.insert((name.to_owned(), rule.id.clone()), called.clone());
             }
         }
     }
@@ -177,7 +202,7 @@ impl Reader<'_> {
         let says_yes_or_no = kind.says_yes_or_no();
         let default_value = value(&entity.default_value, says_yes_or_no, false)
             .map_err(|message| format!("defaultValue: {message}"))?;
-        let rule = |rule| self.rule(rule, says_yes_or_no);
+        let rule = |one| read_rule(one, says_yes_or_no);
         let experiment = (kind == SpecKind::Experiment).then(|| ExperimentFacts {
             is_active: entity.is_active.unwrap_or(false),
             layer: self.layers.get(name).cloned(),
@@ -200,30 +225,30 @@ impl Reader<'_> {
             experiment,
         })
     }
+}
 
-    fn rule(&self, rule: &Rule<Condition>, says_yes_or_no: bool) -> Result<form::Rule, String> {
-        let named = |message: String| format!("rule `{}`: {message}", rule.id);
-        let mut conditions = Vec::new();
-        for (index, condition) in rule.conditions.iter().enumerate() {
-            let read = read_condition(condition);
-            conditions.extend(read.map_err(|message| named(format!("condition {}: {message}", index + 1)))?);
-        }
-        let value = value(&rule.return_value, says_yes_or_no, true);
-        Ok(form::Rule {
-            salt: rule.salt.clone(),
-            percentage: rule.pass_percentage,
-            value: value.map_err(|message| named(format!("returnValue: {message}")))?,
-            // SDKs do not report groups of gates.
-            group: rule.group_name.clone().filter(|_| !says_yes_or_no),
-            is_experiment_group: rule.is_experiment_group.unwrap_or(false),
-            delegate: rule.config_delegate.clone().filter(|delegate| !delegate.is_empty()),
-            ..form::Rule::new(&rule.id, &unit_type(&rule.id_type), conditions)
-        })
+fn read_rule(rule: &Rule<Condition>, says_yes_or_no: bool) -> Result<form::Rule, String> {
+    let named = |message: String| format!("rule `{}`: {message}", rule.id);
+    let mut conditions = Vec::new();
+    for (index, condition) in rule.conditions.iter().enumerate() {
+        let read = read_condition(condition);
+        conditions.extend(read.map_err(|message| named(format!("condition {}: {message}", index + 1)))?);
     }
+    let value = value(&rule.return_value, says_yes_or_no, true);
+    Ok(form::Rule {
+        salt: rule.salt.clone(),
+        percentage: rule.pass_percentage,
+        value: value.map_err(|message| named(format!("returnValue: {message}")))?,
+        // SDKs do not report groups of gates.
+        group: rule.group_name.clone().filter(|_| !says_yes_or_no),
+        is_experiment_group: rule.is_experiment_group.unwrap_or(false),
+        delegate: rule.config_delegate.clone().filter(|delegate| !delegate.is_empty()),
+        ..form::Rule::new(&rule.id, &unit_type(&rule.id_type), conditions)
+    })
 }
 
 /// The unit type of an id type. Other spellings of the user id are kept; they find the same id.
-pub(super) fn unit_type(id_type: &str) -> String {
+fn unit_type(id_type: &str) -> String {
     if id_type == USER_ID_TYPE { USER_ID.to_owned() } else { id_type.to_owned() }
 }
 

@@ -43,7 +43,8 @@ pub fn scoped(ruleset: &Ruleset, snapshot: &Snapshot, key: &SdkKey) -> Scoped {
         let seen = specs.iter().filter(|(_, spec)| key.sees(&spec.target_apps));
         seen.map(|(name, _)| name.clone()).collect()
     };
-    let (gates, configs, layers) = (visible(&ruleset.gates), visible(&ruleset.configs), visible(&ruleset.layers));
+    let (gates, configs, layers) =
+        (visible(&ruleset.gates), visible(&ruleset.configs), visible(&ruleset.layers));
     ruleset.layers.retain(|name, _| layers.contains(name));
     let mut hidden_configs = delegates(&ruleset);
     hidden_configs.retain(|name| !configs.contains(name));

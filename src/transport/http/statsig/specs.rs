@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::Statsig;
 use super::access::admit;
 use super::projects::Dialect;
-use super::Statsig;
 use crate::domain::sdk_key::SdkKeyKind;
 use crate::transport::http::refusal::Refusal;
 

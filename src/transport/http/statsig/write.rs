@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::dialect::{Condition, Entity, ProjectV1, ProjectV2, Rule, USER_ID_TYPE};
 use super::names::{NameHash, djb2};
-use crate::domain::condition::{self, Draw, EnvironmentField, IpField, Operator, Subject, TimeField, UserAgentField};
+use crate::domain::condition::{
+    self, Draw, EnvironmentField, IpField, Operator, Subject, TimeField, UserAgentField,
+};
 use crate::domain::parameters::Parameters;
 use crate::domain::time::Timestamp;
 use crate::domain::user::USER_ID;
@@ -142,13 +144,18 @@ fn missing_unit(spec: &Spec) -> Vec<form::Rule> {
         let subject = Subject::Unit(spec.unit_type.clone());
         let condition = condition::Condition { subject, operator: Operator::Eq, values: vec![missing] };
         let value = spec.default_value.clone();
-        form::Rule { percentage: 0.0, value, ..form::Rule::new(MISSING_UNIT_RULE, &spec.unit_type, vec![condition]) }
+        form::Rule {
+            percentage: 0.0,
+            value,
+            ..form::Rule::new(MISSING_UNIT_RULE, &spec.unit_type, vec![condition])
+        }
     };
     vec![rule(Value::Null), rule(json!(""))]
 }
 
 fn rule<C>(rule: &form::Rule, says_yes_or_no: bool, place: &mut impl FnMut(Condition) -> C) -> Rule<C> {
-    let mut conditions: Vec<C> = rule.conditions.iter().map(|one| place(write_condition(one, &rule.unit_type))).collect();
+    let mut conditions: Vec<C> =
+        rule.conditions.iter().map(|one| place(write_condition(one, &rule.unit_type))).collect();
     if conditions.is_empty() {
         conditions.push(place(everyone()));
     }

@@ -1,0 +1,107 @@
+//! The sections of a configuration, one a kind.
+
+use super::Configuration;
+use crate::domain::config::DynamicConfig;
+use crate::domain::experiment::Experiment;
+use crate::domain::gate::Gate;
+use crate::domain::holdout::Holdout;
+use crate::domain::layer::Layer;
+use crate::domain::metric::Metric;
+use crate::domain::segment::Segment;
+use crate::domain::stored::Document;
+
+/// A document that has a section in a configuration.
+pub trait Section: Document {
+    /// What the section is called.
+    const NAME: &'static str;
+
+    /// The documents.
+    fn section(configuration: &Configuration) -> &Vec<Self>;
+
+    /// The documents, to be changed.
+    fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self>;
+}
+
+impl Section for Metric {
+    const NAME: &'static str = "metrics";
+
+    fn section(configuration: &Configuration) -> &Vec<Self> {
+        &configuration.metrics
+    }
+
+    fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
+        &mut configuration.metrics
+    }
+}
+
+impl Section for Segment {
+    const NAME: &'static str = "segments";
+
+    fn section(configuration: &Configuration) -> &Vec<Self> {
+        &configuration.segments
+    }
+
+    fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
+        &mut configuration.segments
+    }
+}
+
+impl Section for Gate {
+    const NAME: &'static str = "gates";
+
+    fn section(configuration: &Configuration) -> &Vec<Self> {
+        &configuration.gates
+    }
+
+    fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
+        &mut configuration.gates
+    }
+}
+
+impl Section for DynamicConfig {
+    const NAME: &'static str = "configs";
+
+    fn section(configuration: &Configuration) -> &Vec<Self> {
+        &configuration.configs
+    }
+
+    fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
+        &mut configuration.configs
+    }
+}
+
+impl Section for Layer {
+    const NAME: &'static str = "layers";
+
+    fn section(configuration: &Configuration) -> &Vec<Self> {
+        &configuration.layers
+    }
+
+    fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
+        &mut configuration.layers
+    }
+}
+
+impl Section for Experiment {
+    const NAME: &'static str = "experiments";
+
+    fn section(configuration: &Configuration) -> &Vec<Self> {
+        &configuration.experiments
+    }
+
+    fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
+        &mut configuration.experiments
+    }
+}
+
+impl Section for Holdout {
+    const NAME: &'static str = "holdouts";
+
+    fn section(configuration: &Configuration) -> &Vec<Self> {
+        &configuration.holdouts
+    }
+
+    fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
+        &mut configuration.holdouts
+    }
+}

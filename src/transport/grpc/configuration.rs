@@ -1,0 +1,86 @@
+//! Whole configurations: read, planned and applied through the audited function.
+
+use tonic::{Request, Response, Status};
+
+use super::administration::principal;
+use super::convert::count;
+use super::wire;
+use super::wire::configuration_service_server::ConfigurationService;
+use crate::admin::{Admin, PlannedChange, Wanted};
+use crate::domain::configuration::{Action, Configuration, located};
+use crate::error::{Error, Result};
+
+/// The configuration service.
+#[derive(Debug)]
+pub(super) struct Configuring {
+    pub(super) admin: Admin,
+}
+
+#[tonic::async_trait]
+impl ConfigurationService for Configuring {
+    async fn export_configuration(
+        &self,
+        _: Request<wire::ExportConfigurationRequest>,
+    ) -> std::result::Result<Response<wire::ExportConfigurationResponse>, Status> {
+        let (configuration, revision) = self.admin.export_configuration();
+        let yaml = configuration.to_yaml().map_err(Error::internal)?;
+        Ok(Response::new(wire::ExportConfigurationResponse { yaml, revision }))
+    }
+
+    async fn plan_configuration(
+        &self,
+        request: Request<wire::PlanConfigurationRequest>,
+    ) -> std::result::Result<Response<wire::PlanConfigurationResponse>, Status> {
+        let actor = principal(request.metadata())?;
+        let wire::PlanConfigurationRequest { yaml, prune } = request.into_inner();
+        let planned = self.admin.plan_configuration(&actor, &wanted(&yaml, prune)?).await;
+        let plan = planned.map_err(|error| with_lines(&yaml, error))?;
+        Ok(Response::new(wire::PlanConfigurationResponse {
+            revision: plan.revision,
+            changes: plan.changes.iter().map(wire_change).collect(),
+            unchanged_count: count(plan.unchanged as u64),
+        }))
+    }
+
+    async fn apply_configuration(
+        &self,
+        request: Request<wire::ApplyConfigurationRequest>,
+    ) -> std::result::Result<Response<wire::ApplyConfigurationResponse>, Status> {
+        let actor = principal(request.metadata())?;
+        let wire::ApplyConfigurationRequest { yaml, prune, revision } = request.into_inner();
+        let applied = self.admin.apply_configuration(&actor, &wanted(&yaml, prune)?, revision).await;
+        let plan = applied.map_err(|error| with_lines(&yaml, error))?;
+        Ok(Response::new(wire::ApplyConfigurationResponse {
+            revision: plan.revision,
+            changes: plan.changes.iter().map(wire_change).collect(),
+        }))
+    }
+}
+
+fn wanted(yaml: &str, prune: bool) -> Result<Wanted> {
+    Ok(Wanted { configuration: Configuration::from_yaml(yaml)?, prune })
+}
+
+/// The same error with the lines of the text that it is about.
+fn with_lines(yaml: &str, error: Error) -> Error {
+    match error {
+        Error::Invalid(invalid) => Error::Invalid(located(yaml, invalid)),
+        error => error,
+    }
+}
+
+fn wire_change(change: &PlannedChange) -> wire::ConfigurationChange {
+    let action = match change.difference.action {
+        Action::Create => wire::ConfigurationAction::Create,
+        Action::Change => wire::ConfigurationAction::Change,
+        Action::Archive => wire::ConfigurationAction::Archive,
+    };
+    wire::ConfigurationChange {
+        kind: change.difference.kind.to_owned(),
+        key: change.difference.key.clone(),
+        action: action.into(),
+        difference: change.difference.lines.clone(),
+        effects: change.effects.clone(),
+        refusal: change.refusal.clone().unwrap_or_default(),
+    }
+}
