@@ -62,8 +62,8 @@ impl Judgement {
     pub fn note_in(&self, launch: &mut Launch) {
         launch.warned = self.warned;
         for pinned in launch.metrics.iter_mut().filter(|pinned| pinned.scale.is_none()) {
-            let of_metric = self.verdicts.iter().filter(|verdict| verdict.metric == pinned.metric.key);
-            pinned.scale = of_metric.filter_map(|verdict| verdict.scale).next();
+            let mut of_metric = self.verdicts.iter().filter(|verdict| verdict.metric == pinned.metric.key);
+            pinned.scale = of_metric.find_map(|verdict| verdict.scale);
         }
     }
 }
@@ -74,7 +74,9 @@ pub(super) fn comparisons<'l>(launch: &'l Launch, measurement: Option<&Measureme
         let arms = launch.treatments().map(|arm| Comparison::new(launch, pinned, &arm.name, measurement));
         let mut arms: Vec<Comparison<'l>> = arms.collect();
         let scale = pinned.scale.or_else(|| arms.iter().find_map(first_scale));
-        arms.iter_mut().for_each(|comparison| comparison.scale = scale);
+        for comparison in &mut arms {
+            comparison.scale = scale;
+        }
         arms
     };
     launch.metrics.iter().flat_map(of_metric).collect()

@@ -9,7 +9,7 @@ use portcullis::transport::grpc::wire::{
     DecideExperimentRequest, DecisionAction, DecisionKind, EvaluationReason, Event, ExperimentStatus, Gate,
     GetExperimentDocumentRequest, GetGateRequest, GetLaunchRequest, Holdout, Launch, LaunchState, Metric,
     MetricDirection, Reason, ReasonCode, ResolveLatchRequest, RollbackTo, SetRolloutRequest,
-    UpdateGateRequest, UpdateHoldoutRequest, UpdateMetricRequest, Verdict, WatchDecisionsRequest,
+    UpdateHoldoutRequest, UpdateMetricRequest, Verdict, WatchDecisionsRequest,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
