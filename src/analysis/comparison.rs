@@ -13,6 +13,8 @@ pub(super) struct Comparison<'l> {
     pub pinned: &'l PinnedMetric,
     /// Name of the arm.
     pub arm: &'l str,
+    /// Whether the share is planned to grow.
+    pub grows: bool,
     /// What effects are measured by; none before the burn-in.
     pub scale: Option<f64>,
     /// Event time up to which everything is counted.
@@ -90,7 +92,8 @@ impl<'l> Comparison<'l> {
             };
             (0..=weeks(epoch, as_of)).map(of_week)
         };
-        Self { pinned, arm, scale: None, as_of, stretches: launch.epochs.iter().flat_map(of_epoch).collect() }
+        let stretches = launch.epochs.iter().flat_map(of_epoch).collect();
+        Self { pinned, arm, grows: launch.steps.len() > 1, scale: None, as_of, stretches }
     }
 
     /// The comparison behind a recorded verdict, without the arms' shares.
@@ -103,8 +106,8 @@ impl<'l> Comparison<'l> {
         let stretch =
             |moments: &EpochMoments| Stretch { moments: moments.clone(), share: None, settled_share: None };
         let stretches = verdict.epochs.iter().map(stretch).collect();
-        let scale = pinned.scale.or(verdict.scale);
-        Some(Self { pinned, arm: &verdict.arm, scale, as_of: judgement.as_of?, stretches })
+        let (scale, as_of) = (pinned.scale.or(verdict.scale), judgement.as_of?);
+        Some(Self { pinned, arm: &verdict.arm, grows: launch.steps.len() > 1, scale, as_of, stretches })
     }
 
     /// What was measured, oldest first.

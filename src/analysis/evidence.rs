@@ -8,9 +8,10 @@ use crate::stats::e_process::{self, Evidence, MIN_EPOCH_UNITS, Test};
 use crate::stats::marks::{Bets, MAX_RATE, MIN_TREATED, Marks};
 use crate::stats::outcome::Undefined;
 
-/// What is staked on harm that begins late: half of it on the evidence from the second stretch on, a quarter on that from
-/// the third on, and so forth. The rest is staked on the evidence of all stretches.
-const STAKED_ON_LATE_HARM: f64 = 0.1;
+/// What is staked on harm that begins late, where the share stays and where it is planned to grow: half of it on the
+/// evidence from the second stretch on, a quarter on that from the third on, and so forth. The rest is staked on the
+/// evidence of all stretches.
+const STAKED_ON_LATE_HARM: [f64; 2] = [0.05, 0.2];
 
 /// Which marks count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +29,13 @@ pub(super) fn ln_e_harm(comparison: &Comparison<'_>, marked: Marked) -> f64 {
     let views: Vec<Vec<f64>> = comparison.views().iter().map(of_view).collect();
     let from = |stretch: usize| mean(views.iter().map(|view| view.get(stretch).copied().unwrap_or_default()));
     let stretches = comparison.stretches.len();
-    let mut late = STAKED_ON_LATE_HARM;
+    let [one_step, several_steps] = STAKED_ON_LATE_HARM;
+    let staked = if comparison.grows { several_steps } else { one_step };
+    let mut late = staked;
     let mut parts = Vec::with_capacity(stretches + 1);
     for stretch in 0..stretches {
         let weight = if stretch == 0 {
-            1.0 - STAKED_ON_LATE_HARM
+            1.0 - staked
         } else {
             late /= 2.0;
             late

@@ -31,9 +31,13 @@ pub(crate) fn watch(design: &Design, known: bool, seed: u64) -> Ended {
     let mut launch = begin(design);
     let mut world = World::new(design);
     let mut ended = Ended::default();
-    for look in (1..).take(design.arrivals.len()) {
-        let now = at(look);
-        world.go_on(&launch, look, &mut random);
+    for tick in (1..).take(design.arrivals.len()) {
+        let now = at(tick);
+        world.go_on(&launch, tick, &mut random);
+        if tick % design.ticks_a_look != 0 {
+            world.keep(now);
+            continue;
+        }
         let measurement = world.measure(&launch, now, false);
         ended.units = treated(&measurement);
         if known && ended.by_known_effect.is_none() && known_effect_shows(design, &measurement) {

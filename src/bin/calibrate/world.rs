@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use crate::outcomes::{Kind, Source, Sums, binomial};
 
-/// Milliseconds from one look to the next, and so of one bucket.
-pub(crate) const LOOK_MS: i64 = 10_000;
+/// Milliseconds of a tick, and so of one bucket of event time.
+pub(crate) const TICK_MS: i64 = 10_000;
 /// Correlation of any two guardrails of one unit.
 const CORRELATION: f64 = 0.3;
 
@@ -25,15 +25,17 @@ const CORRELATION: f64 = 0.3;
 pub(crate) struct Design {
     pub(crate) kind: Kind,
     pub(crate) guardrails: usize,
-    /// Steps of the ramp: share in percent, and looks after which the next one is taken.
+    /// Steps of the ramp: share in percent, and ticks after which the next one is taken.
     pub(crate) steps: Vec<(f64, u32)>,
-    /// New units by look.
+    /// New units by tick.
     pub(crate) arrivals: Vec<u64>,
+    /// The guard looks every so many ticks.
+    pub(crate) ticks_a_look: i64,
     /// Share by which the treatment is worse, from the beginning on.
     pub(crate) drop: f64,
     /// Share by which the baseline falls with each step.
     pub(crate) drift: f64,
-    /// Mean delay of what a unit does, in looks; none: at once.
+    /// Mean delay of what a unit does, in ticks; none: at once.
     pub(crate) delay: Option<f64>,
 }
 
@@ -55,8 +57,8 @@ pub(crate) fn begin(design: &Design) -> Launch {
         min_units: DEFAULT_MIN_UNITS,
     };
     let pin = |metric| PinnedMetric { metric, revision: 1, scale: None };
-    let step = |(percentage, looks): &(f64, u32)| Step {
-        min_duration_ms: i64::from(*looks) * LOOK_MS,
+    let step = |(percentage, ticks): &(f64, u32)| Step {
+        min_duration_ms: i64::from(*ticks) * TICK_MS,
         ..Step::at_once(*percentage)
     };
     let plan = LaunchPlan {
@@ -72,9 +74,9 @@ pub(crate) fn begin(design: &Design) -> Launch {
     Launch::begin(plan, at(0))
 }
 
-/// The time of a look, from 1.
-pub(crate) fn at(look: i64) -> Timestamp {
-    Timestamp(look * LOOK_MS)
+/// The end of a tick, from 1.
+pub(crate) fn at(tick: i64) -> Timestamp {
+    Timestamp(tick * TICK_MS)
 }
 
 /// Units of one epoch that share an arm, and whether that arm is theirs whatever step comes.
@@ -96,7 +98,7 @@ type Views = (Vec<Sums>, Vec<Sums>);
 pub(crate) struct World<'d> {
     design: &'d Design,
     groups: Vec<Group>,
-    /// How the groups stood after the latest looks, oldest first: by group and guardrail.
+    /// How the groups stood after the latest ticks, oldest first: by group and guardrail.
     past: VecDeque<(Timestamp, Vec<Views>)>,
     /// Of control and treatment, by number of the epoch.
     sources: Vec<[Source; 2]>,
@@ -112,12 +114,12 @@ impl<'d> World<'d> {
         Self { design, groups: Vec::new(), past: VecDeque::from([(at(0), Vec::new())]), sources }
     }
 
-    /// The units of one look come, and do what they do.
-    pub(crate) fn go_on(&mut self, launch: &Launch, look: i64, random: &mut StdRng) {
+    /// The units of one tick come, and do what they do.
+    pub(crate) fn go_on(&mut self, launch: &Launch, tick: i64, random: &mut StdRng) {
         let Some(epoch) = launch.epoch() else {
             return;
         };
-        let index = usize::try_from(look - 1).unwrap_or(usize::MAX);
+        let index = usize::try_from(tick - 1).unwrap_or(usize::MAX);
         let arrivals = self.design.arrivals.get(index).copied().unwrap_or_default();
         let treated = binomial(random, arrivals, epoch.percentage / 100.0);
         let untreated = arrivals - treated;
@@ -127,9 +129,9 @@ impl<'d> World<'d> {
         {
             self.arrive(epoch.number, is_treated, is_settled, units);
         }
-        let done_in_a_look = self.design.delay.map_or(1.0, |mean| 1.0 - (-1.0 / mean).exp());
+        let done_in_a_tick = self.design.delay.map_or(1.0, |mean| 1.0 - (-1.0 / mean).exp());
         for group in &mut self.groups {
-            let doing = binomial(random, group.idle, done_in_a_look);
+            let doing = binomial(random, group.idle, done_in_a_tick);
             group.idle -= doing;
             let source = usize::try_from(group.epoch - 1).ok().and_then(|epoch| self.sources.get(epoch));
             let Some(source) =
