@@ -1,52 +1,176 @@
-//! The difference of two means with its fixed-horizon interval.
+//! The effect of a treatment for one planned look: absolute or relative, with intervals and p-values.
 
-use super::moments::Moments;
+use super::estimate::Estimate;
 use super::student;
+use super::undefined::Undefined;
 
-/// A difference of means, treatment minus control, with an interval for one planned look.
+/// A relative effect is shown where the control lies this many standard errors away from zero.
+const CLEAR_OF_ZERO: f64 = 10.0;
+
+/// An estimate of what a treatment changes, with what its intervals and p-values follow from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effect {
-    /// The difference.
+    /// Treatment minus control, or that as a share of the control's size.
     pub estimate: f64,
-    /// Lower end of the interval.
-    pub low: f64,
-    /// Upper end of the interval.
-    pub high: f64,
-    /// Its standard error.
+    /// Its standard error, above 0.
     pub standard_error: f64,
+    /// Degrees of freedom of Student's t; infinite for the normal.
+    pub freedom: f64,
 }
 
-/// Why an effect or its interval is undefined.
+/// Which effects speak against the hypothesis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undefined {
-    /// An arm has fewer than two units.
-    TooFewUnits,
-    /// Every unit of an arm has the same value.
-    NoVariance,
+pub enum Alternative {
+    /// Those of either sign.
+    TwoSided,
+    /// Those below the hypothesis.
+    Less,
+    /// Those above the hypothesis.
+    Greater,
 }
 
-/// Welch's interval at `level` in (0, 1) (Welch 1947): Δ ± t(ν)·√(s_T²/n_T + s_C²/n_C).
-pub fn welch(control: &Moments, treatment: &Moments, level: f64) -> Result<Effect, Undefined> {
-    let (control_mean, control_part, control_freedom) = parts(control)?;
-    let (treatment_mean, treatment_part, treatment_freedom) = parts(treatment)?;
-    if control_part <= 0.0 || treatment_part <= 0.0 {
-        return Err(Undefined::NoVariance);
+/// A range of values; its ends may be infinite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+impl Effect {
+    /// Treatment minus control (Welch 1947): se² = s_T²/n_T + s_C²/n_C, with the degrees of freedom of Satterthwaite.
+    pub fn absolute(control: &Estimate, treatment: &Estimate) -> Result<Self, Undefined> {
+        Self::new(treatment.above(control), &[control, treatment])
     }
-    let variance = control_part + treatment_part;
-    let freedom = variance * variance
-        / (control_part * control_part / control_freedom
-            + treatment_part * treatment_part / treatment_freedom);
-    let standard_error = variance.sqrt();
-    let reach = student::quantile(0.5 + level / 2.0, freedom) * standard_error;
-    let estimate = treatment_mean - control_mean;
-    Ok(Effect { estimate, low: estimate - reach, high: estimate + reach, standard_error })
+
+    /// (T − C)/|C|, so that the sign survives a control below zero. By the delta method, with arms independent:
+    /// v_T/C² + v_C T²/C⁴ (Deng, Knoblich, Lu 2018). The degrees of freedom are those of the difference.
+    ///
+    /// Where the control is near zero the ratio is far from normal, and should not be shown: see [`Self::shown_relative`].
+    pub fn relative(control: &Estimate, treatment: &Estimate) -> Result<Self, Undefined> {
+        let absolute = Self::absolute(control, treatment)?;
+        let size = control.value().abs();
+        if size == 0.0 {
+            return Err(Undefined::ControlIsZero);
+        }
+        let ratio = treatment.value() / size;
+        let squared_error = treatment.squared_error() + ratio * ratio * control.squared_error();
+        Self { estimate: absolute.estimate / size, standard_error: squared_error.sqrt() / size, ..absolute }
+            .checked()
+    }
+
+    /// The relative effect, where the control is clear of zero by ten standard errors.
+    pub fn shown_relative(control: &Estimate, treatment: &Estimate) -> Result<Self, Undefined> {
+        let relative = Self::relative(control, treatment)?;
+        if control.value().abs() < CLEAR_OF_ZERO * control.squared_error().sqrt() {
+            return Err(Undefined::ControlNearZero);
+        }
+        Ok(relative)
+    }
+
+    /// The same effect judged by the normal distribution, as for counts whose variance follows from their mean.
+    #[must_use]
+    pub fn by_normal(self) -> Self {
+        Self { freedom: f64::INFINITY, ..self }
+    }
+
+    /// The interval at `level` in (0, 1): around the estimate, or from one infinite end to the bound in the direction that
+    /// does not speak for the alternative.
+    #[must_use]
+    pub fn interval(&self, alternative: Alternative, level: f64) -> Interval {
+        let tails = if alternative == Alternative::TwoSided { 2.0 } else { 1.0 };
+        let reach = student::upper_quantile((1.0 - level) / tails, self.freedom) * self.standard_error;
+        let (low, high) = (self.estimate - reach, self.estimate + reach);
+        match alternative {
+            Alternative::TwoSided => Interval { low, high },
+            Alternative::Less => Interval { low: f64::NEG_INFINITY, high },
+            Alternative::Greater => Interval { low, high: f64::INFINITY },
+        }
+    }
+
+    /// ln of the p-value against an effect of `null`: finite where the p-value itself would be too small for a float.
+    #[must_use]
+    pub fn ln_p(&self, alternative: Alternative, null: f64) -> f64 {
+        let t = (self.estimate - null) / self.standard_error;
+        match alternative {
+            Alternative::TwoSided => {
+                (student::ln_sf(t.abs(), self.freedom) + std::f64::consts::LN_2).min(0.0)
+            }
+            Alternative::Less => student::ln_sf(-t, self.freedom),
+            Alternative::Greater => student::ln_sf(t, self.freedom),
+        }
+    }
+
+    /// An effect whose squared error is the sum of the arms' own.
+    pub(super) fn new(estimate: f64, arms: &[&Estimate; 2]) -> Result<Self, Undefined> {
+        let [first, second] = arms.map(Estimate::squared_error);
+        if first <= 0.0 || second <= 0.0 {
+            return Err(Undefined::NoVariance);
+        }
+        let (total, share) = (first + second, first / (first + second));
+        let [first_freedom, second_freedom] = arms.map(|arm| arm.n() as f64 - 1.0);
+        let freedom = 1.0 / (share * share / first_freedom + (1.0 - share).powi(2) / second_freedom);
+        Self { estimate, standard_error: total.sqrt(), freedom }.checked()
+    }
+
+    /// An effect that overflowed nowhere.
+    pub(super) fn checked(self) -> Result<Self, Undefined> {
+        let sound = self.estimate.is_finite() && self.standard_error.is_finite() && self.freedom > 0.0;
+        if !sound {
+            return Err(Undefined::TooLarge);
+        }
+        if self.standard_error > 0.0 { Ok(self) } else { Err(Undefined::NoVariance) }
+    }
 }
 
-/// Mean, variance of the mean, and degrees of freedom of one arm.
-fn parts(arm: &Moments) -> Result<(f64, f64, f64), Undefined> {
-    let (Some(mean), Some(variance)) = (arm.mean(), arm.variance()) else {
-        return Err(Undefined::TooFewUnits);
-    };
-    let n = arm.n as f64;
-    Ok((mean, variance / n, n - 1.0))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::moments::Moments;
+
+    fn arm(n: u64, mean: f64, variance: f64) -> Estimate {
+        Estimate::new(n, mean, variance).unwrap()
+    }
+
+    #[test]
+    fn a_p_value_far_below_the_smallest_float_keeps_its_logarithm() {
+        let effect = Effect::absolute(&arm(100_000_000, 10.0, 1.0), &arm(100_000_000, 9.9, 1.0)).unwrap();
+        let ln_p = effect.ln_p(Alternative::Less, 0.0);
+        assert!((ln_p / -250_000.0 - 1.0).abs() < 0.01, "{ln_p}");
+        assert!(effect.ln_p(Alternative::Greater, 0.0).abs() < 1e-300);
+    }
+
+    #[test]
+    fn a_small_difference_of_large_means_keeps_its_digits() {
+        let of = |shift: f64| {
+            let mut moments = Moments::default();
+            for unit in 0..100_000 {
+                moments.add(1e12 + shift + f64::from(unit % 8));
+            }
+            Estimate::of_mean(&moments).unwrap()
+        };
+        let effect = Effect::absolute(&of(0.0), &of(0.125)).unwrap();
+        assert!((effect.estimate - 0.125).abs() < 1e-12, "{effect:?}");
+        assert!((effect.standard_error - (2.0 * 5.25 / 100_000.0_f64).sqrt()).abs() < 1e-7);
+    }
+
+    #[test]
+    fn an_effect_below_zero_of_a_control_below_zero_is_below_zero() {
+        let effect = Effect::relative(&arm(100, -10.0, 1.0), &arm(100, -11.0, 1.0)).unwrap();
+        assert!((effect.estimate + 0.1).abs() < 1e-15);
+    }
+
+    #[test]
+    fn what_cannot_be_had_says_why() {
+        let usual = arm(100, 0.5, 1.0);
+        assert_eq!(Effect::absolute(&arm(100, 1.0, 0.0), &usual), Err(Undefined::NoVariance));
+        assert_eq!(Effect::absolute(&usual, &arm(100, 1.0, 0.0)), Err(Undefined::NoVariance));
+        assert_eq!(Effect::relative(&arm(100, 0.0, 1.0), &usual), Err(Undefined::ControlIsZero));
+        assert!(Effect::relative(&usual, &usual).is_ok());
+        assert_eq!(Effect::shown_relative(&usual, &usual), Err(Undefined::ControlNearZero));
+        assert!(Effect::shown_relative(&arm(401, 0.5, 1.0), &usual).is_ok());
+        let huge = Effect::absolute(&arm(2, -1e308, 1.0), &arm(2, 1e308, 1.0));
+        assert_eq!(huge, Err(Undefined::TooLarge));
+    }
 }

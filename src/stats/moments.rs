@@ -81,10 +81,10 @@ impl Moments {
     pub fn merged(self, other: Self) -> Self {
         let distance = self.distance(&other);
         Self {
-            n: self.n + other.n,
+            n: self.n.saturating_add(other.n),
             sum: self.sum.merged(other.sum),
             squares: self.squares + other.squares + between(self.n, other.n) * distance * distance,
-            nonzero: self.nonzero + other.nonzero,
+            nonzero: self.nonzero.saturating_add(other.nonzero),
         }
     }
 
@@ -135,6 +135,11 @@ impl Moments {
             0.0
         };
         (self.n > 1).then(|| spread / (n - 1.0))
+    }
+
+    /// What rounding took from the mean, to be added to it where means are compared; 0 without units.
+    pub(super) fn mean_rest(&self) -> f64 {
+        self.mean().map_or(0.0, |mean| self.sum.mean_above(self.n as f64, mean))
     }
 
     /// How far the mean of `other` lies above this one; 0 where either has no units.

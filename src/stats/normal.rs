@@ -33,10 +33,16 @@ fn ln_tail(x: f64) -> f64 {
     -(-x).ln() - 0.5 * (2.0 * PI).ln() + libm::log1p(series)
 }
 
-/// Φ⁻¹(p) for p in (0, 1); −∞ at 0, ∞ at 1.
+/// Φ(x), right to the last digits in both tails.
+#[must_use]
+pub fn cdf(x: f64) -> f64 {
+    0.5 * libm::erfc(-x / SQRT_2)
+}
+
+/// Φ⁻¹(p) for p in (0, 1); −∞ at 0 and below, ∞ at 1 and above, NaN for NaN.
 #[must_use]
 pub fn quantile(p: f64) -> f64 {
-    Normal::standard().inverse_cdf(p.clamp(0.0, 1.0))
+    if p.is_nan() { p } else { Normal::standard().inverse_cdf(p.clamp(0.0, 1.0)) }
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use crate::analysis::plan::{Action, Plan};
 use crate::domain::launch::{Launch, PinnedMetric};
 use crate::domain::metric::Direction;
 use crate::stats::e_process::MIN_EPOCH_UNITS;
-use crate::stats::effect::{self, welch};
+use crate::stats::effect::{Alternative, Effect};
+use crate::stats::estimate::Estimate;
 use crate::stats::moments::Moments;
 
 /// Level of the intervals.
@@ -231,16 +232,13 @@ fn comparison(verdict: &MetricVerdict, control: &Moments, treatment: &Moments) -
 }
 
 fn interval(control: &Moments, treatment: &Moments) -> Interval {
-    let (low, high) = match welch(control, treatment, LEVEL) {
-        Ok(effect) if effect.low.is_finite() && effect.high.is_finite() => (Ok(effect.low), Ok(effect.high)),
+    let effect = Estimate::of_mean(control)
+        .and_then(|control| Effect::absolute(&control, &Estimate::of_mean(treatment)?))
+        .map(|effect| effect.interval(Alternative::TwoSided, LEVEL));
+    let (low, high) = match effect {
+        Ok(found) if found.low.is_finite() && found.high.is_finite() => (Ok(found.low), Ok(found.high)),
         Ok(_) => (Err(TOO_LARGE), Err(TOO_LARGE)),
-        Err(why) => {
-            let why = match why {
-                effect::Undefined::TooFewUnits => "an arm has fewer than 2 units",
-                effect::Undefined::NoVariance => "all units of an arm have the same value",
-            };
-            (Err(why), Err(why))
-        }
+        Err(why) => (Err(why.reason()), Err(why.reason())),
     };
     Interval { low: Number(low), high: Number(high) }
 }

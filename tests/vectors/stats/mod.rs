@@ -2,10 +2,16 @@
 
 mod boundaries;
 mod case;
+mod distributions;
+mod effects;
 mod engine_b;
+mod many_tests;
 mod marks;
 mod multiplicity;
+mod proportion_intervals;
 mod sample_ratio_mixture;
+mod sample_sizes;
+mod samples;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,12 +27,28 @@ type Check = fn(&mut Case<'_>);
 /// How each category is checked. The name is that of its file.
 const CATEGORIES: &[(&str, Check)] = &[
     ("confseq_boundaries", boundaries::boundary),
+    ("cuped", effects::covariate),
+    ("mean_one_sided", effects::means),
+    ("mean_two_sided", effects::means),
+    ("multiple_testing", many_tests::p_values),
+    ("non_inferiority_spotify", effects::non_inferiority),
+    ("power_statsmodels", sample_sizes::power),
+    ("proportion", effects::proportions),
+    ("proportion_interval", proportion_intervals::one),
+    ("quantile", effects::quantiles),
+    ("ratio", effects::ratios),
+    ("sample_size_spotify", sample_sizes::per_arm),
+    ("special_functions", distributions::value),
     ("spec_engineA_mark", marks::stretches),
     ("spec_engineB", engine_b::mixture),
     ("spec_engineB_threshold", engine_b::thresholds),
     ("spec_epoch_combination", engine_b::epochs),
     ("spec_multiplicity_e", multiplicity::e_values),
+    ("srm_chi2", samples::ratio),
     ("ssrm_sequential", sample_ratio_mixture::batches),
+    ("two_proportion_statsmodels", proportion_intervals::two),
+    ("welch_scipy", effects::welch),
+    ("winsor_quantile", samples::order),
 ];
 
 /// Categories that are no part of what is offered: methods that were left out for those above.

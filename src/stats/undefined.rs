@@ -1,0 +1,45 @@
+//! Why a number is undefined: what stands in its place, and never a zero.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a number is undefined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undefined {
+    /// An arm has fewer than two units.
+    TooFewUnits,
+    /// Every unit of an arm has the same value, or its spread is lost to rounding.
+    NoVariance,
+    /// A relative effect where the control has nothing to be relative to.
+    ControlIsZero,
+    /// A relative effect whose control is too uncertain to divide by.
+    ControlNearZero,
+    /// The denominators of an arm's ratio add up to zero.
+    NoDenominator,
+    /// A quantile so far out that its interval would reach beyond the events.
+    TooFewEvents,
+    /// Sums or squares beyond what a float can hold.
+    TooLarge,
+    /// More successes than units, or planned shares that are not positive numbers, one for each arm.
+    NoSuchCounts,
+    /// A plan for an effect of zero, without traffic, or at a level that is no probability.
+    NeverDetected,
+}
+
+impl Undefined {
+    /// The reason in words, to follow "undefined: ".
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::TooFewUnits => "an arm has fewer than 2 units",
+            Self::NoVariance => "all units of an arm have the same value",
+            Self::ControlIsZero => "the control mean is 0",
+            Self::ControlNearZero => "the control mean is less than 10 standard errors away from 0",
+            Self::NoDenominator => "the denominators of an arm add up to 0",
+            Self::TooFewEvents => "an arm has too few events for this quantile",
+            Self::TooLarge => "too large for a number of 64 bits",
+            Self::NoSuchCounts => "the counts do not fit what they are compared with",
+            Self::NeverDetected => "no number of units can show this",
+        }
+    }
+}
