@@ -6,7 +6,7 @@ use crate::domain::metric::{Direction, Metric, MetricKind};
 use crate::stats::combination::{Weighted, ln_weighted_mean};
 use crate::stats::e_process::{self, Evidence, MIN_EPOCH_UNITS, Test};
 use crate::stats::marks::{Bets, MAX_RATE, MIN_TREATED, Marks};
-use crate::stats::outcome::Undefined;
+use crate::stats::undefined::Undefined;
 
 /// What is staked on harm that begins late, where the share stays and where it is planned to grow: half of it on the
 /// evidence from the second stretch on, a quarter on that from the third on, and so forth. The rest is staked on the
@@ -55,7 +55,7 @@ pub(super) fn ln_e_safe(comparison: &Comparison<'_>, margin: f64) -> f64 {
 
 /// Evidence of one view for no harm as large as `margin`, from all stretches.
 pub(super) fn safety(comparison: &Comparison<'_>, view: View, margin: f64) -> Result<Evidence, Undefined> {
-    if is_burnt_in(comparison, view) {
+    if is_burnt_in(comparison, view) && comparison.scale.is_some() {
         all_stretches(comparison, view, Test::Safety(margin))
     } else {
         Err(Undefined::TooFewUnits)
@@ -69,10 +69,10 @@ pub(super) fn undefined(comparison: &Comparison<'_>) -> Option<Undefined> {
     comparison.views().iter().map(of_view).reduce(Option::and).flatten()
 }
 
-/// Evidence of one view from all stretches, or why there is none.
+/// Evidence of one view from all stretches, or why there is none. Where not even a scale can be had, any will do to tell why.
 fn all_stretches(comparison: &Comparison<'_>, view: View, test: Test) -> Result<Evidence, Undefined> {
     let metric = &comparison.pinned.metric;
-    let scale = comparison.scale.ok_or(Undefined::NoScale)?;
+    let scale = comparison.scale.unwrap_or(1.0);
     let mut sum = Err(Undefined::TooFewUnits);
     for stretch in &comparison.stretches {
         sum = match (sum, evidence(view.of(&stretch.moments), metric, test, scale)) {

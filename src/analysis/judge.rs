@@ -9,7 +9,7 @@ use super::{influence, sample_ratio};
 use crate::domain::launch::{Epoch, Launch, PinnedMetric};
 use crate::domain::time::Timestamp;
 use crate::stats::e_process::{self, MIN_EPOCH_UNITS};
-use crate::stats::outcome::Undefined;
+use crate::stats::undefined::Undefined;
 
 /// Level of the test that shows a guardrail safe.
 pub const ALPHA_SAFE: f64 = 0.05;

@@ -51,7 +51,7 @@ fn missing_units(comparison: &Comparison<'_>) -> Option<f64> {
     let evidence = safety(comparison, View::Within, margin).ok()?;
     let total = total(comparison.moments(), View::Within);
     let [control, ..] = estimates(&total.control, &total.treatment).ok()?;
-    let drift = margin * control.value.abs() / comparison.scale?;
+    let drift = margin * control.value().abs() / comparison.scale?;
     let needed = information_needed(evidence, drift, ALPHA_SAFE)?;
     Some(total.treatment.n() as f64 * (needed / evidence.information - 1.0))
 }

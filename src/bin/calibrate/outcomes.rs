@@ -269,9 +269,9 @@ mod tests {
                 }
                 let outcome = sums.outcome(kind);
                 let [one, ..] = portcullis::stats::outcome::estimates(&outcome, &outcome).unwrap();
-                let error = (one.variance / one.n as f64).sqrt();
-                assert!((one.value - kind.value()).abs() < 4.0 * error, "{kind:?}: {one:?}");
-                let variation = one.variance / one.value.powi(2);
+                let error = one.squared_error().sqrt();
+                assert!((one.value() - kind.value()).abs() < 4.0 * error, "{kind:?}: {one:?}");
+                let variation = one.variance() / one.value().powi(2);
                 let off = (variation / kind.squared_variation() - 1.0).abs();
                 assert!(off < if kind == Kind::Revenue { 0.25 } else { 0.02 }, "{kind:?}: {variation}");
             }
