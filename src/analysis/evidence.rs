@@ -11,7 +11,7 @@ use crate::stats::undefined::Undefined;
 /// What is staked on harm that begins late, where the share stays and where it is planned to grow: half of it on the
 /// evidence from the second stretch on, a quarter on that from the third on, and so forth. The rest is staked on the
 /// evidence of all stretches.
-const STAKED_ON_LATE_HARM: [f64; 2] = [0.05, 0.2];
+const STAKED_ON_LATE_HARM: [f64; 2] = [0.02, 0.2];
 
 /// Which marks count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

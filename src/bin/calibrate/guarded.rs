@@ -4,10 +4,10 @@ use portcullis::analysis::decision::Judgement;
 use portcullis::analysis::judge::judge;
 use portcullis::analysis::measurement::Measurement;
 use portcullis::analysis::plan::{Action, plan};
-use portcullis::domain::launch::{CONTROL, Launch, TREATMENT};
-use portcullis::domain::metric::Direction;
+use portcullis::domain::launch::{ALPHA, CONTROL, Launch, TREATMENT};
+use portcullis::domain::metric::{DEFAULT_MIN_UNITS, Direction};
 use portcullis::domain::time::Timestamp;
-use portcullis::stats::e_process::{Test, epoch_evidence};
+use portcullis::stats::e_process::{Test, burn_in_done, epoch_evidence};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -81,16 +81,18 @@ fn treated(measurement: &Measurement) -> u64 {
     measurement.units.iter().filter(|row| row.arm == TREATMENT).map(|row| row.units).sum()
 }
 
-/// Wald's test of no effect against the true one: δS − δ²I/2 ≥ ln 1/alpha.
+/// Wald's test of no effect against the true one on the same scores, after the same burn-in: δS − δ²I/2 ≥ ln 1/alpha.
 fn known_effect_shows(design: &Design, measurement: &Measurement) -> bool {
     let row = |arm| measurement.row("guardrail_0", (1, 0), arm).map(|row| row.moments);
     let Some((control, treatment)) = row(CONTROL).zip(row(TREATMENT)) else {
         return false;
     };
+    if !burn_in_done(&control, &treatment, DEFAULT_MIN_UNITS) {
+        return false;
+    }
     let (test, scale) = (Test::Harm(0.0), design.kind.value());
     let found = epoch_evidence(&control, &treatment, Direction::HigherIsBetter, test, scale);
     found.is_ok_and(|found| {
-        design.drop * found.score - design.drop * design.drop * found.information / 2.0
-            >= -portcullis::domain::launch::ALPHA.ln()
+        design.drop * found.score - design.drop * design.drop * found.information / 2.0 >= -ALPHA.ln()
     })
 }
