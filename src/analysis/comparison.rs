@@ -4,7 +4,7 @@ use super::decision::{Bucket, Compared, EpochMoments, Judgement, MetricVerdict, 
 use super::measurement::{ArmMoments, LAST_WEEK, Measurement, Past, WEEK_MS};
 use crate::domain::launch::{Epoch, Launch, PinnedMetric, Target};
 use crate::domain::time::Timestamp;
-use crate::stats::outcome::Outcome;
+use crate::stats::outcome::{Counts, Outcome};
 
 /// One metric in one arm beside the control.
 #[derive(Clone, Debug)]
@@ -63,7 +63,14 @@ impl View {
     }
 }
 
-/// One view's sums over all stretches, for burn-in, scale and messages: evidence is never taken from pooled sums.
+/// How much one view shows of control and treatment.
+pub(super) fn counts<'m>(moments: impl Iterator<Item = &'m EpochMoments>, view: View) -> [Counts; 2] {
+    moments.map(|moments| view.of(moments)).fold(<[Counts; 2]>::default(), |[control, treatment], more| {
+        [control + more.control.counts(), treatment + more.treatment.counts()]
+    })
+}
+
+/// One view's sums over all stretches, for scale and messages: evidence is never taken from pooled sums.
 pub(super) fn total<'m>(moments: impl Iterator<Item = &'m EpochMoments>, view: View) -> Compared {
     moments.map(|moments| *view.of(moments)).fold(Compared::default(), Compared::merged)
 }

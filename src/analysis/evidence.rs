@@ -1,11 +1,12 @@
 //! From a comparison to its e-values: engines, views and fresh starts, each an e-process, and their weighted mean.
 
-use super::comparison::{Comparison, Stretch, View, total};
+use super::comparison::{Comparison, Stretch, View, counts};
 use super::decision::Compared;
 use crate::domain::metric::{Direction, Metric, MetricKind};
 use crate::stats::combination::{Weighted, ln_weighted_mean};
 use crate::stats::e_process::{self, Evidence, MIN_EPOCH_UNITS, Test};
 use crate::stats::marks::{Bets, MAX_RATE, MIN_TREATED, Marks};
+use crate::stats::outcome::Counts;
 use crate::stats::undefined::Undefined;
 
 /// What is staked on harm that begins late, where the share stays and where it is planned to grow: half of it on the
@@ -47,31 +48,28 @@ pub(super) fn ln_e_harm(comparison: &Comparison<'_>, marked: Marked) -> f64 {
     ln_weighted_mean(&parts)
 }
 
-/// ln of the e-value for no harm as large as `margin`, from all stretches; 0 while nothing counts.
-pub(super) fn ln_e_safe(comparison: &Comparison<'_>, margin: f64) -> f64 {
-    let of_view = |view: &View| safety(comparison, *view, margin).map_or(0.0, e_process::ln_e);
-    mean(comparison.views().iter().map(of_view))
+/// ln of the e-value for no harm as large as `margin`, from all stretches; why there is none where no view has evidence.
+pub(super) fn ln_e_safe(comparison: &Comparison<'_>, margin: f64) -> Result<f64, Undefined> {
+    let found: Vec<_> = comparison.views().iter().map(|view| safety(comparison, *view, margin)).collect();
+    if let Some(Err(reason)) = found.iter().copied().reduce(Result::or) {
+        return Err(reason);
+    }
+    Ok(mean(found.into_iter().map(|found| found.map_or(0.0, e_process::ln_e))))
 }
 
-/// Evidence of one view for no harm as large as `margin`, from all stretches.
+/// Evidence of one view for no harm as large as `margin`, from all stretches, or why there is none.
 pub(super) fn safety(comparison: &Comparison<'_>, view: View, margin: f64) -> Result<Evidence, Undefined> {
-    if is_burnt_in(comparison, view) && comparison.scale.is_some() {
+    if is_burnt_in(comparison, view) {
         all_stretches(comparison, view, Test::Safety(margin))
     } else {
         Err(Undefined::TooFewUnits)
     }
 }
 
-/// Why no view has evidence on means; none where one has.
-pub(super) fn undefined(comparison: &Comparison<'_>) -> Option<Undefined> {
-    let harm = Test::Harm(comparison.pinned.metric.margin);
-    let of_view = |view: &View| all_stretches(comparison, *view, harm).err();
-    comparison.views().iter().map(of_view).reduce(Option::and).flatten()
-}
-
-/// Evidence of one view from all stretches, or why there is none. Where not even a scale can be had, any will do to tell why.
+/// Evidence of one view from all stretches, or why there is none.
 fn all_stretches(comparison: &Comparison<'_>, view: View, test: Test) -> Result<Evidence, Undefined> {
     let metric = &comparison.pinned.metric;
+    // Where not even a scale can be had, any will do to tell why.
     let scale = comparison.scale.unwrap_or(1.0);
     let mut sum = Err(Undefined::TooFewUnits);
     for stretch in &comparison.stretches {
@@ -81,17 +79,17 @@ fn all_stretches(comparison: &Comparison<'_>, view: View, test: Test) -> Result<
             (Err(Undefined::TooFewUnits), Err(reason)) | (Err(reason), Err(_)) => Err(reason),
         };
     }
-    sum
+    if comparison.scale.is_some() { sum } else { sum.and(Err(Undefined::NoVariance)) }
 }
 
 /// Whether a view has seen enough for evidence on means to count.
 pub(super) fn is_burnt_in(comparison: &Comparison<'_>, view: View) -> bool {
     let large = comparison.moments().any(|moments| view.of(moments).smaller() >= MIN_EPOCH_UNITS);
-    large && is_enough(&total(comparison.moments(), view), &comparison.pinned.metric)
+    large && is_enough(counts(comparison.moments(), view), &comparison.pinned.metric)
 }
 
-fn is_enough(total: &Compared, metric: &Metric) -> bool {
-    e_process::burn_in_done(&total.control, &total.treatment, metric.min_units)
+fn is_enough([control, treatment]: [Counts; 2], metric: &Metric) -> bool {
+    e_process::burn_in_done(control, treatment, metric.min_units)
 }
 
 fn evidence(compared: &Compared, metric: &Metric, test: Test, scale: f64) -> Result<Evidence, Undefined> {
@@ -102,9 +100,9 @@ fn evidence(compared: &Compared, metric: &Metric, test: Test, scale: f64) -> Res
 /// together says nothing of their difference, so that going by it is no look at the evidence.
 fn goes_by_marks(comparison: &Comparison<'_>) -> bool {
     let pooled = || {
-        let Compared { control, treatment } = total(comparison.moments(), View::Within);
-        let nonzero = control.counted().nonzero + treatment.counted().nonzero;
-        nonzero as f64 / (control.n() + treatment.n()).max(1) as f64
+        let [control, treatment] = counts(comparison.moments(), View::Within);
+        let both = control + treatment;
+        both.nonzero as f64 / both.units.max(1) as f64
     };
     comparison.pinned.metric.kind == MetricKind::Conversion
         && comparison.stretches.iter().any(|stretch| stretch.share.is_some())
@@ -131,7 +129,7 @@ fn from_each_stretch(comparison: &Comparison<'_>, view: View, marked: Option<Mar
 /// What was seen since a stretch began.
 #[derive(Default)]
 struct Since {
-    total: Compared,
+    seen: [Counts; 2],
     large: bool,
     evidence: Evidence,
     bets: Bets,
@@ -140,16 +138,15 @@ struct Since {
 impl Since {
     fn add(&mut self, stretch: &Stretch, view: View, metric: &Metric, scale: Option<f64>) {
         let compared = view.of(&stretch.moments);
-        self.total = self.total.merged(*compared);
+        let [control, treatment] = [compared.control.counts(), compared.treatment.counts()];
+        self.seen = [self.seen[0] + control, self.seen[1] + treatment];
         self.large |= compared.smaller() >= MIN_EPOCH_UNITS;
         let harm = Test::Harm(metric.margin);
         if let Some(Ok(more)) = scale.map(|scale| evidence(compared, metric, harm, scale)) {
             self.evidence = self.evidence + more;
         }
         if let Some(share) = view.share(stretch) {
-            let treated = compared.treatment.counted().nonzero;
-            let control = compared.control.counted().nonzero;
-            let marks = Marks { share, treated, control };
+            let marks = Marks { share, treated: treatment.nonzero, control: control.nonzero };
             self.bets = self.bets + Bets::on(&marks, metric.direction, metric.margin);
         }
     }
@@ -157,13 +154,12 @@ impl Since {
     /// The mean of both engines where marks count. One that has nothing to say yet stands at 1, so that the other has the
     /// same weight before and after.
     fn ln_e(&self, metric: &Metric, marked: Option<Marked>) -> f64 {
-        let counts = self.large && is_enough(&self.total, metric);
+        let counts = self.large && is_enough(self.seen, metric);
         let by_means = if counts { e_process::ln_e(self.evidence) } else { 0.0 };
         let Some(marked) = marked else {
             return by_means;
         };
-        let too_few = metric.direction == Direction::LowerIsBetter
-            && self.total.treatment.counted().nonzero < MIN_TREATED;
+        let too_few = metric.direction == Direction::LowerIsBetter && self.seen[1].nonzero < MIN_TREATED;
         let by_marks = if marked == Marked::Enough && too_few { 0.0 } else { self.bets.ln_e() };
         mean([by_means, by_marks].into_iter())
     }

@@ -32,7 +32,7 @@ pub fn outlook(launch: &Launch, judgement: &Judgement, verdict: &MetricVerdict) 
     let Some(comparison) = Comparison::of_verdict(launch, judgement, verdict) else {
         return Outlook { excluded: None, missing_units: None, missing_days: None };
     };
-    let is_excluded = |harm: f64| ln_e_safe(&comparison, harm) >= -ALPHA_SAFE.ln();
+    let is_excluded = |harm: f64| ln_e_safe(&comparison, harm).is_ok_and(|ln_e| ln_e >= -ALPHA_SAFE.ln());
     let excluded = is_excluded(LARGEST_HARM).then(|| root::first_true(0.0, LARGEST_HARM, is_excluded));
     let missing = missing_units(&comparison);
     #[expect(

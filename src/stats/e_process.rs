@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::combination::ln_sum_exp;
 use super::normal;
-use super::outcome::{Outcome, estimates};
+use super::outcome::{Counts, Outcome, estimates};
 use super::undefined::Undefined;
 use crate::domain::metric::Direction;
 
@@ -108,11 +108,10 @@ pub fn epoch_evidence(
 /// together it is expected to have ten with a value other than zero. Expected, not observed, so that a metric which
 /// breaks down altogether in one arm is not passed over.
 #[must_use]
-pub fn burn_in_done(control: &Outcome, treatment: &Outcome, min_units: u64) -> bool {
-    let both = control.n() + treatment.n();
-    let nonzero = control.counted().nonzero + treatment.counted().nonzero;
-    let smaller = control.n().min(treatment.n());
-    smaller >= min_units.max(1) && smaller as f64 * nonzero as f64 / both as f64 >= MIN_EXPECTED_NONZERO
+pub fn burn_in_done(control: Counts, treatment: Counts, min_units: u64) -> bool {
+    let (both, smaller) = (control + treatment, control.units.min(treatment.units));
+    smaller >= min_units.max(1)
+        && smaller as f64 * both.nonzero as f64 / both.units as f64 >= MIN_EXPECTED_NONZERO
 }
 
 /// The scale of a metric without history: the control's mean; where that is zero the mean of both arms, so that an

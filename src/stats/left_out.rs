@@ -62,8 +62,11 @@ pub(super) fn ratio_pair(
     RatioPairMoments::from_parts(outcome, covariate, cross)
 }
 
-fn add([[a, b], [c, d]]: [[f64; 2]; 2], [[e, f], [g, h]]: [[f64; 2]; 2]) -> [[f64; 2]; 2] {
-    [[a + e, b + f], [c + g, d + h]]
+fn add(mut one: [[f64; 2]; 2], other: [[f64; 2]; 2]) -> [[f64; 2]; 2] {
+    for (value, more) in one.as_flattened_mut().iter_mut().zip(other.as_flattened()) {
+        *value += more;
+    }
+    one
 }
 
 fn scaled(table: [[f64; 2]; 2], factor: f64) -> [[f64; 2]; 2] {

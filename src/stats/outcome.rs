@@ -1,5 +1,7 @@
 //! What is kept of one metric in one arm, whatever the metric is made of.
 
+use std::ops::Add;
+
 use serde::{Deserialize, Serialize};
 
 use super::covariate::WithCovariate;
@@ -23,6 +25,23 @@ pub enum Outcome {
     AdjustedRatio(RatioPairMoments),
 }
 
+/// How much was seen in an arm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Units.
+    pub units: u64,
+    /// Units with a value other than zero.
+    pub nonzero: u64,
+}
+
+impl Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { units: self.units + other.units, nonzero: self.nonzero + other.nonzero }
+    }
+}
+
 impl Default for Outcome {
     fn default() -> Self {
         Self::Mean(Moments::default())
@@ -40,6 +59,12 @@ impl Outcome {
     #[must_use]
     pub fn n(&self) -> u64 {
         self.counted().n
+    }
+
+    /// Units, and those of them with a value other than zero.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts { units: self.n(), nonzero: self.counted().nonzero }
     }
 
     /// The moments of what is counted: of the value, or of a ratio's numerator.

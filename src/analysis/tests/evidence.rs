@@ -153,7 +153,7 @@ fn harm_that_begins_with_a_later_step_is_seen_beside_much_that_was_well() {
         epoch_evidence(&control, &treatment, Direction::HigherIsBetter, Test::Harm(0.0), 0.1).unwrap()
     };
     let scale_of_all = 20_400.0 / 204_000.0;
-    assert!((f64::from(only(&found).scale.unwrap()) - scale_of_all).abs() < 1e-12);
+    assert!((only(&found).scale.unwrap() - scale_of_all).abs() < 1e-12);
     let second = evidence(moments(4_000, 400), moments(6_000, 420));
     let all = evidence(well, well) + second;
     let parts = [(0.8, e_process::ln_e(all)), (0.1, e_process::ln_e(second)), (0.1, 0.0)];

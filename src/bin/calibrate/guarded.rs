@@ -9,7 +9,7 @@ use portcullis::domain::metric::{DEFAULT_MIN_UNITS, Direction};
 use portcullis::domain::time::Timestamp;
 use portcullis::stats::e_process::{Test, burn_in_done, epoch_evidence};
 use rand::SeedableRng;
-use rand::rngs::StdRng;
+use rand::rngs::SmallRng;
 
 use crate::world::{Design, World, at, begin};
 
@@ -27,7 +27,7 @@ pub(crate) struct Ended {
 /// Watches a launch until the guard rolls it back, or to its last look. Where the effect is `known`, the test that knows it
 /// runs on the same units, and the launch is watched until both have decided.
 pub(crate) fn watch(design: &Design, known: bool, seed: u64) -> Ended {
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = SmallRng::seed_from_u64(seed);
     let mut launch = begin(design);
     let mut world = World::new(design);
     let mut ended = Ended::default();
@@ -87,7 +87,7 @@ fn known_effect_shows(design: &Design, measurement: &Measurement) -> bool {
     let Some((control, treatment)) = row(CONTROL).zip(row(TREATMENT)) else {
         return false;
     };
-    if !burn_in_done(&control, &treatment, DEFAULT_MIN_UNITS) {
+    if !burn_in_done(control.counts(), treatment.counts(), DEFAULT_MIN_UNITS) {
         return false;
     }
     let (test, scale) = (Test::Harm(0.0), design.kind.value());

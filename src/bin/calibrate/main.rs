@@ -96,7 +96,7 @@ fn full() -> Plan {
         harmless: harmless::designs(extent, &[1, 5, 10]),
         harmless_launches: 4_000,
         harmful: Subject::all(&Kind::ALL, &[0.02, 0.05, 0.1, 0.2], &[0.5, 0.01], TICKS_OF_A_DAY),
-        harmful_launches: 2_000,
+        harmful_launches: 1_000,
     }
 }
 
