@@ -3,6 +3,7 @@
 
 mod estimates;
 mod hard_inputs;
+mod judgements;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
