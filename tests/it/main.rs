@@ -9,6 +9,7 @@
 
 mod administration;
 mod bad_input;
+mod commands;
 mod demo;
 mod documents;
 mod evaluation;

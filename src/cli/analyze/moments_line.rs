@@ -7,6 +7,8 @@ use crate::stats::moments::Moments;
 
 /// Whole numbers up to here are the same as floats.
 const MOST_UNITS: f64 = 9e15;
+/// Numbers of looks are of this size at most, so that they can be told apart and drawn.
+const FURTHEST_LOOK: f64 = 1e15;
 /// How far the variance of zeros and ones may lie from what their mean makes it, as a share, besides the difference
 /// between dividing by n and by n − 1: published figures are rounded.
 const ROUNDING: f64 = 1e-2;
@@ -128,8 +130,13 @@ struct Fields<'l> {
 
 impl Fields<'_> {
     fn look(&mut self) -> Option<Number> {
-        let found = self.object.get("look").and_then(Value::as_number).cloned();
-        self.require_found("look", "a number, growing from look to look", found)
+        let number = self.object.get("look").and_then(Value::as_number);
+        let found = number.filter(|number| number.as_f64().is_some_and(|look| look.abs() <= FURTHEST_LOOK));
+        self.require_found(
+            "look",
+            "a number, growing from look to look, of at most 15 digits",
+            found.cloned(),
+        )
     }
 
     /// A name; a whole number is one too.

@@ -219,7 +219,11 @@ fn a_wrong_line_is_named_with_what_would_be_right() {
     let cases = [
         (r#"{"look": 1,"#, "line 2, column 11: must be a JSON object such as {\"look\": 1, "),
         ("[1]", "line 2, column 1: must be a JSON object"),
-        (r#"{"look": "one"}"#, "line 2, look: must be a number, growing from look to look, is \"one\""),
+        (
+            r#"{"look": "one"}"#,
+            "line 2, look: must be a number, growing from look to look, of at most 15 digits, is \"one\"",
+        ),
+        (r#"{"look": -1e16}"#, "line 2, look: must be a number"),
         (r#"{"look": 1}"#, "line 2, arm: must be a text that is not empty, is missing"),
         (r#"{"n": 1.5}"#, "line 2, n: must be a whole number of units, at least 0, is 1.5"),
         (r#"{"n": -1}"#, "line 2, n: must be a whole number of units, at least 0, is -1"),
