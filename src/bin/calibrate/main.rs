@@ -95,17 +95,21 @@ fn full() -> Plan {
     Plan {
         harmless: harmless::designs(extent, &[1, 5, 10]),
         harmless_launches: 4_000,
-        harmful: Subject::all(&Kind::ALL, &[0.02, 0.05, 0.1, 0.2], &[0.5, 0.01], TICKS_OF_A_DAY),
+        harmful: [
+            Subject::all(&Kind::ALL, &[0.02, 0.05, 0.1, 0.2], &[0.5, 0.01], TICKS_OF_A_DAY),
+            Subject::faster(&[1_000, 100, 30]),
+        ]
+        .concat(),
         harmful_launches: 1_000,
     }
 }
 
 fn quick() -> Plan {
-    let extent = Extent { looks: 150, units: 60_000 };
+    let extent = Extent { looks: 100, units: 30_000 };
     Plan {
         harmless: harmless::designs(extent, &[2]),
-        harmless_launches: 150,
-        harmful: Subject::all(&[Kind::Proportion, Kind::Ratio], &[0.2], &[0.5], TICKS_OF_A_DAY),
-        harmful_launches: 60,
+        harmless_launches: 60,
+        harmful: Subject::all(&[Kind::Proportion, Kind::Ratio], &[0.2], &[0.5], 500),
+        harmful_launches: 40,
     }
 }
