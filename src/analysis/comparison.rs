@@ -4,7 +4,7 @@ use super::decision::{Bucket, Compared, EpochMoments, Judgement, MetricVerdict, 
 use super::measurement::{ArmMoments, LAST_WEEK, Measurement, Past, WEEK_MS};
 use crate::domain::launch::{Epoch, Launch, PinnedMetric, Target};
 use crate::domain::time::Timestamp;
-use crate::stats::outcome::Outcome;
+use crate::stats::outcome::{Counts, Outcome};
 
 /// One metric in one arm beside the control.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub(super) struct Comparison<'l> {
     pub pinned: &'l PinnedMetric,
     /// Name of the arm.
     pub arm: &'l str,
+    /// Whether the share is planned to grow.
+    pub grows: bool,
     /// What effects are measured by; none before the burn-in.
     pub scale: Option<f64>,
     /// Event time up to which everything is counted.
@@ -63,7 +65,14 @@ impl View {
     }
 }
 
-/// One view's sums over all stretches, for burn-in, scale and messages: evidence is never taken from pooled sums.
+/// How much one view shows of control and treatment.
+pub(super) fn counts<'m>(moments: impl Iterator<Item = &'m EpochMoments>, view: View) -> [Counts; 2] {
+    moments.map(|moments| view.of(moments)).fold(<[Counts; 2]>::default(), |[control, treatment], more| {
+        [control + more.control.counts(), treatment + more.treatment.counts()]
+    })
+}
+
+/// One view's sums over all stretches, for scale and messages: evidence is never taken from pooled sums.
 pub(super) fn total<'m>(moments: impl Iterator<Item = &'m EpochMoments>, view: View) -> Compared {
     moments.map(|moments| *view.of(moments)).fold(Compared::default(), Compared::merged)
 }
@@ -93,7 +102,8 @@ impl<'l> Comparison<'l> {
             (0..=weeks(epoch, as_of)).map(of_week)
         };
         let stretches = launch.epochs.iter().flat_map(of_epoch).collect();
-        Self { pinned, arm, scale: None, as_of, starts_afresh: launch.starts_afresh, stretches }
+        let (grows, starts_afresh) = (launch.steps.len() > 1, launch.starts_afresh);
+        Self { pinned, arm, grows, starts_afresh, scale: None, as_of, stretches }
     }
 
     /// The comparison behind a recorded verdict, without the arms' shares.
@@ -106,9 +116,9 @@ impl<'l> Comparison<'l> {
         let stretch =
             |moments: &EpochMoments| Stretch { moments: moments.clone(), share: None, settled_share: None };
         let stretches = verdict.epochs.iter().map(stretch).collect();
-        let scale = pinned.scale.or(verdict.scale);
-        let (as_of, starts_afresh) = (judgement.as_of?, launch.starts_afresh);
-        Some(Self { pinned, arm: &verdict.arm, scale, as_of, starts_afresh, stretches })
+        let (scale, as_of) = (pinned.scale.or(verdict.scale), judgement.as_of?);
+        let (grows, starts_afresh) = (launch.steps.len() > 1, launch.starts_afresh);
+        Some(Self { pinned, arm: &verdict.arm, grows, starts_afresh, scale, as_of, stretches })
     }
 
     /// What was measured, oldest first.

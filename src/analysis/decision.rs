@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::measurement::ArmUnits;
 use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
-use crate::stats::outcome::{Outcome, Undefined};
+use crate::stats::outcome::Outcome;
+use crate::stats::undefined::Undefined;
 
 /// The actor of everything that the guard does by itself.
 pub const GUARD: &str = "guard";

@@ -1,16 +1,18 @@
 //! From a comparison to its e-values: engines, views and fresh starts, each an e-process, and their weighted mean.
 
-use super::comparison::{Comparison, Stretch, View, total};
+use super::comparison::{Comparison, Stretch, View, counts};
 use super::decision::Compared;
 use crate::domain::metric::{Direction, Metric, MetricKind};
 use crate::stats::combination::{Weighted, ln_weighted_mean};
 use crate::stats::e_process::{self, Evidence, MIN_EPOCH_UNITS, Test};
 use crate::stats::marks::{Bets, MAX_RATE, MIN_TREATED, Marks};
-use crate::stats::outcome::Undefined;
+use crate::stats::outcome::Counts;
+use crate::stats::undefined::Undefined;
 
-/// What is staked on harm that begins late: half of it on the evidence from the second stretch on, a quarter on that from
-/// the third on, and so forth. The rest is staked on the evidence of all stretches.
-const STAKED_ON_LATE_HARM: f64 = 0.1;
+/// What is staked on harm that begins late, where the share stays and where it is planned to grow: half of it on the
+/// evidence from the second stretch on, a quarter on that from the third on, and so forth. The rest is staked on the
+/// evidence of all stretches.
+const STAKED_ON_LATE_HARM: [f64; 2] = [0.02, 0.2];
 
 /// Which marks count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +33,13 @@ pub(super) fn ln_e_harm(comparison: &Comparison<'_>, marked: Marked) -> f64 {
         return from(0);
     }
     let stretches = comparison.stretches.len();
-    let mut late = STAKED_ON_LATE_HARM;
+    let [one_step, several_steps] = STAKED_ON_LATE_HARM;
+    let staked = if comparison.grows { several_steps } else { one_step };
+    let mut late = staked;
     let mut parts = Vec::with_capacity(stretches + 1);
     for stretch in 0..stretches {
         let weight = if stretch == 0 {
-            1.0 - STAKED_ON_LATE_HARM
+            1.0 - staked
         } else {
             late /= 2.0;
             late
@@ -47,13 +51,16 @@ pub(super) fn ln_e_harm(comparison: &Comparison<'_>, marked: Marked) -> f64 {
     ln_weighted_mean(&parts)
 }
 
-/// ln of the e-value for no harm as large as `margin`, from all stretches; 0 while nothing counts.
-pub(super) fn ln_e_safe(comparison: &Comparison<'_>, margin: f64) -> f64 {
-    let of_view = |view: &View| safety(comparison, *view, margin).map_or(0.0, e_process::ln_e);
-    mean(comparison.views().iter().map(of_view))
+/// ln of the e-value for no harm as large as `margin`, from all stretches; why there is none where no view has evidence.
+pub(super) fn ln_e_safe(comparison: &Comparison<'_>, margin: f64) -> Result<f64, Undefined> {
+    let found: Vec<_> = comparison.views().iter().map(|view| safety(comparison, *view, margin)).collect();
+    if let Some(Err(reason)) = found.iter().copied().reduce(Result::or) {
+        return Err(reason);
+    }
+    Ok(mean(found.into_iter().map(|found| found.map_or(0.0, e_process::ln_e))))
 }
 
-/// Evidence of one view for no harm as large as `margin`, from all stretches.
+/// Evidence of one view for no harm as large as `margin`, from all stretches, or why there is none.
 pub(super) fn safety(comparison: &Comparison<'_>, view: View, margin: f64) -> Result<Evidence, Undefined> {
     if is_burnt_in(comparison, view) {
         all_stretches(comparison, view, Test::Safety(margin))
@@ -62,17 +69,11 @@ pub(super) fn safety(comparison: &Comparison<'_>, view: View, margin: f64) -> Re
     }
 }
 
-/// Why no view has evidence on means; none where one has.
-pub(super) fn undefined(comparison: &Comparison<'_>) -> Option<Undefined> {
-    let harm = Test::Harm(comparison.pinned.metric.margin);
-    let of_view = |view: &View| all_stretches(comparison, *view, harm).err();
-    comparison.views().iter().map(of_view).reduce(Option::and).flatten()
-}
-
 /// Evidence of one view from all stretches, or why there is none.
 fn all_stretches(comparison: &Comparison<'_>, view: View, test: Test) -> Result<Evidence, Undefined> {
     let metric = &comparison.pinned.metric;
-    let scale = comparison.scale.ok_or(Undefined::NoScale)?;
+    // Where not even a scale can be had, any will do to tell why.
+    let scale = comparison.scale.unwrap_or(1.0);
     let mut sum = Err(Undefined::TooFewUnits);
     for stretch in &comparison.stretches {
         sum = match (sum, evidence(view.of(&stretch.moments), metric, test, scale)) {
@@ -81,17 +82,17 @@ fn all_stretches(comparison: &Comparison<'_>, view: View, test: Test) -> Result<
             (Err(Undefined::TooFewUnits), Err(reason)) | (Err(reason), Err(_)) => Err(reason),
         };
     }
-    sum
+    if comparison.scale.is_some() { sum } else { sum.and(Err(Undefined::NoVariance)) }
 }
 
 /// Whether a view has seen enough for evidence on means to count.
 pub(super) fn is_burnt_in(comparison: &Comparison<'_>, view: View) -> bool {
     let large = comparison.moments().any(|moments| view.of(moments).smaller() >= MIN_EPOCH_UNITS);
-    large && is_enough(&total(comparison.moments(), view), &comparison.pinned.metric)
+    large && is_enough(counts(comparison.moments(), view), &comparison.pinned.metric)
 }
 
-fn is_enough(total: &Compared, metric: &Metric) -> bool {
-    e_process::burn_in_done(&total.control, &total.treatment, metric.min_units)
+fn is_enough([control, treatment]: [Counts; 2], metric: &Metric) -> bool {
+    e_process::burn_in_done(control, treatment, metric.min_units)
 }
 
 fn evidence(compared: &Compared, metric: &Metric, test: Test, scale: f64) -> Result<Evidence, Undefined> {
@@ -102,9 +103,9 @@ fn evidence(compared: &Compared, metric: &Metric, test: Test, scale: f64) -> Res
 /// together says nothing of their difference, so that going by it is no look at the evidence.
 fn goes_by_marks(comparison: &Comparison<'_>) -> bool {
     let pooled = || {
-        let Compared { control, treatment } = total(comparison.moments(), View::Within);
-        let nonzero = control.counted().nonzero + treatment.counted().nonzero;
-        nonzero as f64 / (control.n() + treatment.n()).max(1) as f64
+        let [control, treatment] = counts(comparison.moments(), View::Within);
+        let both = control + treatment;
+        both.nonzero as f64 / both.units.max(1) as f64
     };
     comparison.pinned.metric.kind == MetricKind::Conversion
         && comparison.stretches.iter().any(|stretch| stretch.share.is_some())
@@ -131,7 +132,7 @@ fn from_each_stretch(comparison: &Comparison<'_>, view: View, marked: Option<Mar
 /// What was seen since a stretch began.
 #[derive(Default)]
 struct Since {
-    total: Compared,
+    seen: [Counts; 2],
     large: bool,
     evidence: Evidence,
     bets: Bets,
@@ -140,16 +141,15 @@ struct Since {
 impl Since {
     fn add(&mut self, stretch: &Stretch, view: View, metric: &Metric, scale: Option<f64>) {
         let compared = view.of(&stretch.moments);
-        self.total = self.total.merged(*compared);
+        let [control, treatment] = [compared.control.counts(), compared.treatment.counts()];
+        self.seen = [self.seen[0] + control, self.seen[1] + treatment];
         self.large |= compared.smaller() >= MIN_EPOCH_UNITS;
         let harm = Test::Harm(metric.margin);
         if let Some(Ok(more)) = scale.map(|scale| evidence(compared, metric, harm, scale)) {
             self.evidence = self.evidence + more;
         }
         if let Some(share) = view.share(stretch) {
-            let treated = compared.treatment.counted().nonzero;
-            let control = compared.control.counted().nonzero;
-            let marks = Marks { share, treated, control };
+            let marks = Marks { share, treated: treatment.nonzero, control: control.nonzero };
             self.bets = self.bets + Bets::on(&marks, metric.direction, metric.margin);
         }
     }
@@ -157,13 +157,12 @@ impl Since {
     /// The mean of both engines where marks count. One that has nothing to say yet stands at 1, so that the other has the
     /// same weight before and after.
     fn ln_e(&self, metric: &Metric, marked: Option<Marked>) -> f64 {
-        let counts = self.large && is_enough(&self.total, metric);
+        let counts = self.large && is_enough(self.seen, metric);
         let by_means = if counts { e_process::ln_e(self.evidence) } else { 0.0 };
         let Some(marked) = marked else {
             return by_means;
         };
-        let too_few = metric.direction == Direction::LowerIsBetter
-            && self.total.treatment.counted().nonzero < MIN_TREATED;
+        let too_few = metric.direction == Direction::LowerIsBetter && self.seen[1].nonzero < MIN_TREATED;
         let by_marks = if marked == Marked::Enough && too_few { 0.0 } else { self.bets.ln_e() };
         mean([by_means, by_marks].into_iter())
     }

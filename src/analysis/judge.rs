@@ -1,15 +1,17 @@
 //! From a measurement to verdicts and one launch-level e-value.
 
-use super::comparison::{Comparison, View, total};
-use super::decision::{ArmEvidence, Compared, Judgement, Least, MetricVerdict, ReasonCode, Verdict};
-use super::evidence::{Marked, is_burnt_in, ln_e_harm, ln_e_safe, undefined};
+use super::comparison::{Comparison, View, counts, total};
+use super::decision::{
+    ArmEvidence, Compared, EpochMoments, Judgement, Least, MetricVerdict, ReasonCode, Verdict,
+};
+use super::evidence::{Marked, is_burnt_in, ln_e_harm, ln_e_safe};
 use super::measurement::Measurement;
 use super::tally::Tally;
 use super::{influence, sample_ratio};
 use crate::domain::launch::{Epoch, Launch, PinnedMetric};
 use crate::domain::time::Timestamp;
 use crate::stats::e_process::{self, MIN_EPOCH_UNITS};
-use crate::stats::outcome::Undefined;
+use crate::stats::undefined::Undefined;
 
 /// Level of the test that shows a guardrail safe.
 pub const ALPHA_SAFE: f64 = 0.05;
@@ -89,9 +91,12 @@ pub(super) fn weights(launch: &Launch, comparisons: &[Comparison<'_>]) -> Vec<f6
 
 /// The scale that a comparison gives its metric, once it is through its burn-in.
 fn first_scale(comparison: &Comparison<'_>) -> Option<f64> {
+    let [control, treatment] = counts(comparison.moments(), View::Within);
+    if !e_process::burn_in_done(control, treatment, comparison.pinned.metric.min_units) {
+        return None;
+    }
     let Compared { control, treatment } = total(comparison.moments(), View::Within);
-    let done = e_process::burn_in_done(&control, &treatment, comparison.pinned.metric.min_units);
-    done.then(|| e_process::first_scale(&control, &treatment).ok()).flatten()
+    e_process::first_scale(&control, &treatment).ok()
 }
 
 /// The evidence of all comparisons, and the least of it without any one bucket, where it reaches the level of harm.
@@ -129,11 +134,13 @@ impl Look<'_, '_> {
         index: usize,
     ) -> MetricVerdict {
         let metric = &comparison.pinned.metric;
-        let burnt_in = comparison.views().iter().any(|view| is_burnt_in(&comparison, *view));
-        let undefined = if burnt_in { undefined(&comparison) } else { None };
+        let views = comparison.views();
+        let burnt_in = views.iter().any(|view| is_burnt_in(&comparison, *view));
+        let safe = ln_e_safe(&comparison, metric.ship_margin);
+        let undefined = safe.err().filter(|_| burnt_in);
+        let safe = safe.unwrap_or(0.0);
         let at = |values: &[f64]| values.get(index).copied().unwrap_or_default();
         let adjusted = at(&shown.whole.adjusted);
-        let safe = ln_e_safe(&comparison, metric.ship_margin);
         let reason = self.blindness(&comparison, burnt_in, undefined);
         let (verdict, reason) = if !self.trusted && reason != Some(ReasonCode::NoData) {
             (Verdict::Blind, Some(ReasonCode::SampleRatio))
@@ -173,7 +180,7 @@ impl Look<'_, '_> {
         undefined: Option<Undefined>,
     ) -> Option<ReasonCode> {
         let age = self.measurement.map_or(0, |found| self.now.ms_since(found.watermark));
-        if total(comparison.moments(), View::Within).smaller() == 0 {
+        if smaller(comparison.moments(), View::Within) == 0 {
             Some(ReasonCode::NoData)
         } else if age > comparison.pinned.metric.freshness_ms {
             Some(ReasonCode::Stale)
@@ -193,13 +200,19 @@ impl Look<'_, '_> {
 fn is_watched(launch: &Launch, comparison: &Comparison<'_>) -> bool {
     let units = |epoch: &Epoch, view: View| {
         let of_epoch = comparison.moments().filter(|moments| moments.epoch == epoch.number);
-        total(of_epoch, view).smaller()
+        smaller(of_epoch, view)
     };
     let watched = |epoch: &Epoch| {
         (epoch.ended_at.is_none() && units(epoch, View::Within) >= MIN_EPOCH_UNITS)
             || (launch.settled_until(epoch).is_none() && units(epoch, View::Settled) >= MIN_EPOCH_UNITS)
     };
     !launch.has_both_arms() || launch.epochs.iter().any(watched)
+}
+
+/// Units of the smaller arm.
+fn smaller<'m>(moments: impl Iterator<Item = &'m EpochMoments>, view: View) -> u64 {
+    let [control, treatment] = counts(moments, view);
+    control.units.min(treatment.units)
 }
 
 /// A guardrail's weight in the launch: all guardrails and arms the launch began with sum to 1.

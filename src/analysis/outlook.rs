@@ -32,7 +32,7 @@ pub fn outlook(launch: &Launch, judgement: &Judgement, verdict: &MetricVerdict) 
     let Some(comparison) = Comparison::of_verdict(launch, judgement, verdict) else {
         return Outlook { excluded: None, missing_units: None, missing_days: None };
     };
-    let is_excluded = |harm: f64| ln_e_safe(&comparison, harm) >= -ALPHA_SAFE.ln();
+    let is_excluded = |harm: f64| ln_e_safe(&comparison, harm).is_ok_and(|ln_e| ln_e >= -ALPHA_SAFE.ln());
     let excluded = is_excluded(LARGEST_HARM).then(|| root::first_true(0.0, LARGEST_HARM, is_excluded));
     let missing = missing_units(&comparison);
     #[expect(
@@ -51,7 +51,7 @@ fn missing_units(comparison: &Comparison<'_>) -> Option<f64> {
     let evidence = safety(comparison, View::Within, margin).ok()?;
     let total = total(comparison.moments(), View::Within);
     let [control, ..] = estimates(&total.control, &total.treatment).ok()?;
-    let drift = margin * control.value.abs() / comparison.scale?;
+    let drift = margin * control.value().abs() / comparison.scale?;
     let needed = information_needed(evidence, drift, ALPHA_SAFE)?;
     Some(total.treatment.n() as f64 * (needed / evidence.information - 1.0))
 }

@@ -237,7 +237,7 @@ fn blind_message(
             verdict.metric, verdict.arm, pinned.metric.min_units
         ),
         (ReasonCode::NoVariance | ReasonCode::Undefined, ..) => {
-            let why = verdict.undefined.map_or_else(String::new, |why| why.to_string());
+            let why = verdict.undefined.map_or_else(String::new, |why| why.reason().to_owned());
             format!("{why}: {}", change_message(verdict))
         }
         _ => format!(
@@ -319,7 +319,7 @@ fn change_message(verdict: &MetricVerdict) -> String {
             |value: Option<f64>| value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.5}"));
         let estimates = estimates(&control, &treatment).ok();
         let [of_control, of_treatment] = match estimates {
-            Some([control, treatment, _]) => [Some(control.value), Some(treatment.value)],
+            Some([control, treatment, _]) => [Some(control.value()), Some(treatment.value())],
             None => [control.counted().mean(), treatment.counted().mean()],
         };
         format!(

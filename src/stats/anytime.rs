@@ -1,6 +1,7 @@
 //! What people are shown of an e-process: a threshold in standard errors, intervals that hold at every look, a p-value.
 
 use super::e_process::{Evidence, ln_e};
+use super::effect::Interval;
 use super::root;
 
 /// How many standard errors from zero the evidence for one direction reaches 1/`alpha` at an `information` > 0: the root h of
@@ -10,17 +11,6 @@ pub fn threshold(alpha: f64, information: f64) -> Option<f64> {
     let level = -alpha.ln();
     let reaches = |z: f64| ln_e(Evidence { score: z * information.sqrt(), information }) >= level;
     root::reach(1.0, reaches).map(|high| root::first_true(0.0, high, reaches))
-}
-
-/// An estimate with ends that hold at every look.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Interval {
-    /// The estimate.
-    pub estimate: f64,
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
 }
 
 /// The two-sided interval at `level` in (0, 1) for what a score measures, in shares of the metric's scale: S/I ± h/√I with
@@ -33,7 +23,7 @@ pub fn interval(evidence: Evidence, level: f64) -> Option<Interval> {
     }
     let reach = threshold((1.0 - level) / 2.0, information)? / information.sqrt();
     let estimate = score / information;
-    Some(Interval { estimate, low: estimate - reach, high: estimate + reach })
+    Some(Interval { low: estimate - reach, high: estimate + reach })
 }
 
 /// The p-value that holds at every look: 1 over the largest e-value so far, and at most 1.

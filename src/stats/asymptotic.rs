@@ -40,6 +40,12 @@ impl Sequence {
         Self { alpha, rho: ((level + libm::log1p(level)) / units).sqrt(), sides }
     }
 
+    /// The sequence with the same ρ at another `alpha`.
+    #[must_use]
+    pub fn at(self, alpha: f64) -> Self {
+        Self { alpha, ..self }
+    }
+
     /// The tuning parameter ρ.
     #[must_use]
     pub fn rho(&self) -> f64 {

@@ -44,11 +44,17 @@ impl WithCovariate {
         if slope.is_finite() { slope } else { 0.0 }
     }
 
-    /// The outcome less `slope` times the covariate: variance s_Y² + θ²s_X² − 2θs_XY per unit.
-    fn adjusted(&self, slope: f64) -> Result<Estimate, Undefined> {
+    /// The covariate's value.
+    #[must_use]
+    pub fn covariate(&self) -> f64 {
+        self.covariate.value()
+    }
+
+    /// The outcome less `slope` times what the covariate exceeds `centre` by: variance s_Y² + θ²s_X² − 2θs_XY per unit.
+    pub fn adjusted(&self, slope: f64, centre: f64) -> Result<Estimate, Undefined> {
         let variance = self.outcome.variance() + slope * slope * self.covariate.variance()
             - 2.0 * slope * self.covariance;
-        let value = self.outcome.value() - slope * self.covariate.value();
+        let value = self.outcome.value() - slope * (self.covariate.value() - centre);
         Estimate::new(self.outcome.n(), value, variance)
     }
 
@@ -65,7 +71,7 @@ pub fn absolute_effect(
     slope: f64,
 ) -> Result<Effect, Undefined> {
     let difference = WithCovariate::difference(control, treatment, slope);
-    Effect::new(difference, &[&control.adjusted(slope)?, &treatment.adjusted(slope)?])
+    Effect::new(difference, &[&control.adjusted(slope, 0.0)?, &treatment.adjusted(slope, 0.0)?])
 }
 
 /// The adjusted difference as a share of the size of the control's outcome: (ΔY − θΔX)/|Y_C|.
@@ -86,7 +92,8 @@ pub fn relative_effect(
     let of_control = share * share * control.outcome.variance()
         + slope * slope * control.covariate.variance()
         - 2.0 * share * slope * control.covariance;
-    let squared_error = treatment.adjusted(slope)?.squared_error() + of_control / control.outcome.n() as f64;
+    let squared_error =
+        treatment.adjusted(slope, 0.0)?.squared_error() + of_control / control.outcome.n() as f64;
     let (estimate, standard_error) = (absolute.estimate / base.abs(), squared_error.sqrt() / base.abs());
     Effect { estimate, standard_error, ..absolute }.checked()
 }

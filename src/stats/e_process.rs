@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::combination::ln_sum_exp;
 use super::normal;
-use super::outcome::{Outcome, Undefined, estimates};
+use super::outcome::{Counts, Outcome, estimates};
+use super::undefined::Undefined;
 use crate::domain::metric::Direction;
 
 /// An epoch counts once its smaller arm has this many units.
@@ -69,20 +70,22 @@ pub fn epoch_evidence(
         return Err(Undefined::TooFewUnits);
     }
     let [control, treatment, both] = estimates(control, treatment)?;
-    let (control_n, treatment_n) = (control.n as f64, treatment.n as f64);
+    let (control_n, treatment_n) = (control.n() as f64, treatment.n() as f64);
     let (sign, margin) = match test {
         Test::Harm(margin) => (1.0, margin),
         Test::Safety(margin) => (-1.0, margin),
     };
     // A share of the control's size: below zero, "5 % worse" is further from zero, not nearer to it.
-    let share = margin * control.value.signum();
-    let (k, worse) = match direction {
-        Direction::HigherIsBetter => (1.0 - share, -1.0),
-        Direction::LowerIsBetter => (1.0 + share, 1.0),
+    let share = margin * control.value().signum();
+    let (tolerated, worse) = match direction {
+        Direction::HigherIsBetter => (-share, -1.0),
+        Direction::LowerIsBetter => (share, 1.0),
     };
-    let loss = sign * worse * (treatment.value - k * control.value);
-    let unpooled = treatment.variance / treatment_n + k * k * control.variance / control_n;
-    let pooled_variance = ((treatment_n - 1.0) * treatment.variance + (control_n - 1.0) * control.variance)
+    let loss = sign * worse * (treatment.above(&control) - tolerated * control.value());
+    let k = 1.0 + tolerated;
+    let unpooled = treatment.squared_error() + k * k * control.squared_error();
+    let pooled_variance = ((treatment_n - 1.0) * treatment.variance()
+        + (control_n - 1.0) * control.variance())
         / (treatment_n + control_n - 2.0);
     let pooled = pooled_variance * (1.0 / treatment_n + k * k / control_n);
     let within = unpooled.max(pooled);
@@ -90,7 +93,7 @@ pub fn epoch_evidence(
         within
     } else {
         // All units of one arm do it and none of the other: the spread of both together is what chance would deal.
-        both.variance * (1.0 / treatment_n + k * k / control_n)
+        both.variance() * (1.0 / treatment_n + k * k / control_n)
     };
     if squared_error <= 0.0 {
         return Err(Undefined::NoVariance);
@@ -98,18 +101,17 @@ pub fn epoch_evidence(
     let evidence =
         Evidence { score: scale * loss / squared_error, information: scale * scale / squared_error };
     let finite = evidence.score.is_finite() && evidence.information.is_finite();
-    if finite { Ok(evidence) } else { Err(Undefined::Overflow) }
+    if finite { Ok(evidence) } else { Err(Undefined::TooLarge) }
 }
 
 /// Whether enough was seen for evidence to count: the smaller arm has `min_units` units, and by the share of both arms
 /// together it is expected to have ten with a value other than zero. Expected, not observed, so that a metric which
 /// breaks down altogether in one arm is not passed over.
 #[must_use]
-pub fn burn_in_done(control: &Outcome, treatment: &Outcome, min_units: u64) -> bool {
-    let both = control.n() + treatment.n();
-    let nonzero = control.counted().nonzero + treatment.counted().nonzero;
-    let smaller = control.n().min(treatment.n());
-    smaller >= min_units.max(1) && smaller as f64 * nonzero as f64 / both as f64 >= MIN_EXPECTED_NONZERO
+pub fn burn_in_done(control: Counts, treatment: Counts, min_units: u64) -> bool {
+    let (both, smaller) = (control + treatment, control.units.min(treatment.units));
+    smaller >= min_units.max(1)
+        && smaller as f64 * both.nonzero as f64 / both.units as f64 >= MIN_EXPECTED_NONZERO
 }
 
 /// The scale of a metric without history: the control's mean; where that is zero the mean of both arms, so that an
@@ -117,8 +119,8 @@ pub fn burn_in_done(control: &Outcome, treatment: &Outcome, min_units: u64) -> b
 /// spread.
 pub fn first_scale(control: &Outcome, treatment: &Outcome) -> Result<f64, Undefined> {
     let [control, _, both] = estimates(control, treatment)?;
-    let candidates = [control.value.abs(), both.value.abs(), both.variance.sqrt() / 20.0];
-    candidates.into_iter().find(|scale| *scale > 0.0).ok_or(Undefined::NoScale)
+    let candidates = [control.value().abs(), both.value().abs(), both.variance().sqrt() / 20.0];
+    candidates.into_iter().find(|scale| *scale > 0.0).ok_or(Undefined::NoVariance)
 }
 
 /// ln of the e-value of the mixture of seven effect sizes and one half-normal; finite for every finite evidence.

@@ -1,11 +1,15 @@
 //! What is kept of one metric in one arm, whatever the metric is made of.
 
-use std::fmt;
+use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
 
-use super::joint_moments::PairMoments;
-use super::moments::{Moments, RawSums};
+use super::covariate::WithCovariate;
+use super::estimate::Estimate;
+use super::joint_moments::{PairMoments, RatioPairMoments};
+use super::left_out;
+use super::moments::Moments;
+use super::undefined::Undefined;
 
 /// What is kept of one metric in one arm. Both arms of a comparison are of one kind; an arm without units fits any.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,48 +21,25 @@ pub enum Outcome {
     Ratio(PairMoments),
     /// A mean over units with a covariate from before the first exposure.
     Adjusted(PairMoments),
+    /// A ratio with the ratio that is its covariate.
+    AdjustedRatio(RatioPairMoments),
 }
 
-/// Why an outcome says nothing. Nothing of this is ever shown or counted as a zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Undefined {
-    /// An arm has too few units.
-    TooFewUnits,
-    /// No unit differs from any other.
-    NoVariance,
-    /// An arm's denominators sum to zero.
-    NoDenominator,
-    /// The sums hold no variance: it came out below zero by more than their rounding.
-    NegativeVariance,
-    /// A sum is beyond all numbers.
-    Overflow,
-    /// Nothing gives a scale to measure by.
-    NoScale,
-}
-
-impl fmt::Display for Undefined {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.pad(match self {
-            Self::TooFewUnits => "an arm has too few units",
-            Self::NoVariance => "no unit of an arm differs from the others",
-            Self::NoDenominator => "the denominators of an arm sum to zero",
-            Self::NegativeVariance => "the sums hold no variance",
-            Self::Overflow => "a sum is beyond all numbers",
-            Self::NoScale => "nothing gives a scale to measure by",
-        })
-    }
-}
-
-/// An arm's estimate with its variance per unit.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
+/// How much was seen in an arm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
     /// Units.
-    pub n: u64,
-    /// The mean, the ratio or the adjusted mean.
-    pub value: f64,
-    /// Variance per unit, at least 0; divided by n it is that of the value.
-    pub variance: f64,
+    pub units: u64,
+    /// Units with a value other than zero.
+    pub nonzero: u64,
+}
+
+impl Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { units: self.units + other.units, nonzero: self.nonzero + other.nonzero }
+    }
 }
 
 impl Default for Outcome {
@@ -80,12 +61,19 @@ impl Outcome {
         self.counted().n
     }
 
+    /// Units, and those of them with a value other than zero.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts { units: self.n(), nonzero: self.counted().nonzero }
+    }
+
     /// The moments of what is counted: of the value, or of a ratio's numerator.
     #[must_use]
     pub fn counted(&self) -> &Moments {
         match self {
             Self::Mean(moments) => moments,
             Self::Ratio(pair) | Self::Adjusted(pair) => &pair.first,
+            Self::AdjustedRatio(pairs) => &pairs.outcome.first,
         }
     }
 
@@ -96,6 +84,7 @@ impl Outcome {
             (Self::Mean(a), Self::Mean(b)) => Self::Mean(a.merged(b)),
             (Self::Ratio(a), Self::Ratio(b)) => Self::Ratio(a.merged(b)),
             (Self::Adjusted(a), Self::Adjusted(b)) => Self::Adjusted(a.merged(b)),
+            (Self::AdjustedRatio(a), Self::AdjustedRatio(b)) => Self::AdjustedRatio(a.merged(b)),
             (a, b) => {
                 if a.n() == 0 {
                     b
@@ -106,143 +95,64 @@ impl Outcome {
         }
     }
 
-    /// What remains when everything is left out that came between two earlier states of the same units, `before` and
-    /// `after`: the sums less the difference of the sums. Units of whom only the value changed meanwhile stay, without the
-    /// change.
+    /// What remains without what came between two earlier states of the same units, `before` and `after`.
     #[must_use]
     pub fn without(&self, before: &Self, after: &Self) -> Self {
-        let pair = |whole: &PairMoments, before: &Self, after: &Self| {
-            let (first, second) = (Pivot::of(&whole.first), Pivot::of(&whole.second));
-            let states = [Some(*whole), after.pair(), before.pair()];
-            let [whole, after, before] = states.map(|pair| pair.unwrap_or_default());
-            let products = |pair: &PairMoments| {
-                let centred = pair.covariances().map_or(0.0, |(_, _, covariance)| covariance);
-                let n = pair.n() as f64;
-                centred * (n - 1.0).max(0.0) + n * first.distance(&pair.first) * second.distance(&pair.second)
-            };
-            PairMoments::from_sums(
-                (first.left(&whole.first, &before.first, &after.first), first.place),
-                (second.left(&whole.second, &before.second, &after.second), second.place),
-                products(&whole) - (products(&after) - products(&before)),
-            )
-        };
         match self {
-            Self::Mean(whole) => {
-                let pivot = Pivot::of(whole);
-                Self::Mean(pivot.left(whole, before.counted(), after.counted()).about(pivot.place))
+            Self::Mean(whole) => Self::Mean(left_out::moments(whole, before.counted(), after.counted())),
+            Self::Ratio(whole) => Self::Ratio(left_out::pair(whole, &before.pair(), &after.pair())),
+            Self::Adjusted(whole) => Self::Adjusted(left_out::pair(whole, &before.pair(), &after.pair())),
+            Self::AdjustedRatio(whole) => {
+                let ratios = |state: &Self| match state {
+                    Self::AdjustedRatio(pairs) => *pairs,
+                    _ => RatioPairMoments::default(),
+                };
+                Self::AdjustedRatio(left_out::ratio_pair(whole, &ratios(before), &ratios(after)))
             }
-            Self::Ratio(whole) => Self::Ratio(pair(whole, before, after)),
-            Self::Adjusted(whole) => Self::Adjusted(pair(whole, before, after)),
         }
     }
 
-    fn pair(&self) -> Option<PairMoments> {
+    /// Both values; of units that have not come yet, none.
+    fn pair(&self) -> PairMoments {
         match self {
-            Self::Mean(_) => None,
-            Self::Ratio(pair) | Self::Adjusted(pair) => Some(*pair),
+            Self::Ratio(pair) | Self::Adjusted(pair) => *pair,
+            Self::Mean(_) | Self::AdjustedRatio(_) => PairMoments::default(),
         }
     }
 
-    /// The estimate of one arm; `slope` is that of the adjustment.
-    ///
-    /// Ratio: R = M̄/D̄ with v = (s_M² − 2R·s_MD + R²·s_D²)/D̄² (delta method at the unit; Deng, Knoblich, Lu 2018). Adjusted:
-    /// Ȳ − θ(X̄ − `centre`) with v = s_Y² − 2θ·s_XY + θ²·s_X² (Deng, Xu, Kohavi, Walker 2013).
-    fn estimate(&self, slope: Slope) -> Result<Estimate, Undefined> {
-        let n = self.n();
-        let mean = self.counted().mean().ok_or(Undefined::TooFewUnits)?;
-        let (value, variance) = match self {
-            Self::Mean(moments) => (mean, moments.variance().ok_or(Undefined::TooFewUnits)?),
-            Self::Ratio(pair) => {
-                let per_unit =
-                    pair.second.mean().filter(|mean| *mean != 0.0).ok_or(Undefined::NoDenominator)?;
-                let ratio = mean / per_unit;
-                (ratio, combined(pair, ratio)? / (per_unit * per_unit))
-            }
-            Self::Adjusted(pair) => {
-                let distance = pair.second.mean().ok_or(Undefined::TooFewUnits)? - slope.centre;
-                (mean - slope.theta * distance, combined(pair, slope.theta)?)
-            }
-        };
-        let finite = value.is_finite() && variance.is_finite();
-        if finite { Ok(Estimate { n, value, variance }) } else { Err(Undefined::Overflow) }
+    /// The arm's estimate by itself: its covariate is left aside.
+    pub fn estimate(&self) -> Result<Estimate, Undefined> {
+        match self {
+            Self::Mean(moments) => Estimate::of_mean(moments),
+            Self::Ratio(pair) => Estimate::of_ratio(pair),
+            Self::Adjusted(pair) => Estimate::of_mean(&pair.first),
+            Self::AdjustedRatio(pairs) => Estimate::of_ratio(&pairs.outcome),
+        }
+    }
+
+    /// The arm with its covariate; none where its kind has none.
+    #[must_use]
+    pub fn with_covariate(&self) -> Option<Result<WithCovariate, Undefined>> {
+        match self {
+            Self::Mean(_) | Self::Ratio(_) => None,
+            Self::Adjusted(pair) => Some(WithCovariate::of_means(pair)),
+            Self::AdjustedRatio(pairs) => Some(WithCovariate::of_ratios(pairs)),
+        }
     }
 }
 
 /// The estimates of control and treatment, and that of both together as if they were one arm.
+///
+/// A covariate is taken out of all three by the slope and about the mean of both arms together.
 pub fn estimates(control: &Outcome, treatment: &Outcome) -> Result<[Estimate; 3], Undefined> {
     let both = control.merged(*treatment);
-    let slope = Slope::of(control, treatment, &both);
-    Ok([control.estimate(slope)?, treatment.estimate(slope)?, both.estimate(slope)?])
-}
-
-/// How the covariate is taken out: by one slope for both arms, about the mean of both.
-#[derive(Clone, Copy, Debug, Default)]
-struct Slope {
-    theta: f64,
-    centre: f64,
-}
-
-impl Slope {
-    /// θ = s_XY/s_X² over both arms; 0 where the covariate does not vary, or is none.
-    fn of(control: &Outcome, treatment: &Outcome, both: &Outcome) -> Self {
-        let (Outcome::Adjusted(control), Outcome::Adjusted(treatment)) = (control, treatment) else {
-            return Self::default();
+    if let Some(whole) = both.with_covariate().transpose()? {
+        let (slope, centre) = (whole.slope(), whole.covariate());
+        let of = |arm: &Outcome| {
+            let arm = arm.with_covariate().ok_or(Undefined::TooFewUnits)??;
+            arm.adjusted(slope, centre)
         };
-        let within = |pair: &PairMoments| {
-            let freedom = (pair.n() as f64 - 1.0).max(0.0);
-            let (_, covariate, product) = pair.covariances().unwrap_or_default();
-            (covariate * freedom, product * freedom)
-        };
-        let ((square, product), (other_square, other_product)) = (within(control), within(treatment));
-        let theta = (product + other_product) / (square + other_square);
-        let centre = both.pair().and_then(|pair| pair.second.mean()).unwrap_or_default();
-        Self { theta: if theta.is_finite() { theta } else { 0.0 }, centre }
+        return Ok([of(control)?, of(treatment)?, whole.adjusted(slope, centre)?]);
     }
-}
-
-/// The variance of a − factor·b per unit. What is below zero within the rounding of its parts is 0.
-fn combined(pair: &PairMoments, factor: f64) -> Result<f64, Undefined> {
-    let (first, second, covariance) = pair.covariances().ok_or(Undefined::TooFewUnits)?;
-    let variance = first - 2.0 * factor * covariance + factor * factor * second;
-    let rounding = 16.0 * f64::EPSILON * (first + factor * factor * second);
-    if variance < -rounding {
-        Err(Undefined::NegativeVariance)
-    } else if variance <= rounding {
-        Ok(0.0)
-    } else {
-        Ok(variance)
-    }
-}
-
-/// What sums are taken about so that their differences keep their digits: the mean of the whole.
-struct Pivot<'w> {
-    whole: &'w Moments,
-    place: f64,
-}
-
-impl<'w> Pivot<'w> {
-    fn of(whole: &'w Moments) -> Self {
-        Self { whole, place: whole.mean().unwrap_or(0.0) }
-    }
-
-    fn distance(&self, moments: &Moments) -> f64 {
-        moments.mean_above(self.whole).unwrap_or(0.0)
-    }
-
-    /// Sums about the pivot.
-    fn sums(&self, moments: &Moments) -> (f64, f64) {
-        let (n, distance) = (moments.n as f64, self.distance(moments));
-        (n * distance, moments.centred_squares() + n * distance * distance)
-    }
-
-    fn left(&self, whole: &Moments, before: &Moments, after: &Moments) -> RawSums {
-        let less = |all: u64, before: u64, after: u64| all.saturating_sub(after.saturating_sub(before));
-        let [all, early, late] = [whole, before, after].map(|moments| self.sums(moments));
-        RawSums {
-            n: less(whole.n, before.n, after.n),
-            sum: all.0 - (late.0 - early.0),
-            sum_squares: all.1 - (late.1 - early.1),
-            nonzero: less(whole.nonzero, before.nonzero, after.nonzero),
-        }
-    }
+    Ok([control.estimate()?, treatment.estimate()?, both.estimate()?])
 }

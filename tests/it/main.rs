@@ -8,6 +8,7 @@
 )]
 
 mod administration;
+mod analyze_and_plan;
 mod bad_documents;
 mod bad_input;
 mod commands;

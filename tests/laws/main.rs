@@ -5,6 +5,7 @@ mod arbitrary;
 mod estimates;
 mod evaluation;
 mod hard_inputs;
+mod judgements;
 
 use portcullis::domain::metric::Direction;
 use portcullis::stats::e_process::{self, Evidence, Test, epoch_evidence};

@@ -5,7 +5,8 @@ use portcullis::stats::combination::{Weighted, ln_adjusted, ln_weighted_sum};
 use portcullis::stats::e_process::{self, Evidence, Test, epoch_evidence};
 use portcullis::stats::marks::{Bets, Marks};
 use portcullis::stats::moments::RawSums;
-use portcullis::stats::outcome::{Outcome, Undefined};
+use portcullis::stats::outcome::Outcome;
+use portcullis::stats::undefined::Undefined;
 
 fn assert_near(found: f64, expected: f64, absolute: f64, relative: f64, what: &str) {
     let reach = absolute + relative * expected.abs();

@@ -4,12 +4,12 @@ use portcullis::analysis::decision::Judgement;
 use portcullis::analysis::judge::judge;
 use portcullis::analysis::measurement::Measurement;
 use portcullis::analysis::plan::{Action, plan};
-use portcullis::domain::launch::{CONTROL, Launch, TREATMENT};
-use portcullis::domain::metric::Direction;
+use portcullis::domain::launch::{ALPHA, CONTROL, Launch, TREATMENT};
+use portcullis::domain::metric::{DEFAULT_MIN_UNITS, Direction};
 use portcullis::domain::time::Timestamp;
-use portcullis::stats::e_process::{Test, epoch_evidence};
+use portcullis::stats::e_process::{Test, burn_in_done, epoch_evidence};
 use rand::SeedableRng;
-use rand::rngs::StdRng;
+use rand::rngs::SmallRng;
 
 use crate::world::{Design, World, at, begin};
 
@@ -27,13 +27,17 @@ pub(crate) struct Ended {
 /// Watches a launch until the guard rolls it back, or to its last look. Where the effect is `known`, the test that knows it
 /// runs on the same units, and the launch is watched until both have decided.
 pub(crate) fn watch(design: &Design, known: bool, seed: u64) -> Ended {
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = SmallRng::seed_from_u64(seed);
     let mut launch = begin(design);
     let mut world = World::new(design);
     let mut ended = Ended::default();
-    for look in (1..).take(design.arrivals.len()) {
-        let now = at(look);
-        world.go_on(&launch, look, &mut random);
+    for tick in (1..).take(design.arrivals.len()) {
+        let now = at(tick);
+        world.go_on(&launch, tick, &mut random);
+        if tick % design.ticks_a_look != 0 {
+            world.keep(now);
+            continue;
+        }
         let measurement = world.measure(&launch, now, false);
         ended.units = treated(&measurement);
         if known && ended.by_known_effect.is_none() && known_effect_shows(design, &measurement) {
@@ -77,16 +81,18 @@ fn treated(measurement: &Measurement) -> u64 {
     measurement.units.iter().filter(|row| row.arm == TREATMENT).map(|row| row.units).sum()
 }
 
-/// Wald's test of no effect against the true one: δS − δ²I/2 ≥ ln 1/alpha.
+/// Wald's test of no effect against the true one on the same scores, after the same burn-in: δS − δ²I/2 ≥ ln 1/alpha.
 fn known_effect_shows(design: &Design, measurement: &Measurement) -> bool {
     let row = |arm| measurement.row("guardrail_0", (1, 0), arm).map(|row| row.moments);
     let Some((control, treatment)) = row(CONTROL).zip(row(TREATMENT)) else {
         return false;
     };
+    if !burn_in_done(control.counts(), treatment.counts(), DEFAULT_MIN_UNITS) {
+        return false;
+    }
     let (test, scale) = (Test::Harm(0.0), design.kind.value());
     let found = epoch_evidence(&control, &treatment, Direction::HigherIsBetter, test, scale);
     found.is_ok_and(|found| {
-        design.drop * found.score - design.drop * design.drop * found.information / 2.0
-            >= -portcullis::domain::launch::ALPHA.ln()
+        design.drop * found.score - design.drop * design.drop * found.information / 2.0 >= -ALPHA.ln()
     })
 }

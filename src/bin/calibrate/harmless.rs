@@ -75,7 +75,7 @@ fn design(kind: Kind, allocation: Allocation, guardrails: usize, extent: Extent)
         Allocation::Even | Allocation::OneInAHundred => growing(200, extent.units, extent.looks),
         Allocation::Ramp => vec![extent.units / u64::from(extent.looks); extent.looks as usize],
     };
-    Design { kind, guardrails, steps, arrivals, drop: 0.0, drift, delay }
+    Design { kind, guardrails, steps, arrivals, ticks_a_look: 1, drop: 0.0, drift, delay }
 }
 
 /// New units by look, so that all so far grow from `first` to `last` by the same factor each time.

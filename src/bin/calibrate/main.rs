@@ -16,9 +16,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use harmful::Subject;
 use harmless::Extent;
 use indicatif::{ProgressBar, ProgressStyle};
 use outcomes::Kind;
+
+/// The test that knows the effect takes a day: long enough that no tick carries much of the evidence.
+const TICKS_OF_A_DAY: u32 = 8_640;
 
 /// Simulates harmless and harmful launches under the guard.
 #[derive(Debug, Parser)]
@@ -38,7 +42,7 @@ struct Args {
 struct Plan {
     harmless: Vec<(world::Design, &'static str)>,
     harmless_launches: u64,
-    harmful: Vec<(world::Design, f64)>,
+    harmful: Vec<Subject>,
     harmful_launches: u64,
 }
 
@@ -70,11 +74,8 @@ fn run(args: &Args) -> io::Result<bool> {
         .into_iter()
         .map(|design| harmless::run(design, plan.harmless_launches, next(), &bar))
         .collect();
-    let harmful: Vec<harmful::Cell> = plan
-        .harmful
-        .into_iter()
-        .map(|design| harmful::run(design, plan.harmful_launches, next(), &bar))
-        .collect();
+    let harmful: Vec<harmful::Cell> =
+        plan.harmful.into_iter().map(|subject| subject.run(plan.harmful_launches, next(), &bar)).collect();
     bar.finish_and_clear();
     let tables = format!("{}\n{}", harmless::table(&harmless), harmful::table(&harmful));
     match &args.out {
@@ -94,17 +95,21 @@ fn full() -> Plan {
     Plan {
         harmless: harmless::designs(extent, &[1, 5, 10]),
         harmless_launches: 4_000,
-        harmful: harmful::designs(&Kind::ALL, &[0.02, 0.05, 0.1, 0.2], &[0.5, 0.01], 4_000),
-        harmful_launches: 500,
+        harmful: [
+            Subject::all(&Kind::ALL, &[0.02, 0.05, 0.1, 0.2], &[0.5, 0.01], TICKS_OF_A_DAY),
+            Subject::faster(&[1_000, 100, 30]),
+        ]
+        .concat(),
+        harmful_launches: 1_000,
     }
 }
 
 fn quick() -> Plan {
-    let extent = Extent { looks: 150, units: 60_000 };
+    let extent = Extent { looks: 100, units: 30_000 };
     Plan {
         harmless: harmless::designs(extent, &[2]),
-        harmless_launches: 150,
-        harmful: harmful::designs(&[Kind::Proportion, Kind::Ratio], &[0.2], &[0.5], 300),
-        harmful_launches: 60,
+        harmless_launches: 60,
+        harmful: Subject::all(&[Kind::Proportion, Kind::Ratio], &[0.2], &[0.5], 500),
+        harmful_launches: 40,
     }
 }

@@ -6,7 +6,7 @@ use portcullis::stats::joint_moments::PairMoments;
 use portcullis::stats::moments::RawSums;
 use portcullis::stats::outcome::Outcome;
 use rand::RngExt;
-use rand::rngs::StdRng;
+use rand::rngs::SmallRng;
 use rand_distr::{Binomial, Distribution, LogNormal};
 
 /// Share of the units that convert, in the proportion.
@@ -22,7 +22,9 @@ const MOST_SESSIONS: u32 = 12;
 /// A user clicks in each session with a chance of its own, which is beta distributed with these parameters.
 const CLICKING: (f64, f64) = (2.0, 6.0);
 /// Up to so many users are drawn one by one, more of them cell by cell.
-const FEW: u64 = 25;
+const FEW: u64 = 500;
+/// How many equal parts of the chances know where their cells begin.
+const PARTS: u32 = 1_024;
 
 /// A kind of metric, with what a unit does under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +127,8 @@ pub(crate) struct Source {
     factor: f64,
     spending: Option<LogNormal<f64>>,
     cells: Vec<Cell>,
+    /// The first cell of each part.
+    parts: Vec<usize>,
 }
 
 /// So many sessions and clicks of a user.
@@ -141,11 +145,16 @@ impl Source {
     /// Units that convert, buy or click with `factor` times the usual chance, up to 1.
     pub(crate) fn new(kind: Kind, factor: f64) -> Self {
         let cells = if kind == Kind::Ratio { cells(factor) } else { Vec::new() };
-        Self { kind, factor, spending: LogNormal::new(SPENDING.0, SPENDING.1).ok(), cells }
+        let first = |part: u32| {
+            let place = f64::from(part) / f64::from(PARTS);
+            cells.partition_point(|cell| cell.up_to <= place)
+        };
+        let parts = (0..PARTS).map(first).collect();
+        Self { kind, factor, spending: LogNormal::new(SPENDING.0, SPENDING.1).ok(), cells, parts }
     }
 
     /// What `units` units did, who are counted already.
-    pub(crate) fn draw(&self, random: &mut StdRng, units: u64) -> Sums {
+    pub(crate) fn draw(&self, random: &mut SmallRng, units: u64) -> Sums {
         match self.kind {
             Kind::Proportion => {
                 let nonzero = binomial(random, units, CONVERTING * self.factor);
@@ -165,9 +174,7 @@ impl Source {
             Kind::Ratio if units <= FEW => {
                 let mut sums = Sums::default();
                 for _ in 0..units {
-                    let place: f64 = random.random();
-                    let cell = self.cells.partition_point(|cell| cell.up_to <= place);
-                    sums.add_users(1, self.cells.get(cell));
+                    sums.add_users(1, self.cell_at(random.random()));
                 }
                 sums
             }
@@ -175,8 +182,20 @@ impl Source {
         }
     }
 
+    /// The cell in which a place in [0, 1) of all chances lies.
+    fn cell_at(&self, place: f64) -> Option<&Cell> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "below the number of parts"
+        )]
+        let part = (place * f64::from(PARTS)) as usize;
+        let first = self.parts.get(part).copied().unwrap_or_default();
+        self.cells.iter().skip(first).find(|cell| place < cell.up_to)
+    }
+
     /// The multinomial draw over cells, as binomial draws one after the other.
-    fn draw_cells(&self, random: &mut StdRng, units: u64) -> Sums {
+    fn draw_cells(&self, random: &mut SmallRng, units: u64) -> Sums {
         let (mut sums, mut left, mut chance_left) = (Sums::default(), units, 1.0);
         for cell in &self.cells {
             let users = binomial(random, left, cell.chance / chance_left);
@@ -207,7 +226,7 @@ impl Sums {
 
 /// All cells with their chances, the likeliest first so that few draws are left for the rare ones.
 fn cells(factor: f64) -> Vec<Cell> {
-    let (a, b) = CLICKING;
+    let (yes, no) = CLICKING;
     let ln_beta = |a: f64, b: f64| libm::lgamma(a) + libm::lgamma(b) - libm::lgamma(a + b);
     let ln_choose =
         |n: f64, k: f64| libm::lgamma(n + 1.0) - libm::lgamma(k + 1.0) - libm::lgamma(n - k + 1.0);
@@ -220,7 +239,7 @@ fn cells(factor: f64) -> Vec<Cell> {
         } else {
             1.0 - (1..MOST_SESSIONS).map(|sessions| poisson(f64::from(sessions) - 1.0)).sum::<f64>()
         };
-        let clicking = |k: f64| (ln_choose(n, k) + ln_beta(k + a, n - k + b) - ln_beta(a, b)).exp();
+        let clicking = |k: f64| (ln_choose(n, k) + ln_beta(k + yes, n - k + no) - ln_beta(yes, no)).exp();
         for clicks in 0..=sessions {
             // Each click is made with the factor's chance.
             let m = f64::from(clicks);
@@ -243,7 +262,7 @@ fn cells(factor: f64) -> Vec<Cell> {
 }
 
 /// How many of `n` have what each has with this chance.
-pub(crate) fn binomial(random: &mut StdRng, n: u64, chance: f64) -> u64 {
+pub(crate) fn binomial(random: &mut SmallRng, n: u64, chance: f64) -> u64 {
     if n == 0 || chance <= 0.0 {
         return 0;
     }
@@ -258,7 +277,7 @@ mod tests {
 
     #[test]
     fn what_is_drawn_has_the_true_mean_and_variance() {
-        let mut random = StdRng::seed_from_u64(3);
+        let mut random = SmallRng::seed_from_u64(3);
         for kind in Kind::ALL {
             for batch in [20, 1_000] {
                 let source = Source::new(kind, 1.0);
@@ -269,9 +288,9 @@ mod tests {
                 }
                 let outcome = sums.outcome(kind);
                 let [one, ..] = portcullis::stats::outcome::estimates(&outcome, &outcome).unwrap();
-                let error = (one.variance / one.n as f64).sqrt();
-                assert!((one.value - kind.value()).abs() < 4.0 * error, "{kind:?}: {one:?}");
-                let variation = one.variance / one.value.powi(2);
+                let error = one.squared_error().sqrt();
+                assert!((one.value() - kind.value()).abs() < 4.0 * error, "{kind:?}: {one:?}");
+                let variation = one.variance() / one.value().powi(2);
                 let off = (variation / kind.squared_variation() - 1.0).abs();
                 assert!(off < if kind == Kind::Revenue { 0.25 } else { 0.02 }, "{kind:?}: {variation}");
             }

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::effects::{Effects, Intervals, value};
 use super::guardrail::Guardrail;
-use super::measure::Beside;
 use super::names::Names;
 use crate::analysis::decision::{MetricVerdict, ReasonCode, Verdict};
 use crate::cli::number::{Interval, Number, Reasons, reasons};
@@ -25,9 +24,12 @@ pub(super) struct MetricReport {
     /// What the value is divided by, where the metric is a ratio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) per: Option<String>,
-    /// What the mean is adjusted by.
+    /// What the effect is adjusted by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) covariate: Option<String>,
+    /// What the covariate is divided by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) covariate_per: Option<String>,
     /// Values above it count as it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cap: Option<f64>,
@@ -79,11 +81,6 @@ impl MetricReport {
         control: ArmReport,
     ) -> Self {
         let (metric, measure) = (&guardrail.metric, guardrail.measure);
-        let (per, covariate) = match measure.beside {
-            Beside::Nothing => (None, None),
-            Beside::Per(column) => (Some(column), None),
-            Beside::Covariate(column) => (None, Some(column)),
-        };
         let name = |column: usize| names.at(column).to_owned();
         Self {
             metric: metric.key.clone(),
@@ -92,8 +89,9 @@ impl MetricReport {
             ship_margin: metric.ship_margin,
             weight: metric.weight,
             proportion,
-            per: per.map(name),
-            covariate: covariate.map(name),
+            per: measure.per.map(name),
+            covariate: measure.covariate.map(name),
+            covariate_per: measure.covariate_per.map(name),
             cap: measure.cap,
             capped: measure.cap.map(|_| capped),
             control,

@@ -9,7 +9,6 @@ use crate::stats::anytime;
 use crate::stats::covariate::{self, WithCovariate};
 use crate::stats::e_process::{Evidence, Test, epoch_evidence};
 use crate::stats::effect::{Alternative, Effect};
-use crate::stats::estimate::Estimate;
 use crate::stats::outcome::Outcome;
 use crate::stats::undefined::Undefined;
 
@@ -40,12 +39,16 @@ pub(super) struct Effects {
     pub(super) intervals: Vec<Intervals>,
 }
 
-/// The metric's value in an arm: a mean, also of what a covariate adjusts, or a ratio.
+/// The metric's value in an arm: a mean or a ratio, before any adjustment.
 pub(super) fn value(outcome: &Outcome) -> Number {
     match outcome {
-        Outcome::Mean(moments) => Number::new(moments.mean().ok_or("the arm has no units")),
-        Outcome::Ratio(_) => estimate(outcome).map(|estimate| estimate.value()).into(),
-        Outcome::Adjusted(pair) => Number::new(pair.first.mean().ok_or("the arm has no units")),
+        // A mean takes no spread, and so one unit is enough.
+        Outcome::Mean(_) | Outcome::Adjusted(_) => {
+            Number::new(outcome.counted().mean().ok_or("the arm has no units"))
+        }
+        Outcome::Ratio(_) | Outcome::AdjustedRatio(_) => {
+            outcome.estimate().map(|estimate| estimate.value()).into()
+        }
     }
 }
 
@@ -53,13 +56,13 @@ pub(super) fn value(outcome: &Outcome) -> Number {
 pub(super) fn absolute(control: &Outcome, treatment: &Outcome) -> Result<Effect, Undefined> {
     match adjusted(control, treatment)? {
         Some((control, treatment, slope)) => covariate::absolute_effect(&control, &treatment, slope),
-        None => Effect::absolute(&estimate(control)?, &estimate(treatment)?),
+        None => Effect::absolute(&control.estimate()?, &treatment.estimate()?),
     }
 }
 
 /// The difference as a share of the control's size, where that is clear of zero.
 fn relative(control: &Outcome, treatment: &Outcome) -> Result<Effect, Undefined> {
-    let plain = Effect::shown_relative(&estimate(control)?, &estimate(treatment)?)?;
+    let plain = Effect::shown_relative(&control.estimate()?, &treatment.estimate()?)?;
     match adjusted(control, treatment)? {
         Some((control, treatment, slope)) => covariate::relative_effect(&control, &treatment, slope),
         None => Ok(plain),
@@ -131,23 +134,15 @@ fn points(
     (Number::new(effect), Number::new(share))
 }
 
-/// One arm's estimate without any adjustment.
-fn estimate(outcome: &Outcome) -> Result<Estimate, Undefined> {
-    match outcome {
-        Outcome::Mean(moments) => Estimate::of_mean(moments),
-        Outcome::Ratio(pair) => Estimate::of_ratio(pair),
-        Outcome::Adjusted(pair) => Estimate::of_mean(&pair.first),
-    }
-}
-
 /// Both arms with their covariate and the slope of both together; none where there is no covariate.
 fn adjusted(
     control: &Outcome,
     treatment: &Outcome,
 ) -> Result<Option<(WithCovariate, WithCovariate, f64)>, Undefined> {
-    let (Outcome::Adjusted(control), Outcome::Adjusted(treatment)) = (control, treatment) else {
+    let (Some(one), Some(other)) = (control.with_covariate(), treatment.with_covariate()) else {
         return Ok(None);
     };
-    let slope = WithCovariate::of_means(&control.merged(*treatment))?.slope();
-    Ok(Some((WithCovariate::of_means(control)?, WithCovariate::of_means(treatment)?, slope)))
+    let both = control.merged(*treatment).with_covariate().transpose()?;
+    let slope = both.map_or(0.0, |both| both.slope());
+    Ok(Some((one?, other?, slope)))
 }

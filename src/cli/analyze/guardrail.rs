@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::measure::{Beside, Measure};
+use super::measure::Measure;
 use super::names::{Names, Of};
 use crate::domain::launch::PinnedMetric;
 use crate::domain::metric::{
@@ -12,8 +12,10 @@ use crate::domain::metric::{
 use crate::domain::violation::{Checks, Invalid};
 
 /// The options that follow the name.
-const OPTIONS: &str =
-    "lower_is_better, higher_is_better, margin=, ship_margin=, weight=, cap=, per=, covariate=";
+const OPTIONS: &str = "lower_is_better, higher_is_better, margin=, ship_margin=, weight=, cap=, per=, covariate=, \
+                       covariate_per=";
+/// Those of them that name a column.
+const COLUMNS: [&str; 3] = ["per=", "covariate=", "covariate_per="];
 
 /// One guardrail.
 #[derive(Clone, Debug)]
@@ -52,6 +54,7 @@ struct Options<'f> {
     cap: Option<f64>,
     per: Option<&'f str>,
     covariate: Option<&'f str>,
+    covariate_per: Option<&'f str>,
 }
 
 fn one(flag: &str, names: &Names) -> Result<Guardrail, Invalid> {
@@ -59,7 +62,7 @@ fn one(flag: &str, names: &Names) -> Result<Guardrail, Invalid> {
     let (name, rest) = names.split(flag);
     let value = names.position("--guardrail", name)?;
     let options = Options::read(&field, rest, names)?;
-    let measure = Measure { value, cap: options.cap, beside: beside(&field, &options, names)? };
+    let measure = measure(&field, value, &options, names)?;
     let key = match options.per {
         Some(denominator) => format!("{name}/{denominator}"),
         None => name.to_owned(),
@@ -72,7 +75,7 @@ impl<'f> Options<'f> {
     fn read(field: &str, mut rest: &'f str, names: &Names) -> Result<Self, Invalid> {
         let mut options = Self::default();
         while let Some(text) = rest.strip_prefix(':') {
-            let name = ["per=", "covariate="].iter().find(|name| text.starts_with(**name));
+            let name = COLUMNS.iter().find(|name| text.starts_with(**name));
             let (option, after) = match name {
                 // The name of a column may hold colons.
                 Some(name) => {
@@ -101,39 +104,43 @@ impl<'f> Options<'f> {
             Some(("cap", text)) => self.cap = Some(number("cap", text)?),
             Some(("per", column)) => self.per = Some(column),
             Some(("covariate", column)) => self.covariate = Some(column),
+            Some(("covariate_per", column)) => self.covariate_per = Some(column),
             _ => return Err(Invalid::field(field, format!("`{option}` must be one of {OPTIONS}"))),
         }
         Ok(())
     }
 }
 
-/// What is taken beside the value, and whether it can be had.
-fn beside(field: &str, options: &Options<'_>, names: &Names) -> Result<Beside, Invalid> {
+/// What is measured, where it can be had.
+fn measure(field: &str, value: usize, options: &Options<'_>, names: &Names) -> Result<Measure, Invalid> {
+    let &Options { cap, per, covariate, covariate_per, .. } = options;
     let mut checks = Checks::default();
-    if let Some(cap) = options.cap {
-        checks.require(
-            cap.is_finite(),
-            format!("{field}, cap"),
-            format!("must be a finite number, is {cap}"),
-        );
-    }
+    let finite = cap.is_none_or(f64::is_finite);
+    let message = format!("must be a finite number, is {}", cap.unwrap_or_default());
+    checks.require(finite, format!("{field}, cap"), message);
     let given = [
-        ("cap", options.cap.is_some()),
-        ("per", options.per.is_some()),
-        ("covariate", options.covariate.is_some()),
+        ("cap", cap.is_some()),
+        ("per", per.is_some()),
+        ("covariate", covariate.is_some()),
+        ("covariate_per", covariate_per.is_some()),
     ];
     for (option, _) in given.iter().filter(|(_, given)| *given && names.of() == Of::Metrics) {
         let message = "must be left out: it takes a table with one row a unit, and these are moments";
         checks.require(false, format!("{field}, {option}"), message);
     }
-    let both = options.per.is_some() && options.covariate.is_some();
-    checks.require(!both, format!("{field}, covariate"), "must be left out beside per=: it adjusts a mean");
+    let of_ratio = covariate_per.is_none() || (per.is_some() && covariate.is_some());
+    let message = "must stand beside per= and covariate=: it makes the covariate of a ratio a ratio";
+    checks.require(of_ratio, format!("{field}, covariate_per"), message);
     checks.finish()?;
-    let position = |option: &str, column: &str| names.position(&format!("{field}, {option}"), column);
-    Ok(match (options.per, options.covariate) {
-        (Some(denominator), _) => Beside::Per(position("per", denominator)?),
-        (None, Some(covariate)) => Beside::Covariate(position("covariate", covariate)?),
-        (None, None) => Beside::Nothing,
+    let position = |option: &str, column: Option<&str>| {
+        column.map(|column| names.position(&format!("{field}, {option}"), column)).transpose()
+    };
+    Ok(Measure {
+        value,
+        cap,
+        per: position("per", per)?,
+        covariate: position("covariate", covariate)?,
+        covariate_per: position("covariate_per", covariate_per)?,
     })
 }
 

@@ -84,7 +84,10 @@ impl Lines {
             .filter(|line| is_known(line))
             .filter_map(|line| Some((line, guardrail(line)?)))
             .collect();
+        self.check_nonzero(&taken)?;
         let measures: Vec<_> = guardrails.iter().map(|guardrail| guardrail.measure).collect();
+        let proportions: Vec<bool> =
+            guardrails.iter().map(|guardrail| self.is_proportion(&guardrail.metric.key)).collect();
         let (mut arms, mut latest, mut wrong) = (Arms::new(), Latest::new(), Wrong::default());
         let mut looks = Vec::new();
         for of_look in taken.chunk_by(|(one, _), (other, _)| one.at().total_cmp(&other.at()).is_eq()) {
@@ -98,7 +101,8 @@ impl Lines {
                 }
                 let arm = arms.entry(line.arm.clone()).or_insert_with(|| Arm::empty(&measures));
                 if let Some(outcome) = arm.outcomes.get_mut(*guardrail) {
-                    *outcome = line.moments().into();
+                    let is_proportion = proportions.get(*guardrail).copied().unwrap_or_default();
+                    *outcome = line.moments(is_proportion).into();
                 }
                 arm.units = arm.outcomes.iter().map(Outcome::n).max().unwrap_or(0);
             }
@@ -112,6 +116,24 @@ impl Lines {
             return Err(Invalid::field(self.file.clone(), message));
         }
         Ok(looks)
+    }
+
+    /// A metric whose lines count what is not zero now and then would seem to gain and lose it.
+    fn check_nonzero(&self, taken: &[(&MomentsLine, usize)]) -> Result<(), Invalid> {
+        let mut first: BTreeMap<usize, &MomentsLine> = BTreeMap::new();
+        for (line, guardrail) in taken {
+            let first = first.entry(*guardrail).or_insert(line);
+            if first.says_nonzero() != line.says_nonzero() {
+                let (lacking, other) = if line.says_nonzero() { (*first, *line) } else { (*line, *first) };
+                let message =
+                    format!("must be given, as on line {}, or on no line of `{}`", other.line, line.metric);
+                return Err(Invalid::field(
+                    format!("{}, line {}, nonzero", self.file, lacking.line),
+                    message,
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Whether a guardrail's metric is 0 or 1 for every unit.

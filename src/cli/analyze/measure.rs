@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::stats::joint_moments::PairMoments;
+use crate::stats::joint_moments::{PairMoments, RatioPairMoments};
 use crate::stats::moments::Moments;
 use crate::stats::outcome::Outcome;
 
@@ -16,53 +16,48 @@ pub(super) struct Arm {
     pub(super) outcomes: Vec<Outcome>,
 }
 
-/// What a unit's number is made of.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What a unit's number is made of, by the positions of columns, or of metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Measure {
-    /// Position of the column, or of the metric.
     pub(super) value: usize,
     /// Values above it count as it.
     pub(super) cap: Option<f64>,
-    /// What is taken beside the value.
-    pub(super) beside: Beside,
-}
-
-/// What is taken beside a unit's value, by the position of its column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beside {
-    /// Nothing: the metric is the mean.
-    Nothing,
-    /// A denominator: the metric is the ratio of both sums.
-    Per(usize),
-    /// A covariate from before the exposure, which the mean is adjusted by.
-    Covariate(usize),
+    /// The denominator, where the metric is a ratio of sums.
+    pub(super) per: Option<usize>,
+    /// A covariate from before the exposure, which the metric is adjusted by.
+    pub(super) covariate: Option<usize>,
+    /// The covariate's denominator, where the metric is a ratio; without one each unit counts as 1.
+    pub(super) covariate_per: Option<usize>,
 }
 
 impl Measure {
-    /// Positions of the columns it takes, the value first.
+    /// Positions of the columns it takes; the first is the value's.
     pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
-        let beside = match self.beside {
-            Beside::Nothing => None,
-            Beside::Per(column) | Beside::Covariate(column) => Some(column),
-        };
-        std::iter::once(self.value).chain(beside)
+        [Some(self.value), self.per, self.covariate, self.covariate_per].into_iter().flatten()
     }
 
     /// What is kept of no units.
     pub(super) fn empty(&self) -> Outcome {
-        match self.beside {
-            Beside::Nothing => Outcome::Mean(Moments::default()),
-            Beside::Per(_) => Outcome::Ratio(PairMoments::default()),
-            Beside::Covariate(_) => Outcome::Adjusted(PairMoments::default()),
+        match (self.per, self.covariate) {
+            (None, None) => Outcome::Mean(Moments::default()),
+            (Some(_), None) => Outcome::Ratio(PairMoments::default()),
+            (None, Some(_)) => Outcome::Adjusted(PairMoments::default()),
+            (Some(_), Some(_)) => Outcome::AdjustedRatio(RatioPairMoments::default()),
         }
     }
 
-    /// Adds one unit's values, in the order of the columns.
-    pub(super) fn add(&self, outcome: &mut Outcome, value: f64, beside: f64) {
+    /// Adds one unit by its values, in the order of the columns.
+    pub(super) fn add(&self, outcome: &mut Outcome, values: &[f64]) {
+        let at = |place: usize| values.get(place).copied();
+        let value = at(0).unwrap_or_default();
         let value = self.cap.map_or(value, |cap| value.min(cap));
+        let beside = at(1).unwrap_or_default();
         match outcome {
             Outcome::Mean(moments) => moments.add(value),
             Outcome::Ratio(pair) | Outcome::Adjusted(pair) => pair.add(value, beside),
+            Outcome::AdjustedRatio(pairs) => {
+                pairs.add((value, beside), (at(2).unwrap_or_default(), at(3).unwrap_or(1.0)));
+            }
         }
     }
 }

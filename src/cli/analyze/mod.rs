@@ -61,13 +61,13 @@ pub(super) struct AnalyzeArgs {
     /// A metric that must not get worse: a column whose cells are true, false or finite numbers, or a metric of the lines.
     /// Give it again for more.
     ///
-    /// `per` makes it a ratio of sums, `covariate` adjusts a mean by a column from before the exposure (an empty cell
-    /// counts as 0), `cap` counts larger values as the cap, which should be a quantile of earlier data. These three take a
-    /// table.
+    /// `per` makes it a ratio of sums; `covariate` adjusts it by a column from before the exposure, in which an empty cell
+    /// counts as 0, and beside `per` that may be a ratio with `covariate_per`; `cap` counts larger values as the cap, which
+    /// should be a quantile of earlier data. These take a table.
     #[arg(
         long,
         required = true,
-        value_name = "METRIC[:lower_is_better][:margin=0.01][:ship_margin=0.02][:weight=2][:per=COLUMN][:covariate=COLUMN][:cap=100]"
+        value_name = "METRIC[:lower_is_better][:margin=0.01][:ship_margin=0.02][:weight=2][:cap=100][:per=COLUMN][:covariate=COLUMN][:covariate_per=COLUMN]"
     )]
     pub guardrail: Vec<String>,
     /// A column of at most ten values, by which effects are shown apart. Only for a table.

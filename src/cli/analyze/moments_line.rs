@@ -7,9 +7,11 @@ use crate::stats::moments::Moments;
 
 /// Whole numbers up to here are the same as floats.
 const MOST_UNITS: f64 = 9e15;
+/// Numbers of looks are of this size at most, so that they can be told apart and drawn.
+const FURTHEST_LOOK: f64 = 1e15;
 /// How far the variance of zeros and ones may lie from what their mean makes it, as a share, besides the difference
-/// between dividing by n and by n − 1.
-const ROUNDING: f64 = 1e-6;
+/// between dividing by n and by n − 1: published figures are rounded.
+const ROUNDING: f64 = 1e-2;
 /// What a line looks like.
 const EXAMPLE: &str =
     r#"{"look": 1, "arm": "new", "metric": "signup", "n": 1000, "mean": 0.1, "variance": 0.09}"#;
@@ -91,9 +93,24 @@ impl MomentsLine {
         wrong
     }
 
-    /// Its moments.
-    pub(super) fn moments(&self) -> Moments {
-        Moments::from_mean_and_variance(self.n, self.mean, self.variance, self.nonzero())
+    /// Whether it says how many units have a value other than zero.
+    pub(super) fn says_nonzero(&self) -> bool {
+        self.nonzero.is_some()
+    }
+
+    /// Its moments, where the metric is one of zeros and ones at all looks or is not.
+    ///
+    /// Units with a value other than zero are as many as the line says, else what the mean of zeros and ones makes them,
+    /// else all.
+    pub(super) fn moments(&self, is_proportion: bool) -> Moments {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of n, and the cast clamps at both ends"
+        )]
+        let of_share = (self.mean * self.n as f64).round() as u64;
+        let nonzero = self.nonzero.unwrap_or(if is_proportion { of_share } else { self.n });
+        Moments::from_mean_and_variance(self.n, self.mean, self.variance, nonzero)
     }
 
     /// Whether mean and variance are those of zeros and ones.
@@ -101,17 +118,6 @@ impl MomentsLine {
         let spread = self.mean * (1.0 - self.mean);
         let reach = spread * (ROUNDING + 1.0 / (self.n.max(2) - 1) as f64);
         (0.0..=1.0).contains(&self.mean) && (self.n < 2 || (self.variance - spread).abs() <= reach)
-    }
-
-    /// Units with a value other than zero: as the line says, else what the mean of zeros and ones makes it, else all.
-    fn nonzero(&self) -> u64 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share of n, and the cast clamps at both ends"
-        )]
-        let of_share = (self.mean * self.n as f64).round() as u64;
-        self.nonzero.unwrap_or(if self.is_proportion() { of_share } else { self.n })
     }
 }
 
@@ -124,8 +130,13 @@ struct Fields<'l> {
 
 impl Fields<'_> {
     fn look(&mut self) -> Option<Number> {
-        let found = self.object.get("look").and_then(Value::as_number).cloned();
-        self.require_found("look", "a number, growing from look to look", found)
+        let number = self.object.get("look").and_then(Value::as_number);
+        let found = number.filter(|number| number.as_f64().is_some_and(|look| look.abs() <= FURTHEST_LOOK));
+        self.require_found(
+            "look",
+            "a number, growing from look to look, of at most 15 digits",
+            found.cloned(),
+        )
     }
 
     /// A name; a whole number is one too.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use csv::ByteRecord;
 
 use super::guardrail::Guardrail;
-use super::measure::{Arm, Arms, Beside, Measure};
+use super::measure::{Arm, Arms, Measure};
 use super::names::Names;
 use super::table::{BadRow, Columns, CrossedUnit, Table};
 
@@ -25,8 +25,10 @@ pub(super) struct Reading<'t> {
     segments: Vec<String>,
     units: HashMap<Box<str>, usize>,
     seen: Vec<Seen>,
-    /// The values of every seen unit, one after another, each guardrail's with what is taken beside it.
-    values: Vec<[f64; 2]>,
+    /// The values of every seen unit, one unit after another, by guardrail and column.
+    values: Vec<f64>,
+    /// How many values a unit has.
+    width: usize,
 }
 
 /// The first row of a unit.
@@ -51,21 +53,22 @@ struct Row<'r> {
     unit: &'r str,
     arm: usize,
     segment: usize,
-    /// By guardrail, or why they are bad.
-    values: Result<Vec<[f64; 2]>, String>,
+    /// By guardrail and column, or why they are bad.
+    values: Result<Vec<f64>, String>,
 }
 
 impl<'t> Reading<'t> {
     pub(super) fn new(names: &'t Names, columns: &'t Columns, guardrails: &[Guardrail]) -> Self {
         let measures: Vec<Measure> = guardrails.iter().map(|guardrail| guardrail.measure).collect();
-        let plain = |measure: &Measure| measure.beside == Beside::Nothing && measure.cap.is_none();
+        let plain = |measure: &Measure| measure.columns().count() == 1 && measure.cap.is_none();
+        let width = measures.iter().map(|measure| measure.columns().count()).sum();
         let table = Table {
             proportions: measures.iter().map(plain).collect(),
             capped: vec![0; measures.len()],
             ..Table::default()
         };
         let (arms, segments, units, seen, values) = Default::default();
-        Self { names, columns, measures, table, arms, segments, units, seen, values }
+        Self { names, columns, measures, table, arms, segments, units, seen, values, width }
     }
 
     /// How many arms and segments were found.
@@ -101,25 +104,20 @@ impl<'t> Reading<'t> {
             let name = Some(cell(column)).filter(|name| !name.is_empty());
             number(&mut self.segments, name.unwrap_or(NO_SEGMENT))
         });
-        let values = self.measures.iter().map(|measure| self.values_of(measure, cell)).collect();
-        Ok(Row { line, unit, arm, segment, values })
-    }
-
-    fn values_of<'r>(&self, measure: &Measure, cell: impl Fn(usize) -> &'r str) -> Result<[f64; 2], String> {
-        let read = |position: usize| {
-            let text = cell(position);
-            value(text).ok_or_else(|| {
-                let name = self.names.at(position);
+        let columns =
+            self.measures.iter().flat_map(|measure| measure.columns().map(move |column| (measure, column)));
+        let values = columns.map(|(measure, column)| {
+            let text = cell(column);
+            // Nothing is known of the unit from before: 0 for all such units alike leaves the effect unbiased.
+            let of_before = [measure.covariate, measure.covariate_per].contains(&Some(column));
+            let known = if of_before && text.is_empty() { Some(0.0) } else { value(text) };
+            known.ok_or_else(|| {
+                let name = self.names.at(column);
                 format!("column `{name}` is neither true, false nor a finite number: `{}`", shown(text))
             })
-        };
-        let beside = match measure.beside {
-            Beside::Nothing => 0.0,
-            // Nothing is known of the unit from before: 0 for all such units alike leaves the effect unbiased.
-            Beside::Covariate(column) if cell(column).is_empty() => 0.0,
-            Beside::Per(column) | Beside::Covariate(column) => read(column)?,
-        };
-        Ok([read(measure.value)?, beside])
+        });
+        let values = values.collect();
+        Ok(Row { line, unit, arm, segment, values })
     }
 
     /// The number of an arm.
@@ -137,14 +135,14 @@ impl<'t> Reading<'t> {
     /// Takes a row beside the unit's first one, if there was one.
     fn see(&mut self, row: Row<'_>) -> Result<(), String> {
         let Row { line, unit, arm, segment, values } = row;
-        let width = self.measures.len();
+        let width = self.width;
         let Some((index, first)) =
             self.units.get(unit).and_then(|index| Some((*index, self.seen.get_mut(*index)?)))
         else {
             let state = if values.is_ok() { State::Counted } else { State::Unread };
             self.units.insert(unit.into(), self.seen.len());
             self.seen.push(Seen { line, arm, segment, state });
-            self.values.extend(values.as_ref().unwrap_or(&vec![[0.0; 2]; width]));
+            self.values.extend(values.as_ref().unwrap_or(&vec![0.0; width]));
             return values.map(|_| ());
         };
         if first.state != State::Crossed && first.arm != arm {
@@ -177,7 +175,7 @@ impl<'t> Reading<'t> {
         let none = || vec![Arm::empty(&self.measures); self.arms.len()];
         let mut whole = none();
         let mut segments = vec![none(); self.segments.len()];
-        for (seen, values) in self.seen.iter().zip(self.values.chunks(self.measures.len().max(1))) {
+        for (seen, values) in self.seen.iter().zip(self.values.chunks(self.width.max(1))) {
             if seen.state != State::Counted {
                 continue;
             }
@@ -185,16 +183,16 @@ impl<'t> Reading<'t> {
             let of_segment = segments.get_mut(seen.segment).and_then(|arms| arms.get_mut(seen.arm));
             for arm in whole.get_mut(seen.arm).into_iter().chain(of_segment) {
                 arm.units += 1;
-                for ((outcome, measure), [value, beside]) in
-                    arm.outcomes.iter_mut().zip(&self.measures).zip(values)
-                {
-                    measure.add(outcome, *value, *beside);
+                let parts = parts(&self.measures, values);
+                for (outcome, (measure, values)) in arm.outcomes.iter_mut().zip(parts) {
+                    measure.add(outcome, values);
                 }
             }
             let notes = self.table.proportions.iter_mut().zip(&mut self.table.capped);
-            for ((measure, [value, _]), (proportion, capped)) in self.measures.iter().zip(values).zip(notes) {
-                *proportion &= matches!(*value, 0.0 | 1.0);
-                *capped += u64::from(measure.cap.is_some_and(|cap| *value > cap));
+            for ((measure, values), (proportion, capped)) in parts(&self.measures, values).zip(notes) {
+                let value = values.first().copied().unwrap_or_default();
+                *proportion &= matches!(value, 0.0 | 1.0);
+                *capped += u64::from(measure.cap.is_some_and(|cap| value > cap));
             }
         }
         self.table.arms = named(&self.arms, whole);
@@ -202,6 +200,15 @@ impl<'t> Reading<'t> {
         self.table.segments = self.segments.iter().cloned().zip(segments).collect();
         self.table
     }
+}
+
+/// A unit's values by guardrail.
+fn parts<'v>(measures: &'v [Measure], values: &'v [f64]) -> impl Iterator<Item = (&'v Measure, &'v [f64])> {
+    measures.iter().scan(values, |rest, measure| {
+        let (own, after) = rest.split_at_checked(measure.columns().count())?;
+        *rest = after;
+        Some((measure, own))
+    })
 }
 
 /// Arms by their names.

@@ -212,7 +212,11 @@ fn question(metric: &MetricReport) -> String {
         Direction::LowerIsBetter => "rise",
     };
     let per = metric.per.as_ref().map(|column| format!("; it is a sum divided by that of `{column}`"));
-    let adjusted = metric.covariate.as_ref().map(|column| format!("; the effect is adjusted by `{column}`"));
+    let adjusted = metric.covariate.as_ref().map(|column| {
+        let per =
+            metric.covariate_per.as_ref().map_or_else(String::new, |per| format!(" divided by `{per}`"));
+        format!("; the effect is adjusted by `{column}`{per}")
+    });
     let capped = metric.cap.zip(metric.capped).map(|(cap, count)| {
         let (cap, count) = (significant(cap), thousands(count));
         format!("; values above {cap} count as {cap}, which {count} are")

@@ -11,6 +11,8 @@ use crate::stats::undefined::Undefined;
 
 /// Shares of launches by which delays are told.
 const FOUND_BY: [f64; 4] = [0.1, 0.5, 0.8, 0.95];
+/// No plan has more units, or takes more days.
+pub(super) const MOST: f64 = 1e15;
 
 /// A plan.
 #[derive(Debug, Serialize)]
@@ -129,14 +131,14 @@ impl Design<'_> {
     fn harm(&self, test: SequentialPlan, level: f64, effect: f64) -> Result<HarmPlan, Undefined> {
         let power = self.args.power;
         let delay =
-            |found: f64| Ok(Delay { found, sizes: self.sizes(test.units(effect, self.noise, found)?) });
+            |found: f64| Ok(Delay { found, sizes: self.sizes(test.units(effect, self.noise, found)?)? });
         Ok(HarmPlan {
             effect,
-            every_look: self.sizes(test.units(effect, self.noise, power)?),
-            one_look: self.sizes(self.one_look(level).units(effect / self.spread, power)?),
+            every_look: self.sizes(test.units(effect, self.noise, power)?)?,
+            one_look: self.sizes(self.one_look(level).units(effect / self.spread, power)?)?,
             inflation: test.inflation(level, power)?,
             delays: FOUND_BY.into_iter().map(delay).collect::<Result<_, _>>()?,
-            mean: self.sizes(test.mean_units(effect, self.noise)?),
+            mean: self.sizes(test.mean_units(effect, self.noise)?)?,
         })
     }
 
@@ -150,8 +152,8 @@ impl Design<'_> {
             ship_margin: margin,
             alpha: ALPHA_SAFE,
             power_each,
-            every_look: self.sizes(every_look),
-            one_look: self.sizes(one_look),
+            every_look: self.sizes(every_look)?,
+            one_look: self.sizes(one_look)?,
         })
     }
 
@@ -168,8 +170,10 @@ impl Design<'_> {
         Plan { alpha, alternative: Alternative::Greater, controls: 1.0 / self.per_control }
     }
 
-    fn sizes(&self, treated: f64) -> Sizes {
+    fn sizes(&self, treated: f64) -> Result<Sizes, Undefined> {
+        let control = treated / self.per_control;
         let days = self.args.daily.map(|daily| treated / (daily * self.args.share));
-        Sizes { treated, control: treated / self.per_control, days }
+        let most = treated.max(control).max(days.unwrap_or(0.0));
+        if most <= MOST { Ok(Sizes { treated, control, days }) } else { Err(Undefined::NeverDetected) }
     }
 }

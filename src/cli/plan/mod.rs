@@ -10,11 +10,12 @@ use std::io::{self, Write};
 use clap::{ArgGroup, Args};
 
 use super::output::Output;
+use crate::analysis::judge::ALPHA_SAFE;
 use crate::domain::launch::ALPHA;
 use crate::domain::metric::{DEFAULT_SHIP_MARGIN, check_margins};
 use crate::domain::violation::{Checks, Invalid};
 use crate::stats::undefined::Undefined;
-use figures::PlanReport;
+use figures::{MOST, PlanReport};
 
 /// Plans a launch: when harm of a given size is found, and when a guardrail is shown safe.
 ///
@@ -101,7 +102,7 @@ fn check(args: &PlanArgs) -> Result<(), Invalid> {
     between("--correlation", args.correlation, -1.0, 1.0);
     between("--share", args.share, 0.0, 1.0);
     between("--alpha", args.alpha, 0.0, 1.0);
-    between("--power", args.power, args.alpha.clamp(0.0, 0.999), 1.0);
+    between("--power", args.power, args.alpha.max(ALPHA_SAFE).min(0.999), 1.0);
     let positive = [
         ("--sd", args.sd),
         ("--variation", args.variation),
@@ -111,8 +112,9 @@ fn check(args: &PlanArgs) -> Result<(), Invalid> {
         ("--arms", Some(f64::from(args.arms))),
     ];
     for (flag, value) in positive {
-        let fits = value.is_none_or(|value| value > 0.0 && value.is_finite());
-        checks.require(fits, flag, format!("must be above 0, is {}", value.unwrap_or_default()));
+        let fits = value.is_none_or(|value| value > 0.0 && value <= MOST);
+        let message = format!("must be above 0 and at most {MOST:e}, is {}", value.unwrap_or_default());
+        checks.require(fits, flag, message);
     }
     let mean = args.mean.is_none_or(|mean| mean.is_finite() && mean != 0.0);
     checks.require(

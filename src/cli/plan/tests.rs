@@ -112,6 +112,22 @@ fn the_smallest_harm_of_some_units_takes_those_units() {
 }
 
 #[test]
+fn a_plan_beyond_all_units_is_none() {
+    let cases: [Change; 4] = [
+        |args| args.effect = vec![1e-200],
+        |args| args.variation = Some(1e15),
+        |args| args.share = 1e-300,
+        |args| args.daily = Some(1e-300),
+    ];
+    for change in cases {
+        assert_eq!(
+            plan(change).unwrap_err().to_string(),
+            "there is no such plan: no number of units can show this"
+        );
+    }
+}
+
+#[test]
 fn the_text_has_units_and_times() {
     let text = plan(|args| {
         args.output.format = Format::Text;
@@ -133,10 +149,10 @@ fn a_wrong_flag_is_named_with_what_would_be_right() {
         ("--effect: must be above 0 and below 1, is 0", |args| args.effect = vec![0.1, 0.0]),
         ("--rate: must be above 0 and below 1, is 1", |args| args.rate = Some(1.0)),
         ("--mean: must be a finite number other than 0, is 0", |args| args.mean = Some(0.0)),
-        ("--sd: must be above 0, is -1", |args| args.sd = Some(-1.0)),
+        ("--sd: must be above 0 and at most 1e15, is -1", |args| args.sd = Some(-1.0)),
         ("--share: must be above 0 and below 1, is NaN", |args| args.share = f64::NAN),
         ("--power: must be above 0.05 and below 1, is 0.01", |args| args.power = 0.01),
-        ("--guardrails: must be above 0, is 0", |args| args.guardrails = 0),
+        ("--guardrails: must be above 0 and at most 1e15, is 0", |args| args.guardrails = 0),
         ("--correlation: must be above -1 and below 1, is 1", |args| args.correlation = 1.0),
         ("--ship-margin: must be above the margin and below 1, is 0", |args| args.ship_margin = 0.0),
     ];

@@ -6,6 +6,8 @@ use super::figures::{HarmPlan, PlanReport, Sizes};
 use crate::cli::figures::{share, significant, thousands};
 use crate::cli::page::{line, table};
 
+/// Powers that differ by no more are the same.
+const SAME_POWER: f64 = 1e-9;
 const HOURS_A_DAY: f64 = 24.0;
 const MINUTES_AN_HOUR: f64 = 60.0;
 
@@ -42,7 +44,7 @@ pub(super) fn write(report: &PlanReport, out: &mut dyn Write) -> io::Result<()> 
             share(safety.power_each)
         ),
     )?;
-    let rows = [("at every look", safety.every_look), ("one planned look", safety.one_look)];
+    let rows = [("one planned look", safety.one_look), ("at every look", safety.every_look)];
     let rows = rows.map(|(how, sizes)| row(&share(safety.ship_margin), how, sizes));
     table(out, &std::iter::once(head).chain(rows).collect::<Vec<_>>(), &[0, 1])?;
     if let Some(found) = &report.detectable {
@@ -65,10 +67,9 @@ fn rows_of_harm(harm: &HarmPlan, power: f64) -> Vec<Vec<String>> {
         row(&size, &format!("one planned look, power {}", share(power)), harm.one_look),
         row("", &format!("at every look, power {}", share(power)), harm.every_look),
     ];
+    let others = harm.delays.iter().filter(|delay| (delay.found - power).abs() > SAME_POWER);
     rows.extend(
-        harm.delays
-            .iter()
-            .map(|delay| row("", &format!("  found in {} of launches", share(delay.found)), delay.sizes)),
+        others.map(|delay| row("", &format!("  found in {} of launches", share(delay.found)), delay.sizes)),
     );
     rows.push(row("", "  mean", harm.mean));
     rows

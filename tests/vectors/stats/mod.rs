@@ -12,6 +12,7 @@ mod proportion_intervals;
 mod sample_ratio_mixture;
 mod sample_sizes;
 mod samples;
+mod sequential;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,6 +30,8 @@ const CATEGORIES: &[(&str, Check)] = &[
     ("confseq_boundaries", boundaries::boundary),
     ("cuped", effects::covariate),
     ("mean_one_sided", effects::means),
+    ("mean_sequential_one_sided", sequential::means),
+    ("mean_sequential_two_sided", sequential::means),
     ("mean_two_sided", effects::means),
     ("multiple_testing", many_tests::p_values),
     ("non_inferiority_spotify", effects::non_inferiority),
@@ -43,6 +46,7 @@ const CATEGORIES: &[(&str, Check)] = &[
     ("spec_engineB", engine_b::mixture),
     ("spec_engineB_threshold", engine_b::thresholds),
     ("spec_epoch_combination", engine_b::epochs),
+    ("spec_exact_2x2", sequential::blocks),
     ("spec_multiplicity_e", multiplicity::e_values),
     ("srm_chi2", samples::ratio),
     ("ssrm_sequential", sample_ratio_mixture::batches),

@@ -46,7 +46,7 @@ fn a_wrong_flag_is_named_with_what_would_be_right() {
         }),
         (
             "--guardrail value:lower: `lower` must be one of lower_is_better, higher_is_better, margin=, \
-             ship_margin=, weight=, cap=, per=, covariate=",
+             ship_margin=, weight=, cap=, per=, covariate=, covariate_per=",
             |args| args.guardrail = vec!["value:lower".to_owned()],
         ),
     ];

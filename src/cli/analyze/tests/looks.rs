@@ -163,6 +163,38 @@ fn burn_in_goes_by_the_units_that_are_not_zero() {
 }
 
 #[test]
+fn published_figures_may_be_rounded() {
+    let of_look = |look: u64| {
+        let line = |arm: &str, ones: u64| {
+            let (n, ones) = (4_000 * look, ones * look + look % 3);
+            let mean = ones as f64 / n as f64;
+            let round = |figure: f64| (figure * 1e4).round() / 1e4;
+            line(look, arm, n, round(mean), round(mean * (1.0 - mean)))
+        };
+        [line("old", 400), line("new", 390)]
+    };
+    let lines: Vec<String> = (1..=12).flat_map(of_look).collect();
+    let found = judge(&lines);
+    assert_eq!(found["metrics"][0]["proportion"], true);
+    // Every look is about the same, and so is what is left without any of them.
+    for look in found["looks"].as_array().unwrap().iter().skip(4) {
+        let (whole, left) = (look["ln_e"].as_f64().unwrap(), look["ln_e_without_one_look"].as_f64().unwrap());
+        assert!((whole - left).abs() < 0.35, "{look}");
+        assert_ne!(left, 0.0, "{look}");
+    }
+}
+
+#[test]
+fn units_other_than_zero_are_counted_on_all_lines_or_on_none() {
+    let with = share(1, "new", 900, 90).replace("\"n\"", "\"nonzero\": 90, \"n\"");
+    let found = refusal(&[share(1, "old", 900, 90), with]);
+    assert!(
+        found.contains("line 1, nonzero: must be given, as on line 2, or on no line of `value`"),
+        "{found}"
+    );
+}
+
+#[test]
 fn moments_that_are_not_cumulative_are_refused_by_line_and_field() {
     let lines = [
         share(1, "old", 900, 90),
@@ -187,7 +219,11 @@ fn a_wrong_line_is_named_with_what_would_be_right() {
     let cases = [
         (r#"{"look": 1,"#, "line 2, column 11: must be a JSON object such as {\"look\": 1, "),
         ("[1]", "line 2, column 1: must be a JSON object"),
-        (r#"{"look": "one"}"#, "line 2, look: must be a number, growing from look to look, is \"one\""),
+        (
+            r#"{"look": "one"}"#,
+            "line 2, look: must be a number, growing from look to look, of at most 15 digits, is \"one\"",
+        ),
+        (r#"{"look": -1e16}"#, "line 2, look: must be a number"),
         (r#"{"look": 1}"#, "line 2, arm: must be a text that is not empty, is missing"),
         (r#"{"n": 1.5}"#, "line 2, n: must be a whole number of units, at least 0, is 1.5"),
         (r#"{"n": -1}"#, "line 2, n: must be a whole number of units, at least 0, is -1"),

@@ -68,6 +68,33 @@ fn a_covariate_makes_a_small_fall_plain() {
 }
 
 #[test]
+fn a_ratio_is_adjusted_by_the_ratio_from_before() {
+    let mut rows = "id,arm,errors,requests,errors_before,requests_before\n".to_owned();
+    for unit in 0..3_000_u64 {
+        for (arm, more) in [("old", 1.0), ("new", 1.03)] {
+            let (rate, requests) = ((unit * 31 % 97) as f64, (10 + unit * 7 % 5) as f64);
+            let noise = (unit * 53 % 11) as f64;
+            let errors = more * requests * (rate + noise);
+            let before = requests + 1.0;
+            writeln!(rows, "{arm}-{unit},{arm},{errors},{requests},{},{before}", before * rate).unwrap();
+        }
+    }
+    let standard_error = |guardrail: &str| {
+        let found = of(rows.as_bytes(), &format!("errors:lower_is_better:per=requests{guardrail}"));
+        let new = found["metrics"][0]["treatments"][0].clone();
+        assert_near(&new["relative_effect"], 0.03);
+        (
+            new["interval"]["high"].as_f64().unwrap() - new["effect"].as_f64().unwrap(),
+            found["decision"].clone(),
+        )
+    };
+    let (plain, adjusted) =
+        (standard_error(""), standard_error(":covariate=errors_before:covariate_per=requests_before"));
+    assert!(adjusted.0 < 0.2 * plain.0, "{adjusted:?} and {plain:?}");
+    assert_eq!((plain.1, adjusted.1), ("hold".into(), "roll_back".into()));
+}
+
+#[test]
 fn a_unit_that_nothing_is_known_of_from_before_counts_with_zero() {
     let rows = |before: &str| {
         format!("id,arm,before,value\n1,old,{before},1\n2,old,3,2\n3,new,{before},4\n4,new,1,2\n")
@@ -180,9 +207,12 @@ fn a_wrong_option_is_named_with_what_would_be_right() {
                 args.guardrail = vec!["value:per=x".to_owned()];
             },
         ),
-        ("--guardrail value:per=country:covariate=id, covariate: must be left out beside per=", |args| {
-            args.guardrail = vec!["value:per=country:covariate=id".to_owned()];
-        }),
+        (
+            "--guardrail value:covariate_per=id, covariate_per: must stand beside per= and covariate=",
+            |args| {
+                args.guardrail = vec!["value:covariate_per=id".to_owned()];
+            },
+        ),
         ("--guardrail value:cap=inf, cap: must be a finite number, is inf", |args| {
             args.guardrail = vec!["value:cap=inf".to_owned()];
         }),

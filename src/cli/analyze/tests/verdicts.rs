@@ -87,6 +87,43 @@ fn harm_within_the_margin_is_no_harm() {
     assert_eq!(found("value:margin=0.3")["decision"], "allow");
 }
 
+/// What is said of 0 and 1 in two arms, as the moments of one look.
+fn of_counts(control: (u64, u64), treatment: (u64, u64), guardrail: &str) -> Value {
+    let line = |arm: &str, (n, ones): (u64, u64)| {
+        let mean = ones as f64 / n as f64;
+        let variance = mean * (1.0 - mean) * n as f64 / (n as f64 - 1.0);
+        let moments = serde_json::json!({"look": 1, "arm": arm, "metric": "value", "n": n, "mean": mean, "variance": variance});
+        format!("{moments}\n")
+    };
+    let lines = line("old", control) + &line("new", treatment);
+    json(lines.as_bytes(), |args| {
+        (args.unit, args.arm) = (None, None);
+        args.guardrail = vec![guardrail.to_owned()];
+    })
+}
+
+#[test]
+fn a_p_value_of_four_in_a_thousand_only_holds() {
+    let found = of_counts((50_000, 5_000), (50_000, 4_750), "value");
+    assert_near(&found["e_value"], 6.9);
+    assert_eq!((&found["decision"], &found["warned"]), (&"hold".into(), &true.into()));
+}
+
+#[test]
+fn a_total_loss_at_one_percent_is_evidence_although_the_arm_has_no_spread() {
+    let found = of_counts((99_000, 9_900), (1_000, 0), "value");
+    assert_near(&found["ln_e"], 46.2);
+    let new = &found["metrics"][0]["treatments"][0];
+    assert_eq!(new["undefined"]["interval"], "all units of an arm have the same value");
+    assert!(new["intervals"][2]["every_look"]["high"].as_f64().unwrap() < 0.0);
+}
+
+#[test]
+fn a_total_loss_of_twenty_units_is_no_evidence_yet() {
+    let found = of_counts((99_000, 9_900), (20, 0), "value");
+    assert_eq!((&found["e_value"], &found["reasons"][0]["code"]), (&1.0.into(), &"burn_in".into()));
+}
+
 #[test]
 fn one_harmed_arm_is_stopped_alone() {
     let table = table(&[arm("old", 5_000, 500), arm("fine", 5_000, 500), arm("worse", 5_000, 300)]);

@@ -1,0 +1,272 @@
+//! What counts as evidence: marks, fresh starts, buckets of event time, and the arms' shares.
+
+use super::*;
+use crate::analysis::decision::Bucket;
+use crate::analysis::measurement::{Past, WEEK_MS};
+use crate::analysis::outlook::outlook;
+use crate::stats::combination::{Weighted, ln_weighted_mean};
+use crate::stats::e_process::{self, Test, epoch_evidence};
+
+const MINUTE_MS: i64 = 60_000;
+
+/// Crashes, of which fewer are better, at a share in percent.
+fn crashes(percentage: f64) -> Launch {
+    let metric =
+        Metric { kind: MetricKind::Conversion, direction: Direction::LowerIsBetter, ..guardrail("crashes") };
+    gate(vec![metric], vec![Step::at_once(percentage)])
+}
+
+/// What an arm did up to each minute before now, the earliest first; the last is now.
+fn row(arm: &str, states: &[Moments]) -> ArmMoments {
+    let minutes = i64::try_from(states.len()).unwrap() - 1;
+    let past = states.iter().zip(0..minutes).map(|(state, minute)| Past {
+        at: NOW.plus_ms((minute - minutes) * MINUTE_MS),
+        moments: Outcome::Mean(*state),
+        settled: Outcome::Mean(*state),
+    });
+    let now = Outcome::Mean(*states.last().unwrap());
+    ArmMoments { epoch: 1, week: 0, arm: arm.to_owned(), moments: now, settled: now, past: past.collect() }
+}
+
+/// Both arms minute by minute, kept apart from the first on.
+fn by_minute(launch: &Launch, control: &[Moments], treatment: &[Moments]) -> Measurement {
+    let rows = vec![row(CONTROL, control), row(TREATMENT, treatment)];
+    let kept_from = NOW.plus_ms((1 - i64::try_from(control.len()).unwrap()) * MINUTE_MS);
+    let key = launch.metrics[0].metric.key.clone();
+    Measurement { kept_from: Some(kept_from), ..unbucketed(Vec::new(), BTreeMap::from([(key, rows)])) }
+}
+
+#[test]
+fn a_few_crashes_at_one_percent_roll_back_long_before_the_burn_in() {
+    let launch = crashes(1.0);
+    let found = look(&launch, &[moments(990, 2), moments(10, 3)]);
+    // Half of 5,050, which the marks show, and half of the 1 that means show before their burn-in.
+    let expected = 0.98 * f64::midpoint(5_050.0, 1.0) + 0.02;
+    assert!((found.ln_e.exp() / expected - 1.0).abs() < 1e-3, "{}", found.ln_e.exp());
+    assert_eq!(only(&found).verdict, Verdict::Harm);
+    assert_eq!(plan(&launch, &found, None, NOW).action, Action::RollBack);
+}
+
+#[test]
+fn two_crashes_warn_and_do_not_roll_back() {
+    let launch = crashes(1.0);
+    let found = look(&launch, &[moments(990, 0), moments(10, 2)]);
+    assert!(found.ln_e.exp() > 100.0 && found.warned, "{}", found.ln_e.exp());
+    assert_eq!((only(&found).verdict, only(&found).reason), (Verdict::Undecided, Some(ReasonCode::Warning)));
+    let plan = plan(&launch, &found, None, NOW);
+    assert_eq!((plan.kind, plan.action), (DecisionKind::Hold, Action::None));
+    assert!(plan.reasons[0].message.contains("fewer than 3 treated units"), "{}", plan.reasons[0].message);
+}
+
+#[test]
+fn marks_are_not_counted_where_most_units_have_the_event() {
+    let metric = Metric { kind: MetricKind::Conversion, ..guardrail("buys") };
+    let launch = gate(vec![metric], vec![Step::at_once(50.0)]);
+    let arms = [moments(2_000, 1_000), moments(2_000, 950)];
+    let [control, treatment] = arms.map(Outcome::Mean);
+    let test = Test::Harm(0.0);
+    let by_means = epoch_evidence(&control, &treatment, Direction::HigherIsBetter, test, 0.5).unwrap();
+    let by_means = 0.98 * e_process::ln_e(by_means).exp() + 0.02;
+    assert!((look(&launch, &arms).ln_e.exp() / by_means - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn harm_of_one_minute_holds_and_harm_of_two_is_acted_on() {
+    let launch = ramp(Needs::Time);
+    let control = [moments(5_000, 500), moments(6_000, 600), moments(7_000, 700)];
+    let calm = [moments(5_000, 500), moments(6_000, 600), moments(7_000, 560)];
+    let found = judge(&launch, Some(&by_minute(&launch, &control, &calm)), NOW);
+    let least = found.least.unwrap();
+    assert!(found.ln_e.exp() > 20.0 && least.ln_e.exp() < 20.0, "{found:?}");
+    assert_eq!(least.bucket, Some(Bucket { from: NOW.plus_ms(-MINUTE_MS), to: NOW }));
+    assert_eq!(only(&found).verdict, Verdict::Undecided);
+    let held = plan(&launch, &found, None, NOW);
+    assert_eq!((held.kind, held.action), (DecisionKind::Hold, Action::None));
+    assert!(held.reasons[0].message.contains("carried by one bucket"), "{}", held.reasons[0].message);
+
+    let lasting = [moments(5_000, 500), moments(6_000, 460), moments(7_000, 400)];
+    let found = judge(&launch, Some(&by_minute(&launch, &control, &lasting)), NOW);
+    assert!(found.least.unwrap().ln_e.exp() >= 20.0, "{found:?}");
+    assert_eq!(only(&found).verdict, Verdict::Harm);
+    assert_eq!(plan(&launch, &found, None, NOW).action, Action::RollBack);
+}
+
+#[test]
+fn units_that_all_came_in_one_minute_leave_nothing_without_it() {
+    let launch = ramp(Needs::Time);
+    let none = moments(0, 0);
+    let found = by_minute(&launch, &[none, moments(5_000, 500)], &[none, moments(5_000, 250)]);
+    let found = judge(&launch, Some(&found), NOW);
+    assert!(found.ln_e.exp() > 20.0);
+    assert_eq!(found.least.unwrap().ln_e.to_bits(), 0.0_f64.to_bits());
+    assert_eq!(plan(&launch, &found, None, NOW).kind, DecisionKind::Hold);
+}
+
+#[test]
+fn what_is_older_than_the_kept_minutes_can_not_be_left_out() {
+    let launch = ramp(Needs::Time);
+    let (control, treatment) = (moments(5_000, 500), moments(5_000, 250));
+    let found = by_minute(&launch, &[control, control], &[treatment, treatment]);
+    let found = judge(&launch, Some(&found), NOW);
+    assert_eq!(found.least.map(|least| least.ln_e), Some(found.ln_e));
+    assert_eq!(plan(&launch, &found, None, NOW).action, Action::RollBack);
+}
+
+#[test]
+fn a_judgement_can_be_made_again_from_its_record() {
+    let launch = ramp(Needs::Time);
+    let control = [moments(5_000, 500), moments(6_000, 600), moments(6_000, 600)];
+    let treatment = [moments(5_000, 300), moments(5_500, 310), moments(6_000, 320)];
+    let found = judge(&launch, Some(&by_minute(&launch, &control, &treatment)), NOW);
+    let record: Judgement = serde_json::from_str(&serde_json::to_string(&found).unwrap()).unwrap();
+    assert_eq!(judge(&launch, record.measurement(&launch).as_ref(), record.at), found);
+}
+
+/// A ramp at its second step, with what the units of each step did.
+fn two_steps(first: [Moments; 2], second: [Moments; 2]) -> (Launch, Measurement) {
+    let mut launch = gate(vec![guardrail("buys")], vec![Step::at_once(50.0), Step::at_once(60.0)]);
+    launch.advance(NOW.plus_ms(-HOUR_MS / 2));
+    let row = |epoch: u32, arm: &str, moments: Moments| ArmMoments {
+        epoch,
+        week: 0,
+        arm: arm.to_owned(),
+        moments: Outcome::Mean(moments),
+        settled: Outcome::Mean(moments),
+        past: Vec::new(),
+    };
+    let rows = [(1, first), (2, second)].into_iter().flat_map(|(epoch, [control, treatment])| {
+        [row(epoch, CONTROL, control), row(epoch, TREATMENT, treatment)]
+    });
+    let metrics = BTreeMap::from([("buys".to_owned(), rows.collect())]);
+    (launch, unbucketed(Vec::new(), metrics))
+}
+
+#[test]
+fn harm_that_begins_with_a_later_step_is_seen_beside_much_that_was_well() {
+    let well = moments(200_000, 20_000);
+    let (launch, found) = two_steps([well, well], [moments(4_000, 400), moments(6_000, 420)]);
+    let found = judge(&launch, Some(&found), NOW);
+    assert_eq!(plan(&launch, &found, None, NOW).action, Action::RollBack, "{}", found.ln_e.exp());
+    // Evidence of all steps together, and that of the second alone with a tenth of the stake.
+    let evidence = |control, treatment| {
+        let (control, treatment) = (Outcome::Mean(control), Outcome::Mean(treatment));
+        epoch_evidence(&control, &treatment, Direction::HigherIsBetter, Test::Harm(0.0), 0.1).unwrap()
+    };
+    let scale_of_all = 20_400.0 / 204_000.0;
+    assert!((only(&found).scale.unwrap() - scale_of_all).abs() < 1e-12);
+    let second = evidence(moments(4_000, 400), moments(6_000, 420));
+    let all = evidence(well, well) + second;
+    let parts = [(0.8, e_process::ln_e(all)), (0.1, e_process::ln_e(second)), (0.1, 0.0)];
+    let expected = ln_weighted_mean(&parts.map(|(weight, ln_e)| Weighted { weight, ln_e }));
+    assert!((found.ln_e - expected).abs() < 1e-9, "{} and {expected}", found.ln_e);
+    assert!(e_process::ln_e(all).exp() < 20.0, "all steps together show nothing yet");
+}
+
+#[test]
+fn a_long_hold_starts_afresh_every_week() {
+    let launch = Launch { started_at: START, ..gate(vec![guardrail("buys")], vec![Step::at_once(50.0)]) };
+    let now = START.plus_ms(WEEK_MS + HOUR_MS);
+    let row = |week: u32, arm: &str, moments: Moments| ArmMoments {
+        epoch: 1,
+        week,
+        arm: arm.to_owned(),
+        moments: Outcome::Mean(moments),
+        settled: Outcome::Mean(moments),
+        past: Vec::new(),
+    };
+    let well = moments(200_000, 20_000);
+    let rows = vec![
+        row(0, CONTROL, well),
+        row(0, TREATMENT, well),
+        row(1, CONTROL, moments(8_000, 800)),
+        row(1, TREATMENT, moments(8_000, 560)),
+    ];
+    let metrics = BTreeMap::from([("buys".to_owned(), rows)]);
+    let found = Measurement { as_of: now, watermark: now, ..unbucketed(Vec::new(), metrics) };
+    let found = judge(&launch, Some(&found), now);
+    assert_eq!(only(&found).epochs.len(), 2);
+    assert_eq!(only(&found).by_epoch().len(), 1);
+    assert_eq!(plan(&launch, &found, None, now).action, Action::RollBack, "{}", found.ln_e.exp());
+}
+
+#[test]
+fn arms_that_did_not_get_their_units_make_every_number_blind() {
+    let launch = ramp(Needs::Time);
+    let found = look(&launch, &[moments(6_000, 600), moments(5_000, 250)]);
+    assert!(found.ln_e.exp() > 20.0 && found.ln_e_sample_ratio.exp() > 1_000.0);
+    assert_eq!((only(&found).verdict, only(&found).reason), (Verdict::Blind, Some(ReasonCode::SampleRatio)));
+    let plan = plan(&launch, &found, None, NOW);
+    assert_eq!((plan.kind, plan.action), (DecisionKind::Hold, Action::None));
+    let reason = plan.reasons.iter().find(|reason| reason.code == ReasonCode::SampleRatio).unwrap();
+    assert!(reason.message.contains("6000 in control, 5000 in treatment"), "{}", reason.message);
+}
+
+#[test]
+fn the_groups_of_an_experiment_are_held_to_their_weights() {
+    let launch = experiment();
+    let arms = [10_000, 5_000, 5_000, 5_000, 5_000].map(|units| moments(units, units / 10));
+    let weights = |control: f64| {
+        ARMS.iter().map(move |arm| ((*arm).to_owned(), if *arm == "control" { control } else { 15.0 }))
+    };
+    let judged = |shares: BTreeMap<String, f64>| {
+        judge(&launch, Some(&Measurement { shares, ..measured(&launch, &arms) }), NOW)
+    };
+    let even = judged(weights(15.0).collect());
+    assert_eq!(even.verdicts[0].reason, Some(ReasonCode::SampleRatio));
+    let planned = judged(weights(30.0).collect());
+    assert_eq!(planned.verdicts[0].reason, Some(ReasonCode::Undecided));
+    assert_eq!(judged(BTreeMap::new()).ln_e_sample_ratio.to_bits(), 0.0_f64.to_bits(), "unknown shares");
+}
+
+#[test]
+fn what_is_excluded_shrinks_and_what_is_missing_is_what_it_takes() {
+    let launch = ramp(Needs::Evidence);
+    let at = |units: u64| {
+        let arms = [moments(units, units / 10); 2];
+        let found = look(&launch, &arms);
+        (outlook(&launch, &found, only(&found)), only(&found).verdict)
+    };
+    let (early, verdict) = at(20_000);
+    assert_eq!(verdict, Verdict::Undecided);
+    let (later, _) = at(100_000);
+    assert!(early.excluded.unwrap() > later.excluded.unwrap(), "{early:?} and {later:?}");
+    assert!(later.excluded.unwrap() > DEFAULT_SHIP_MARGIN);
+    let enough = 20_000 + early.missing_units.unwrap();
+    assert!(enough > 100_000, "{early:?}");
+    assert_eq!(at(enough + enough / 100).1, Verdict::Safe);
+    assert_eq!(at(enough - enough / 50).1, Verdict::Undecided);
+    // The units came in an hour.
+    let hours = early.missing_days.unwrap() * 24.0;
+    assert!((hours * 20_000.0 / early.missing_units.unwrap() as f64 - 1.0).abs() < 1e-3, "{early:?}");
+}
+
+#[test]
+fn a_hold_for_evidence_says_what_is_excluded_and_what_is_missing() {
+    let found = decide(&ramp(Needs::Evidence), &[moments(20_000, 2_000); 2]);
+    let message = &found.reasons[0].message;
+    assert!(message.contains("% or more is excluded so far"), "{message}");
+    assert!(
+        message.contains("more units of treatment") && message.contains("days at this pace"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_ratio_without_sessions_says_why_it_is_blind() {
+    let mut pairs = crate::stats::joint_moments::PairMoments::default();
+    for unit in 0..500 {
+        pairs.add(f64::from(unit % 3), 0.0);
+    }
+    let launch = ramp(Needs::Time);
+    let mut found = measured(&launch, &[moments(500, 50); 2]);
+    for row in found.metrics.values_mut().flatten() {
+        (row.moments, row.settled) = (Outcome::Ratio(pairs), Outcome::Ratio(pairs));
+    }
+    let judgement = judge(&launch, Some(&found), NOW);
+    assert_eq!(
+        (only(&judgement).verdict, only(&judgement).reason),
+        (Verdict::Blind, Some(ReasonCode::Undefined))
+    );
+    let plan = plan(&launch, &judgement, None, NOW);
+    assert!(plan.reasons[0].message.contains("denominators"), "{}", plan.reasons[0].message);
+}
