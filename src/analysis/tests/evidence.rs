@@ -202,6 +202,16 @@ fn arms_that_did_not_get_their_units_make_every_number_blind() {
 }
 
 #[test]
+fn arms_that_may_have_lost_units_are_told_of_before_they_hold() {
+    let launch = ramp(Needs::Time);
+    let found = look(&launch, &[moments(5_300, 530), moments(4_900, 490)]);
+    assert!((100.0..1_000.0).contains(&found.ln_e_sample_ratio.exp()), "{}", found.ln_e_sample_ratio.exp());
+    let plan = plan(&launch, &found, None, NOW);
+    assert_eq!(plan.kind, DecisionKind::Allow);
+    assert!(codes(&plan.reasons).contains(&ReasonCode::SampleRatio), "{:?}", plan.reasons);
+}
+
+#[test]
 fn the_groups_of_an_experiment_are_held_to_their_weights() {
     let launch = experiment();
     let arms = [10_000, 5_000, 5_000, 5_000, 5_000].map(|units| moments(units, units / 10));
