@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::num::{IntErrorKind, ParseIntError};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::bucket_set::BUCKETS;
 use super::key::{MAX_LIST, check_key, check_length, check_text};
@@ -18,6 +17,16 @@ pub const MAX_CONDITIONS: usize = 100;
 const MAX_SHOWN: usize = 10;
 /// Most bytes of a regular expression.
 pub const MAX_PATTERN_BYTES: usize = 1_024;
+/// Most regular expressions of one entity. They are parsed again with every change of the configuration.
+pub const MAX_PATTERNS: usize = 50;
+/// Most bytes of a parsed regular expression.
+const MAX_PARSED_BYTES: usize = 1 << 18;
+/// Whole numbers beyond this are rounded by some readers.
+const MAX_WHOLE: u64 = 1 << 53;
+/// Times below this, in milliseconds, would be read as seconds.
+const FIRST_MS: f64 = 1e10;
+/// The last millisecond of the year 9999, which is as far as some readers go.
+const LAST_MS: f64 = 253_402_300_799_999.0;
 
 /// What is tested, how, and against what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -218,6 +227,19 @@ impl Operator {
 }
 
 impl Operator {
+    /// Whether texts that differ by case are different to it.
+    fn regards_case(self) -> bool {
+        matches!(
+            self,
+            Self::AnyCaseSensitive
+                | Self::NoneCaseSensitive
+                | Self::ArrayContainsAny
+                | Self::ArrayContainsNone
+                | Self::ArrayContainsAll
+                | Self::NotArrayContainsAll
+        )
+    }
+
     /// Whether it compares with one value, and not with a list.
     #[must_use]
     pub fn takes_one_value(self) -> bool {
@@ -351,17 +373,29 @@ impl Condition {
     /// Checks the condition; `field` is its path.
     pub fn check(&self, checks: &mut Checks, field: &str) {
         self.check_subject(checks, field);
-        let is_nested = matches!(self.subject, Subject::Gate(_) | Subject::Segment(_));
-        let takes_nothing = self.operator.takes() == Takes::Nothing;
-        let operator = format!("{field}.operator");
-        match (is_nested, takes_nothing) {
-            (true, false) => {
-                checks.require(false, operator, "must be `passes` or `fails` for gates and segments")
+        match self.misuse() {
+            Some(message) => checks.require(false, format!("{field}.operator"), message),
+            None => self.check_values(checks, &format!("{field}.values")),
+        }
+    }
+
+    /// Why the operator can not be used on the subject; none where it can.
+    fn misuse(&self) -> Option<&'static str> {
+        let takes = self.operator.takes();
+        match &self.subject {
+            Subject::Gate(_) | Subject::Segment(_) => {
+                (takes != Takes::Nothing).then_some("must be `passes` or `fails` for gates and segments")
             }
-            (false, true) => {
-                checks.require(false, operator, "`passes` and `fails` are for gates and segments")
+            _ if takes == Takes::Nothing => Some("`passes` and `fails` are for gates and segments"),
+            Subject::Bucket(_) => {
+                let is_set = matches!(self.operator, Operator::Any | Operator::None);
+                let fits = is_set || takes == Takes::Number;
+                (!fits).then_some("must be `any`, `none`, `lt`, `lte`, `gt` or `gte` for buckets")
             }
-            _ => self.check_values(checks, &format!("{field}.values")),
+            Subject::Time(_) => {
+                (takes != Takes::Milliseconds).then_some("must be `before`, `after` or `on` for the time")
+            }
+            _ => None,
         }
     }
 
@@ -386,25 +420,31 @@ impl Condition {
             }
             Takes::Texts => self.check_texts(checks, field),
             Takes::Scalar => {
-                let fits = self.single().is_some_and(|value| !value.is_array() && !value.is_object());
-                checks.require(fits, field, "must be exactly one text, number, yes or no, or null");
+                let fits = |value: &Value| match value {
+                    Value::Null | Value::Bool(_) => true,
+                    Value::Number(number) => is_exact(number),
+                    Value::String(text) => !text.is_empty(),
+                    Value::Array(_) | Value::Object(_) => false,
+                };
+                let message =
+                    "must be exactly one text that is not empty, number up to 2^53, yes or no, or null";
+                checks.require(self.single().is_some_and(fits), field, message);
             }
             Takes::Number => {
                 let fits = self.number().is_some_and(f64::is_finite);
                 checks.require(fits, field, "must be exactly one finite number");
             }
             Takes::Version => {
-                let fits = self.text().and_then(|text| parse_version(&text)).is_some();
-                checks.require(fits, field, "must be exactly one version such as 2.10.1");
+                // A number is no version to some readers.
+                let fits = self.single().and_then(Value::as_str).and_then(parse_version).is_some();
+                checks.require(fits, field, "must be exactly one version as text, such as 2.10.1");
             }
             Takes::Milliseconds => {
-                // Below this a reader would take it for seconds.
-                let fits = self.number().is_some_and(|ms| ms.is_finite() && ms.abs() >= 1e10);
-                checks.require(
-                    fits,
-                    field,
-                    "must be exactly one time in milliseconds since 1970, from 10000000000 on",
-                );
+                let is_read_alike = |ms: f64| ms.fract() == 0.0 && (FIRST_MS..=LAST_MS).contains(&ms);
+                let fits = self.single().and_then(Value::as_f64).is_some_and(is_read_alike);
+                let message = "must be exactly one time in whole milliseconds since 1970, from 10000000000 to the \
+                               end of the year 9999";
+                checks.require(fits, field, message);
             }
             Takes::Pattern => self.check_pattern(checks, field),
             Takes::List => {
@@ -419,7 +459,7 @@ impl Condition {
         let count = self.values.len();
         let fits = (1..=MAX_LIST).contains(&count);
         checks.require(fits, field, format!("must have 1 to {MAX_LIST} entries, has {count}"));
-        if matches!(self.operator, Operator::AnyCaseSensitive | Operator::NoneCaseSensitive) {
+        if self.operator.regards_case() {
             // Of two values that differ by case only, some readers lose one.
             let texts = self.values.iter().filter_map(scalar_text);
             let mut lowered = HashSet::new();
@@ -431,9 +471,9 @@ impl Condition {
             let text = scalar_text(value).unwrap_or_default();
             // An empty text would mean the missing attribute to some readers, and nothing to others.
             checks.require(
-                !text.is_empty(),
+                !text.is_empty() && is_written_alike(value),
                 &field,
-                "must be a text that is not empty, a number, or yes or no",
+                "must be a text that is not empty, a number up to 2^53 in its plain form, or yes or no",
             );
             check_length(checks, &field, &text, MAX_ATTRIBUTE_BYTES);
             let bucket = matches!(self.subject, Subject::Bucket(_));
@@ -448,9 +488,8 @@ impl Condition {
 
     fn check_pattern(&self, checks: &mut Checks, field: &str) {
         let pattern = self.single().and_then(Value::as_str);
-        let Some(pattern) = pattern.filter(|pattern| pattern.len() <= MAX_PATTERN_BYTES) else {
-            let message =
-                format!("must be exactly one regular expression of at most {MAX_PATTERN_BYTES} bytes");
+        let Some(pattern) = pattern.filter(|pattern| (1..=MAX_PATTERN_BYTES).contains(&pattern.len())) else {
+            let message = format!("must be exactly one regular expression of 1 to {MAX_PATTERN_BYTES} bytes");
             return checks.require(false, field, message);
         };
         if let Err(error) = compile_pattern(pattern) {
@@ -471,7 +510,7 @@ impl Condition {
     #[must_use]
     pub fn number(&self) -> Option<f64> {
         let value = self.single()?;
-        value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())
+        value.as_f64().or_else(|| value.as_str()?.parse().ok())
     }
 
     /// The value as text, when there is exactly one.
@@ -479,6 +518,18 @@ impl Condition {
     pub fn text(&self) -> Option<String> {
         scalar_text(self.single()?)
     }
+}
+
+/// Whether the conditions of one entity have no more regular expressions than may be parsed; notes a violation else.
+pub fn has_few_patterns<'c>(
+    checks: &mut Checks,
+    field: &str,
+    conditions: impl Iterator<Item = &'c Condition>,
+) -> bool {
+    let count = conditions.filter(|condition| condition.operator.takes() == Takes::Pattern).count();
+    let message = format!("must have at most {MAX_PATTERNS} regular expressions, has {count}");
+    checks.require(count <= MAX_PATTERNS, field, message);
+    count <= MAX_PATTERNS
 }
 
 /// Checks a rule's conditions; `field` is the path of the list.
@@ -505,28 +556,44 @@ pub fn scalar_text(value: &Value) -> Option<String> {
     }
 }
 
+/// Whether every reader takes a number for the same.
+#[must_use]
+pub fn is_exact(number: &Number) -> bool {
+    number.is_f64() || number.as_i64().is_some_and(|whole| whole.unsigned_abs() <= MAX_WHOLE)
+}
+
+/// Whether every reader has the same text for a value: to some 10.0 is `10`, and 0.00001 is `1e-05`.
+fn is_written_alike(value: &Value) -> bool {
+    let is_plain = |number: f64| number.fract() != 0.0 && number.abs() >= 1e-4;
+    match value {
+        Value::Number(number) if number.is_f64() => number.as_f64().is_some_and(is_plain),
+        Value::Number(number) => is_exact(number),
+        _ => true,
+    }
+}
+
 /// A number as text: whole numbers without a fraction.
 #[must_use]
-pub fn number_text(number: &serde_json::Number) -> String {
+pub fn number_text(number: &Number) -> String {
     if number.is_f64() { number.as_f64().unwrap_or(f64::NAN).to_string() } else { number.to_string() }
 }
 
-/// The numbers of a dotted version; what follows the first `-` is ignored.
+/// A dotted version, all of whose parts are numbers.
 #[must_use]
-pub fn parse_version(text: &str) -> Option<Vec<i64>> {
-    let numbers = text.split('-').next()?;
-    numbers.split('.').map(|part| version_number(part.trim())).collect()
+pub fn parse_version(text: &str) -> Option<Vec<i128>> {
+    version_parts(text).collect()
 }
 
-/// A number of a version. One that is larger than any is still a number.
-fn version_number(text: &str) -> Option<i64> {
-    text.parse().map_or_else(
-        |error: ParseIntError| (*error.kind() == IntErrorKind::PosOverflow).then_some(i64::MAX),
-        Some,
-    )
+/// The numbers of a dotted version, none for a part that is no number; what follows the first `-` is ignored.
+pub fn version_parts(text: &str) -> impl Iterator<Item = Option<i128>> + '_ {
+    let numbers = text.split_once('-').map_or(text, |(numbers, _)| numbers);
+    numbers.split('.').map(|part| part.trim().parse().ok())
 }
 
 /// A regular expression, within limits on the memory it may take.
 pub fn compile_pattern(pattern: &str) -> Result<regex::Regex, regex::Error> {
-    regex::RegexBuilder::new(pattern).size_limit(1 << 20).build()
+    regex::RegexBuilder::new(pattern).size_limit(MAX_PARSED_BYTES).build()
 }
+
+#[cfg(test)]
+mod tests;

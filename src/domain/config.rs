@@ -59,7 +59,7 @@ impl Document for DynamicConfig {
         check_hashed(&mut checks, "config", &self.unit_type, &self.salt);
         check_texts(&mut checks, "config.target_apps", &self.target_apps);
         check_parameters(&mut checks, "config.default_value", &self.default_value);
-        check_rules(&mut checks, "config", self.rules.iter());
+        check_rules(&mut checks, "config", &self.rules);
         for (index, rule) in self.rules.iter().enumerate() {
             let field = format!("config.rules[{index}]");
             check_parameters(&mut checks, &format!("{field}.value"), &rule.value);

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::bucket_set::{BUCKETS, BucketSet};
-use super::condition::{Condition, check_conditions};
+use super::condition::{Condition, check_conditions, has_few_patterns};
 use super::key::{
     MAX_KEY_BYTES, check_document, check_hashed, check_key, check_percentage, check_salt, check_text,
     check_texts,
@@ -168,7 +168,11 @@ impl Document for Experiment {
             "experiment.allocation",
             format!("must be a multiple of 0.1, is {}", self.allocation),
         );
-        check_conditions(&mut checks, "experiment.targeting", &self.targeting);
+        let overrides = self.overrides.iter().flat_map(|each| &each.conditions);
+        if has_few_patterns(&mut checks, "experiment", self.targeting.iter().chain(overrides)) {
+            check_conditions(&mut checks, "experiment.targeting", &self.targeting);
+            self.check_overrides(&mut checks);
+        }
         check_texts(&mut checks, "experiment.primary_metrics", &self.primary_metrics);
         check_texts(&mut checks, "experiment.secondary_metrics", &self.secondary_metrics);
         check_texts(&mut checks, "experiment.target_apps", &self.target_apps);
@@ -178,13 +182,18 @@ impl Document for Experiment {
         }
         let salt = self.allocation_salt.as_deref().unwrap_or_default();
         check_salt(&mut checks, "experiment.allocation_salt", salt);
+        // Else the units that take part would all be of the first groups.
+        checks.require(
+            self.allocation_salt.as_ref() != Some(&self.salt),
+            "experiment.allocation_salt",
+            "must be another than the salt",
+        );
         let count = self.buckets.as_ref().map_or(buckets(self.allocation), BucketSet::len);
         checks.require(
             count == buckets(self.allocation),
             "experiment.buckets",
             format!("must be as many as the allocation of {} % says, are {count}", self.allocation),
         );
-        self.check_overrides(&mut checks);
         self.check_groups(&mut checks);
         checks.require(
             self.groups.iter().any(|group| group.name == self.control_group),

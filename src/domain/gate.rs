@@ -58,7 +58,7 @@ impl Document for Gate {
         check_document(&mut checks, "gate", &self.key, prose, &self.owner, &self.tags);
         check_hashed(&mut checks, "gate", &self.unit_type, &self.salt);
         check_texts(&mut checks, "gate.target_apps", &self.target_apps);
-        check_rules(&mut checks, "gate", self.rules.iter());
+        check_rules(&mut checks, "gate", &self.rules);
         check_yes_or_no(&mut checks, "gate", &self.rules);
         checks.finish()
     }

@@ -118,20 +118,6 @@ impl Document for Holdout {
 }
 
 impl Holdout {
-    /// Whether it holds units out of a gate, an experiment or a layer.
-    #[must_use]
-    pub fn covers(&self, member: Member<'_>) -> bool {
-        let has = |list: &[String], key: &str| list.iter().any(|listed| listed == key);
-        self.covers_all
-            || match member {
-                Member::Gate(key) => has(&self.gates, key),
-                Member::Experiment(key, layer) => {
-                    has(&self.experiments, key) || layer.is_some_and(|layer| has(&self.layers, layer))
-                }
-                Member::Layer(key) => has(&self.layers, key),
-            }
-    }
-
     /// Id of the rule that holds units out of a member.
     #[must_use]
     pub fn link_id(&self, member: Member<'_>) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::condition::is_exact;
 use super::violation::Checks;
 
 /// Most parameters in one value.
@@ -28,6 +29,19 @@ pub fn check_parameters(checks: &mut Checks, field: &str, parameters: &Parameter
         field,
         format!("must have at most {MAX_PARAMETER_BYTES} bytes as JSON"),
     );
+    for (name, _) in parameters.iter().filter(|(_, value)| !has_exact_numbers(value)) {
+        let message = "must have no whole number beyond 2^53, which some readers round";
+        checks.require(false, format!("{field}[{name}]"), message);
+    }
+}
+
+fn has_exact_numbers(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => is_exact(number),
+        Value::Array(values) => values.iter().all(has_exact_numbers),
+        Value::Object(fields) => fields.values().all(has_exact_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
 }
 
 /// Checks that parameters have the names and types of others, which `others` names.

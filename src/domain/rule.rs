@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::condition::{Condition, check_conditions};
+use super::condition::{Condition, check_conditions, has_few_patterns};
 use super::key::{
     MAX_PROSE_BYTES, check_key, check_length, check_percentage, check_salt, check_text, check_texts,
 };
@@ -89,7 +89,11 @@ impl Rule {
 }
 
 /// Checks the rules of an entity; `kind` is the entity's field.
-pub fn check_rules<'r>(checks: &mut Checks, kind: &str, rules: impl ExactSizeIterator<Item = &'r Rule>) {
+pub fn check_rules(checks: &mut Checks, kind: &str, rules: &[Rule]) {
+    let conditions = rules.iter().flat_map(|rule| &rule.conditions);
+    if !has_few_patterns(checks, &format!("{kind}.rules"), conditions) {
+        return;
+    }
     let count = rules.len();
     checks.require(
         count <= MAX_RULES,
@@ -97,7 +101,7 @@ pub fn check_rules<'r>(checks: &mut Checks, kind: &str, rules: impl ExactSizeIte
         format!("must have at most {MAX_RULES}, has {count}"),
     );
     let mut ids = BTreeSet::new();
-    for (index, rule) in rules.take(MAX_RULES).enumerate() {
+    for (index, rule) in rules.iter().take(MAX_RULES).enumerate() {
         let field = format!("{kind}.rules[{index}]");
         rule.check(checks, &field);
         checks.require(

@@ -1,5 +1,7 @@
 //! A segment: a set of users that conditions elsewhere refer to, by rules or by a list of ids.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::gate::check_yes_or_no;
@@ -51,7 +53,7 @@ impl Document for Segment {
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "segment", &self.key, prose, &self.owner, &self.tags);
         check_hashed(&mut checks, "segment", &self.unit_type, &self.salt);
-        check_rules(&mut checks, "segment", self.rules.iter());
+        check_rules(&mut checks, "segment", &self.rules);
         check_yes_or_no(&mut checks, "segment", &self.rules);
         let ids = self.ids.as_deref().unwrap_or_default();
         checks.require(
@@ -64,7 +66,12 @@ impl Document for Segment {
             "segment.ids",
             format!("must have at most {MAX_IDS} entries, has {}", ids.len()),
         );
+        let mut listed = HashSet::new();
         for (index, id) in ids.iter().take(MAX_IDS).enumerate() {
+            // A list with an id twice would look like one with two that differ by case only.
+            if !listed.insert(id) {
+                checks.require(false, format!("segment.ids[{index}]"), "must be listed once");
+            }
             if id.is_empty() || id.len() > MAX_UNIT_BYTES {
                 let field = format!("segment.ids[{index}]");
                 checks.require(!id.is_empty(), &field, "must not be empty");

@@ -1,5 +1,7 @@
 //! A snapshot and a user in, a decision with its reason out. Total: it always decides.
 
+use std::collections::BTreeMap;
+
 use super::bucketing;
 use super::form::{self, SEGMENT_PREFIX, SpecKind, Watch, WatchedArms};
 use super::reason::Reason;
@@ -131,7 +133,11 @@ pub fn evaluate<'s>(
     now: Timestamp,
 ) -> Decision<'s> {
     match snapshot.find(entity, key) {
-        Some(spec) => Call { snapshot, user, now }.decide(spec),
+        Some(spec) => {
+            let mut asked = Asked::default();
+            let decision = Call { snapshot, user, now }.decide(spec, &mut asked);
+            Decision { nested: asked.nested, ..decision }
+        }
         None => Decision { rule_id: "", ..nothing(Reason::UnknownKey) },
     }
 }
@@ -179,52 +185,58 @@ pub(super) struct Call<'s, 'u> {
     pub(super) now: Timestamp,
 }
 
+/// What was asked in one call. Nothing is decided twice, however many ways lead to it.
+#[derive(Default)]
+pub(super) struct Asked<'s> {
+    /// Whether gates, segments and holdouts pass, by place.
+    answers: BTreeMap<usize, bool>,
+    /// Those that are reported, in the order they were decided.
+    nested: Vec<Nested<'s>>,
+}
+
 impl<'s> Call<'s, '_> {
-    /// The first rule that matches decides.
-    pub(super) fn decide(self, spec: &'s Spec) -> Decision<'s> {
-        let fallback = |reason| Decision { value: &spec.form.default_value, ..nothing(reason) };
+    /// The first rule that matches decides. What was asked on the way is left in `asked`.
+    fn decide(self, spec: &'s Spec, asked: &mut Asked<'s>) -> Decision<'s> {
         if !spec.form.enabled {
-            return Decision { rule_id: DISABLED_RULE, ..fallback(spec.fallback()) };
+            return Decision { rule_id: DISABLED_RULE, ..fallback(spec, spec.fallback()) };
         }
         if spec.form.requires_unit && !spec.rules.is_empty() && spec.unit.of(self.user).is_none() {
-            return Decision { rule_id: MISSING_UNIT_RULE, ..fallback(Reason::MissingUnit) };
+            return missing_unit(spec, asked);
         }
-        let mut nested = Vec::new();
         for (rule, form) in spec.rules.iter().zip(&spec.form.rules) {
-            if self.matches(rule, &mut nested) {
-                return self.matched(spec, rule, form, nested);
+            if self.matches(rule, asked) {
+                return self.matched(spec, rule, form, asked);
             }
         }
-        let own_nested = nested.len();
-        let exposure = self.exposed(&spec.form.unit_type, None);
-        Decision { exposure, nested, own_nested, ..fallback(spec.fallback()) }
+        let exposure = Some(self.exposed(&spec.form.unit_type, None));
+        Decision { exposure, own_nested: asked.nested.len(), ..fallback(spec, spec.fallback()) }
     }
 
     /// Whether all conditions hold. Gates are asked even after a condition failed, so that they are recorded.
-    fn matches(self, rule: &'s Rule, nested: &mut Vec<Nested<'s>>) -> bool {
+    fn matches(self, rule: &'s Rule, asked: &mut Asked<'s>) -> bool {
         let mut holds = true;
         for condition in &rule.conditions {
             if holds || condition.is_nested() {
-                holds &= condition.holds(self.user, self.now, |place| self.ask(place, nested));
+                holds &= condition.holds(self.user, self.now, |place| self.ask(place, asked));
             }
         }
         holds
     }
 
     /// Whether a gate, segment or holdout passes.
-    pub(super) fn ask(self, place: usize, nested: &mut Vec<Nested<'s>>) -> bool {
+    pub(super) fn ask(self, place: usize, asked: &mut Asked<'s>) -> bool {
+        if let Some(passed) = asked.answers.get(&place) {
+            return *passed;
+        }
         let Some(spec) = self.snapshot.specs.get(place) else {
             return false;
         };
-        let decision = self.decide(spec);
-        for inner in decision.nested {
-            note(nested, inner);
-        }
+        let Decision { passed, rule_id, exposure, .. } = self.decide(spec, asked);
+        asked.answers.insert(place, passed);
         if !spec.name.starts_with(SEGMENT_PREFIX) {
-            let (passed, rule_id, exposure) = (decision.passed, decision.rule_id, decision.exposure);
-            note(nested, Nested { gate: &spec.name, passed, rule_id, exposure });
+            asked.nested.push(Nested { gate: &spec.name, passed, rule_id, exposure });
         }
-        decision.passed
+        passed
     }
 
     fn matched(
@@ -232,15 +244,15 @@ impl<'s> Call<'s, '_> {
         spec: &'s Spec,
         rule: &'s Rule,
         form: &'s form::Rule,
-        mut nested: Vec<Nested<'s>>,
+        asked: &mut Asked<'s>,
     ) -> Decision<'s> {
-        let own_nested = nested.len();
+        let own_nested = asked.nested.len();
         if let Some(experiment) = rule.delegate.and_then(|place| self.snapshot.specs.get(place)) {
-            let decision = self.decide(experiment);
-            for inner in decision.nested {
-                note(&mut nested, inner);
-            }
-            return Decision { experiment: Some(&experiment.name), nested, own_nested, ..decision };
+            let decision = self.decide(experiment, asked);
+            return Decision { experiment: Some(&experiment.name), own_nested, ..decision };
+        }
+        if spec.form.requires_unit && rule.unit.of(self.user).is_none() {
+            return missing_unit(spec, asked);
         }
         let (passed, arm) = self.draw(rule, form);
         Decision {
@@ -250,10 +262,10 @@ impl<'s> Call<'s, '_> {
             rule_id: &form.id,
             group: form.group.as_deref(),
             is_in_experiment: form.is_experiment_group && passed,
-            exposure: self.exposed(&form.unit_type, arm),
-            nested,
-            own_nested,
             experiment: None,
+            exposure: Some(self.exposed(&form.unit_type, arm)),
+            nested: Vec::new(),
+            own_nested,
         }
     }
 
@@ -273,16 +285,20 @@ impl<'s> Call<'s, '_> {
         (passed, watch.and_then(|watch| exposed_arm(watch, part.unwrap_or_default(), passed)))
     }
 
-    fn exposed(self, unit_type: &'s str, arm: Option<ExposedArm<'s>>) -> Option<Exposed<'s>> {
-        Some(Exposed { unit_type, at: self.now, arm })
+    fn exposed(self, unit_type: &'s str, arm: Option<ExposedArm<'s>>) -> Exposed<'s> {
+        Exposed { unit_type, at: self.now, arm }
     }
 }
 
-/// Notes a nested decision once.
-fn note<'s>(nested: &mut Vec<Nested<'s>>, new: Nested<'s>) {
-    if !nested.iter().any(|before| before.gate == new.gate) {
-        nested.push(new);
-    }
+/// A decision for a user whom no rule of an entity gives a value.
+fn fallback(spec: &Spec, reason: Reason) -> Decision<'_> {
+    Decision { value: &spec.form.default_value, ..nothing(reason) }
+}
+
+/// A decision for a user without an id of the unit type of an entity, or of the rule that matched.
+fn missing_unit<'s>(spec: &'s Spec, asked: &Asked<'s>) -> Decision<'s> {
+    let own_nested = asked.nested.len();
+    Decision { rule_id: MISSING_UNIT_RULE, own_nested, ..fallback(spec, Reason::MissingUnit) }
 }
 
 /// The arm of a unit that a rule in force decided for.

@@ -1,6 +1,7 @@
 //! How a decision came about: every rule with the outcome of each of its conditions, and where the unit fell.
 
-use super::evaluate::{Call, Decision, Entity, evaluate};
+use super::evaluate::{Asked, Call, Decision, Entity, evaluate};
+use super::reason::Reason;
 use super::snapshot::{Snapshot, Spec};
 use crate::domain::condition::Condition;
 use crate::domain::time::Timestamp;
@@ -58,14 +59,17 @@ pub fn explain<'s>(
     let call = Call { snapshot, user, now };
     let mut rules: Vec<ExplainedRule<'s>> = call.explain_rules(spec);
     let decision = evaluate(snapshot, entity, key, user, now);
-    if let Some(deciding) = rules.iter_mut().find(|rule| rule.matches) {
-        deciding.decides = decision.rule_id == deciding.id || decision.experiment.is_some();
+    // Without a unit no rule decides, unless it is the delegate that misses one.
+    let decides = decision.experiment.is_some() || decision.reason != Reason::MissingUnit;
+    if let Some(first) = rules.iter_mut().find(|rule| rule.matches) {
+        first.decides = spec.form.enabled && decides;
     }
     Some(Explanation { decision, unit: spec.unit.of(user).unwrap_or_default().to_owned(), rules })
 }
 
 impl<'s> Call<'s, '_> {
     fn explain_rules(self, spec: &'s Spec) -> Vec<ExplainedRule<'s>> {
+        let mut asked = Asked::default();
         let rules = spec.rules.iter().zip(&spec.form.rules);
         let explained = rules.map(|(rule, form)| {
             let conditions: Vec<ExplainedCondition> = rule
@@ -74,8 +78,8 @@ impl<'s> Call<'s, '_> {
                 .zip(form.all_conditions())
                 .map(|(compiled, condition)| ExplainedCondition {
                     condition,
-                    holds: compiled.holds(self.user, self.now, |place| self.ask(place, &mut Vec::new())),
-                    found: compiled.found(self.user, self.now, |place| self.ask(place, &mut Vec::new())),
+                    holds: compiled.holds(self.user, self.now, |place| self.ask(place, &mut asked)),
+                    found: compiled.found(self.user, self.now, |place| self.ask(place, &mut asked)),
                 })
                 .collect();
             let unit = rule.unit.of(self.user).unwrap_or_default();

@@ -12,3 +12,6 @@ pub mod nesting;
 pub mod observe;
 pub mod reason;
 pub mod snapshot;
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,11 @@ fn cycle<'s>(
         if seen {
             break;
         }
+        // A cycle of thousands would be named at length for each of its entities.
+        if path.len() > MAX_DEPTH {
+            path.push("...");
+            break;
+        }
         at = next;
     }
     path

@@ -74,8 +74,7 @@ pub fn observe<'s>(
     let arm = match &watch.arms {
         WatchedArms::Group { arm, .. } => group_arm(watch, launch, arm, served.rules_at),
         WatchedArms::Share { .. } => {
-            let salt = form.salt.as_deref().unwrap_or(&form.id);
-            let part = bucketing::part(&spec.form.salt, salt, unit);
+            let part = rule.prefix.part(unit);
             let is_over = launch.ended_at.is_some_and(|ended| served.rules_at >= ended);
             if is_over && served.passed == bucketing::is_within(part, form.percentage) {
                 exposed_arm(watch, part, served.passed)

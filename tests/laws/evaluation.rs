@@ -20,7 +20,7 @@ use portcullis::domain::user::User;
 use portcullis::engine::bucketing;
 use portcullis::engine::compile;
 use portcullis::engine::evaluate::{Entity, evaluate};
-use portcullis::engine::explain::explain;
+use portcullis::engine::explain::{Explanation, explain};
 use portcullis::engine::lower::lower;
 use portcullis::engine::reason::Reason;
 use portcullis::engine::snapshot::Snapshot;
@@ -124,10 +124,40 @@ proptest! {
             let arms = decision.exposures().filter(|exposed| exposed.arm.is_some());
             prop_assert!(arms.count() == 0, "an arm where nothing is launched");
             prop_assert!(!decision.passed || decision.rule_id != "default");
-            let explained = explain(&snapshot, entity, key, &user, NOW).map(|explained| explained.decision);
-            prop_assert_eq!(explained, (decision.reason != Reason::UnknownKey).then_some(decision));
+            let explained = explain(&snapshot, entity, key, &user, NOW);
+            prop_assert_eq!(explained.is_none(), decision.reason == Reason::UnknownKey);
+            if let Some(explained) = explained {
+                prop_assert_eq!(&explained.decision, &decision);
+                check_explained(&explained)?;
+            }
         }
     }
+}
+
+/// The rules that were tried make the decision: the first that matches decides, by where the unit fell.
+fn check_explained(explained: &Explanation<'_>) -> Result<(), TestCaseError> {
+    let (rules, decision) = (&explained.rules, &explained.decision);
+    for rule in rules {
+        prop_assert_eq!(rule.matches, rule.conditions.iter().all(|condition| condition.holds));
+    }
+    let first = rules.iter().find(|rule| rule.matches);
+    let deciding: Vec<_> = rules.iter().filter(|rule| rule.decides).collect();
+    match (first, deciding.as_slice()) {
+        (first, []) => {
+            prop_assert!(first.is_none() || decision.reason == Reason::MissingUnit, "{explained:?}")
+        }
+        (Some(first), [rule]) => {
+            prop_assert_eq!(first, *rule);
+            let passes = match rule.percentage {
+                all if all >= 100.0 => true,
+                some => some > 0.0 && bucketing::is_within(rule.part, some),
+            };
+            let is_own = rule.id == decision.rule_id && passes == decision.passed;
+            prop_assert!(is_own || decision.experiment.is_some(), "{explained:?}");
+        }
+        _ => prop_assert!(false, "{explained:?}"),
+    }
+    Ok(())
 }
 
 /// One document of each kind, with the same conditions.

@@ -8,7 +8,9 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::found::Found;
-use crate::domain::condition::{Condition, Operator, compile_pattern, parse_version, scalar_text};
+use crate::domain::condition::{
+    Condition, Operator, compile_pattern, parse_version, scalar_text, version_parts,
+};
 use crate::engine::bucketing;
 use crate::engine::form::{IdList, Ruleset};
 
@@ -26,7 +28,7 @@ pub(super) enum Comparison {
     /// A number.
     Number(f64, Accept),
     /// A version.
-    Version(Vec<i64>, Accept),
+    Version(Vec<i128>, Accept),
     /// A time in milliseconds.
     Time(f64, Accept),
     /// On the same UTC day.
@@ -185,8 +187,8 @@ impl Comparison {
                 .and_then(|number| number.partial_cmp(wanted))
                 .is_some_and(|it| accept.accepts(it)),
             Self::Version(wanted, accept) => {
-                let version = found.text().and_then(|text| parse_version(&text));
-                version.is_some_and(|version| accept.accepts(compare_versions(&version, wanted)))
+                let ordering = found.text().and_then(|text| compare_versions(&text, wanted));
+                ordering.is_some_and(|it| accept.accepts(it))
             }
             Self::Time(wanted, accept) => {
                 found.time().and_then(|time| time.partial_cmp(wanted)).is_some_and(|it| accept.accepts(it))
@@ -247,11 +249,17 @@ fn equals(found: &Found<'_>, value: &Value) -> bool {
     }
 }
 
-/// Compares versions number by number; missing numbers are 0.
-fn compare_versions(a: &[i64], b: &[i64]) -> Ordering {
-    let at = |version: &[i64], index: usize| version.get(index).copied().unwrap_or(0);
-    (0..a.len().max(b.len()))
-        .map(|index| at(a, index).cmp(&at(b, index)))
-        .find(|ordering| ordering.is_ne())
-        .unwrap_or(Ordering::Equal)
+/// Compares a version with the wanted one, number by number up to the first difference; missing numbers are 0. None where
+/// what is to be compared is no number. What follows the first difference need not be numbers, as in SDKs.
+fn compare_versions(found: &str, wanted: &[i128]) -> Option<Ordering> {
+    let (mut found, mut wanted) = (version_parts(found), wanted.iter());
+    loop {
+        let ordering = match (found.next(), wanted.next()) {
+            (None, None) => return Some(Ordering::Equal),
+            (found, wanted) => found.unwrap_or(Some(0))?.cmp(wanted.unwrap_or(&0)),
+        };
+        if ordering.is_ne() {
+            return Some(ordering);
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! What a condition found of a user.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
+use chrono::{DateTime, NaiveDateTime};
 use serde_json::Value;
 
 use crate::domain::condition::number_text;
@@ -76,11 +78,19 @@ impl<'u> Found<'u> {
 /// Numbers below this are seconds.
 const SECONDS_BELOW: f64 = 1e10;
 
+/// Lengths in bytes of written times. SDKs do not look at longer ones, so that there is no room for an offset or for
+/// milliseconds.
+const WRITTEN_BYTES: RangeInclusive<usize> = 8..=20;
+
 /// RFC 3339, or a UTC date and time without a zone.
 fn written_time(text: &str) -> Option<f64> {
-    let time = humantime::parse_rfc3339_weak(text).ok();
-    let since = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    since.map(|since| since.as_millis() as f64)
+    if !WRITTEN_BYTES.contains(&text.len()) {
+        return None;
+    }
+    let with_zone = DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_millis());
+    let without = || NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").map(|time| time.and_utc());
+    let ms = with_zone.or_else(|_| without().map(|time| time.timestamp_millis()));
+    ms.ok().map(|ms| ms as f64)
 }
 
 impl From<Timestamp> for Found<'_> {

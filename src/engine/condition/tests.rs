@@ -101,6 +101,10 @@ fn versions_are_compared_number_by_number() {
         (Operator::VersionNeq, both(&less, &more), same),
     ] {
         check(operator, json!(["2.10"]), meet, fail);
+        // What follows the first difference need not be numbers.
+        let later = [Operator::VersionGt, Operator::VersionGte, Operator::VersionNeq].contains(&operator);
+        let (meet, fail) = if later { (json!(["3.x"]), json!([])) } else { (json!([]), json!(["3.x"])) };
+        check(operator, json!(["2.10"]), meet, fail);
         check(operator, json!(["2.10"]), json!([]), json!(["", "latest", "2..1", "2.x", "v2", "-1"]));
     }
 }
@@ -118,12 +122,30 @@ fn equality_is_of_types_too_but_for_numbers_written_as_text() {
 #[test]
 fn times_are_milliseconds_or_seconds_or_written() {
     let day = 1_672_531_200_000_i64;
-    let on = json!([day, day / 1_000, day.to_string(), "2023-01-01T23:59:59Z", "2023-01-01 12:00:00"]);
+    let on = json!([
+        day,
+        day / 1_000,
+        day.to_string(),
+        "2023-01-01T23:59:59Z",
+        "2023-01-01 12:00:00",
+        "2023-1-1 1:00:00",
+        "2023-01-01 12:00:00Z"
+    ]);
     check(
         Operator::On,
         json!([day]),
         on,
-        json!([day - 1, day + DAY, "2023-01-02T00:00:00Z", "yesterday", 0.5]),
+        // The last three are what SDKs do not read: milliseconds, an offset, and no zone after a `T`.
+        json!([
+            day - 1,
+            day + DAY,
+            "2023-01-02T00:00:00Z",
+            "yesterday",
+            0.5,
+            "2023-01-01T00:00:00.000Z",
+            "2023-01-01T00:00:00+00:00",
+            "2023-01-01T00:00:00"
+        ]),
     );
     check(Operator::Before, json!([day]), json!([day - 1, "2022-12-31T23:59:59Z", 5]), json!([day, 1e21]));
     check(Operator::After, json!([day]), json!([day + 1, "2024-01-01T00:00:00Z"]), json!([day, 5, 1e21]));

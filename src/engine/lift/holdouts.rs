@@ -80,7 +80,8 @@ impl<'r> Holdouts<'r> {
             let layer = spec.experiment.as_ref().and_then(|facts| facts.layer.as_deref());
             let member = Member::Experiment(experiment, layer);
             // A holdout of a layer is one of the experiments in it.
-            if self.heeds(spec, member, &mut holdout) && !holdout.covers(member) {
+            let by_layer = holdout.layers.iter().any(|covered| Some(covered.as_str()) == layer);
+            if self.heeds(spec, member, &mut holdout) && !by_layer {
                 holdout.experiments.push(experiment.clone());
             }
         }

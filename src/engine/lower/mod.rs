@@ -4,7 +4,7 @@ mod experiment;
 mod gate;
 mod layer;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::form::{IdList, Rule, Ruleset, Watch, WatchedArms, segment_name};
@@ -54,8 +54,40 @@ pub fn lower(catalogue: &Catalogue) -> Ruleset {
 struct Context<'c> {
     catalogue: &'c Catalogue,
     /// In order of precedence.
-    holdouts: Vec<&'c Holdout>,
+    holdouts: Vec<Covering<'c>>,
     launches: HashMap<&'c Target, &'c Launch>,
+}
+
+/// A holdout with what it covers, to be found among thousands.
+struct Covering<'c> {
+    holdout: &'c Holdout,
+    gates: HashSet<&'c str>,
+    experiments: HashSet<&'c str>,
+    layers: HashSet<&'c str>,
+}
+
+impl<'c> Covering<'c> {
+    fn new(holdout: &'c Holdout) -> Self {
+        let keys = |keys: &'c [String]| keys.iter().map(String::as_str).collect();
+        Self {
+            holdout,
+            gates: keys(&holdout.gates),
+            experiments: keys(&holdout.experiments),
+            layers: keys(&holdout.layers),
+        }
+    }
+
+    /// Whether it holds units out of a gate, an experiment or a layer.
+    fn covers(&self, member: Member<'_>) -> bool {
+        self.holdout.covers_all
+            || match member {
+                Member::Gate(key) => self.gates.contains(key),
+                Member::Experiment(key, layer) => {
+                    self.experiments.contains(key) || layer.is_some_and(|layer| self.layers.contains(layer))
+                }
+                Member::Layer(key) => self.layers.contains(key),
+            }
+    }
 }
 
 impl<'c> Context<'c> {
@@ -69,13 +101,14 @@ impl<'c> Context<'c> {
         let in_use = catalogue.holdouts.values().filter(|stored| !stored.archived);
         let mut holdouts: Vec<&Holdout> = in_use.map(|stored| &stored.document).collect();
         holdouts.sort_by_key(|holdout| (holdout.precedence, &holdout.key));
+        let holdouts = holdouts.into_iter().map(Covering::new).collect();
         Self { catalogue, holdouts, launches }
     }
 
     /// The rules that keep held out units from a member. With a value, units get it; without, they get no.
     fn holdout_rules(&self, member: Member<'_>, unit_type: &str, value: Option<&Parameters>) -> Vec<Rule> {
-        let covering = self.holdouts.iter().filter(|holdout| holdout.covers(member));
-        let rule = |holdout: &&Holdout| Rule {
+        let covering = self.holdouts.iter().filter(|covering| covering.covers(member));
+        let rule = |Covering { holdout, .. }: &Covering<'_>| Rule {
             salt: Some(String::new()),
             percentage: if value.is_some() { 100.0 } else { 0.0 },
             value: value.cloned().unwrap_or_default(),
@@ -115,3 +148,6 @@ fn watch_of_share(launch: &Launch) -> Option<Watch> {
     let arms = WatchedArms::Share { percentage: last.percentage, ceiling: last.ceiling };
     Some(Watch { launch: launch.id, epoch, arms })
 }
+
+#[cfg(test)]
+mod tests;
