@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The floors, lowest first. A module uses only those before it.
-const FLOORS: [&str; 18] = [
+const FLOORS: [&str; 19] = [
     "domain",
     "stats",
     "engine",
@@ -24,6 +24,7 @@ const FLOORS: [&str; 18] = [
     "telemetry",
     "app",
     "cli",
+    "bin",
 ];
 
 /// Floors that only compute: the same input gives the same output.

@@ -28,7 +28,7 @@ impl Admin {
             return Ok(false);
         }
         let mut launch = (*current).clone();
-        note(&mut launch, judgement);
+        judgement.note_in(&mut launch);
         match &plan.action {
             Action::None => {
                 let unchanged = launch == *current;
@@ -93,16 +93,6 @@ impl Admin {
         edit.put_launch(launch);
         edit.commit().await?;
         Ok(true)
-    }
-}
-
-/// Keeps what a look found that later looks need.
-fn note(launch: &mut Launch, judgement: &Judgement) {
-    launch.warned = judgement.warned;
-    for pinned in launch.metrics.iter_mut().filter(|pinned| pinned.scale.is_none()) {
-        let verdicts = judgement.verdicts.iter();
-        pinned.scale =
-            verdicts.filter(|verdict| verdict.metric == pinned.metric.key).find_map(|verdict| verdict.scale);
     }
 }
 

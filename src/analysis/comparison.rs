@@ -17,6 +17,8 @@ pub(super) struct Comparison<'l> {
     pub scale: Option<f64>,
     /// Event time up to which everything is counted.
     pub as_of: Timestamp,
+    /// Whether a part is staked on stretches after the first.
+    pub starts_afresh: bool,
     /// Weeks of epochs, oldest first, those without units as well: their order is by the clock alone.
     pub stretches: Vec<Stretch>,
 }
@@ -90,7 +92,8 @@ impl<'l> Comparison<'l> {
             };
             (0..=weeks(epoch, as_of)).map(of_week)
         };
-        Self { pinned, arm, scale: None, as_of, stretches: launch.epochs.iter().flat_map(of_epoch).collect() }
+        let stretches = launch.epochs.iter().flat_map(of_epoch).collect();
+        Self { pinned, arm, scale: None, as_of, starts_afresh: launch.starts_afresh, stretches }
     }
 
     /// The comparison behind a recorded verdict, without the arms' shares.
@@ -104,7 +107,8 @@ impl<'l> Comparison<'l> {
             |moments: &EpochMoments| Stretch { moments: moments.clone(), share: None, settled_share: None };
         let stretches = verdict.epochs.iter().map(stretch).collect();
         let scale = pinned.scale.or(verdict.scale);
-        Some(Self { pinned, arm: &verdict.arm, scale, as_of: judgement.as_of?, stretches })
+        let (as_of, starts_afresh) = (judgement.as_of?, launch.starts_afresh);
+        Some(Self { pinned, arm: &verdict.arm, scale, as_of, starts_afresh, stretches })
     }
 
     /// What was measured, oldest first.

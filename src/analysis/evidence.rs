@@ -27,6 +27,9 @@ pub(super) fn ln_e_harm(comparison: &Comparison<'_>, marked: Marked) -> f64 {
     let of_view = |view: &View| from_each_stretch(comparison, *view, marked);
     let views: Vec<Vec<f64>> = comparison.views().iter().map(of_view).collect();
     let from = |stretch: usize| mean(views.iter().map(|view| view.get(stretch).copied().unwrap_or_default()));
+    if !comparison.starts_afresh {
+        return from(0);
+    }
     let stretches = comparison.stretches.len();
     let mut late = STAKED_ON_LATE_HARM;
     let mut parts = Vec::with_capacity(stretches + 1);

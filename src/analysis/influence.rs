@@ -4,10 +4,39 @@
 //! rollback rarer, so that the error rate stays what it is.
 
 use super::comparison::Comparison;
-use super::decision::Bucket;
+use super::decision::{Bucket, Least};
 use super::evidence::{Marked, ln_e_harm};
+use super::judge::{comparisons, weights};
+use super::measurement::Measurement;
 use super::tally::Tally;
+use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
+
+/// What is left of a launch's evidence of harm without the one bucket whose absence leaves least.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Left {
+    /// Of the launch-level e-value, with the bucket that was left out.
+    pub launch: Least,
+    /// ln of the least e-value of each comparison, in the order of the judgement's verdicts, whichever bucket that takes.
+    pub own: Vec<f64>,
+}
+
+/// The least evidence of harm with any one kept bucket left out, however much there is of it; none where the data have no
+/// buckets. The guard asks for it only where the whole reaches the level of harm.
+#[must_use]
+pub fn left_without_one_bucket(launch: &Launch, measurement: &Measurement) -> Option<Left> {
+    let comparisons = comparisons(launch, Some(measurement));
+    let weights = weights(launch, &comparisons);
+    without_each(&comparisons, &weights, measurement.kept_from)
+        .map(|(tally, bucket)| Left {
+            launch: Least { ln_e: tally.launch, bucket: Some(bucket) },
+            own: tally.own,
+        })
+        .reduce(|least, other| Left {
+            launch: if other.launch.ln_e < least.launch.ln_e { other.launch } else { least.launch },
+            own: least.own.iter().zip(&other.own).map(|(one, other)| one.min(*other)).collect(),
+        })
+}
 
 /// The least evidence with marks of enough treated units, over the whole and over everything but one bucket; and the
 /// bucket without which the launch-level e-value is least, none where that is the whole.
@@ -18,17 +47,29 @@ pub(super) fn least<'l>(
     weights: &[f64],
     kept_from: Option<Timestamp>,
 ) -> (Tally<'l>, Option<Bucket>) {
-    let tally = |comparisons: &[Comparison<'l>]| {
-        let own = comparisons.iter().map(|comparison| ln_e_harm(comparison, Marked::Enough));
-        Tally::new(comparisons, weights, own.collect())
-    };
-    let whole = (tally(comparisons), None);
-    buckets(comparisons, kept_from).into_iter().fold(whole, |(least, carrier), bucket| {
-        let without: Vec<Comparison<'l>> = comparisons.iter().map(|one| one.without(&bucket)).collect();
-        let without = tally(&without);
+    let whole = (tally(comparisons, weights), None);
+    without_each(comparisons, weights, kept_from).fold(whole, |(least, carrier), (without, bucket)| {
         let carrier = if without.launch < least.launch { Some(bucket) } else { carrier };
         (least.least(&without), carrier)
     })
+}
+
+/// The evidence without each of the kept buckets.
+fn without_each<'l>(
+    comparisons: &[Comparison<'l>],
+    weights: &[f64],
+    kept_from: Option<Timestamp>,
+) -> impl Iterator<Item = (Tally<'l>, Bucket)> {
+    buckets(comparisons, kept_from).into_iter().map(|bucket| {
+        let without: Vec<Comparison<'l>> = comparisons.iter().map(|one| one.without(&bucket)).collect();
+        (tally(&without, weights), bucket)
+    })
+}
+
+/// The evidence with marks of enough treated units.
+fn tally<'l>(comparisons: &[Comparison<'l>], weights: &[f64]) -> Tally<'l> {
+    let own = comparisons.iter().map(|comparison| ln_e_harm(comparison, Marked::Enough));
+    Tally::new(comparisons, weights, own.collect())
 }
 
 /// The kept buckets in which anything came: between one change and the next, and from the last one to the end.

@@ -20,7 +20,7 @@ const ROUNDING: f64 = 1e-9;
 #[must_use]
 pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp) -> Judgement {
     let comparisons = comparisons(launch, measurement);
-    let weights: Vec<f64> = comparisons.iter().map(|one| weight(launch, one.pinned)).collect();
+    let weights = weights(launch, &comparisons);
     let own = comparisons.iter().map(|one| ln_e_harm(one, Marked::Any)).collect();
     let whole = Tally::new(&comparisons, &weights, own);
     let level = -launch.alpha.ln();
@@ -57,16 +57,34 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
     }
 }
 
+impl Judgement {
+    /// Keeps in the launch what later looks need: whether it is warned of, and the scales of its metrics once there are any.
+    pub fn note_in(&self, launch: &mut Launch) {
+        launch.warned = self.warned;
+        for pinned in launch.metrics.iter_mut().filter(|pinned| pinned.scale.is_none()) {
+            let mut of_metric = self.verdicts.iter().filter(|verdict| verdict.metric == pinned.metric.key);
+            pinned.scale = of_metric.find_map(|verdict| verdict.scale);
+        }
+    }
+}
+
 /// Every metric in every arm still served, with its scale.
-fn comparisons<'l>(launch: &'l Launch, measurement: Option<&Measurement>) -> Vec<Comparison<'l>> {
+pub(super) fn comparisons<'l>(launch: &'l Launch, measurement: Option<&Measurement>) -> Vec<Comparison<'l>> {
     let of_metric = |pinned: &'l PinnedMetric| {
         let arms = launch.treatments().map(|arm| Comparison::new(launch, pinned, &arm.name, measurement));
         let mut arms: Vec<Comparison<'l>> = arms.collect();
         let scale = pinned.scale.or_else(|| arms.iter().find_map(first_scale));
-        arms.iter_mut().for_each(|comparison| comparison.scale = scale);
+        for comparison in &mut arms {
+            comparison.scale = scale;
+        }
         arms
     };
     launch.metrics.iter().flat_map(of_metric).collect()
+}
+
+/// What each comparison weighs in the launch-level e-value.
+pub(super) fn weights(launch: &Launch, comparisons: &[Comparison<'_>]) -> Vec<f64> {
+    comparisons.iter().map(|comparison| weight(launch, comparison.pinned)).collect()
 }
 
 /// The scale that a comparison gives its metric, once it is through its burn-in.

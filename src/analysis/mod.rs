@@ -3,7 +3,7 @@
 mod comparison;
 pub mod decision;
 mod evidence;
-mod influence;
+pub mod influence;
 pub mod judge;
 pub mod measurement;
 pub mod outlook;

@@ -277,10 +277,8 @@ fn warning_message(launch: &Launch, judgement: &Judgement) -> String {
             let alone = least.bucket.map_or_else(
                 || format!("by fewer than {MIN_TREATED} treated units, without which it is {left}"),
                 |bucket| {
-                    let (length, ago) = (bucket.to.ms_since(bucket.from), as_of.ms_since(bucket.to));
-                    format!(
-                        "by one bucket: it is {left} without the {length} ms until {ago} ms before the latest numbers"
-                    )
+                    let ago = as_of.ms_since(bucket.to);
+                    format!("by one bucket, which ended {ago} ms before the latest numbers: without it, it is {left}")
                 },
             );
             format!("the e-value {found} for harm is carried {alone}")

@@ -4,12 +4,17 @@ mod analyze;
 mod configure;
 mod demo;
 mod evaluate;
+mod figures;
+mod number;
+mod output;
+mod page;
+mod plan;
 mod serve;
 
 use std::io::stdout;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 use crate::config::ServeSettings;
 
@@ -27,7 +32,7 @@ enum Command {
     Serve(ServeSettings),
     /// Shows the guard at work: a real server, simulated visitors, a harmless launch and a harmful one.
     Demo(demo::DemoSettings),
-    /// Judges a table with one row a unit by the guard's own engine.
+    /// Judges a table with one row a unit, or published moments look by look, by the guard's own engine.
     Analyze(analyze::AnalyzeArgs),
     /// Writes the whole configuration of a server as YAML.
     Export(configure::ExportArgs),
@@ -37,15 +42,8 @@ enum Command {
     Import(configure::ImportArgs),
     /// Says what users get from a configuration, and why, without a server.
     Evaluate(evaluate::EvaluateArgs),
-}
-
-/// How a result is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
+    /// Tells how many units, and how long, it takes to find harm and to show safety.
+    Plan(plan::PlanArgs),
 }
 
 impl Cli {
@@ -65,6 +63,9 @@ impl Cli {
                 let answered = evaluate::run(&arguments, &mut stdout().lock());
                 answered.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
             }
+            Command::Plan(arguments) => plan::run(&arguments, &mut stdout().lock())
+                .map(|()| ExitCode::SUCCESS)
+                .map_err(|error| error.to_string()),
         };
         outcome.unwrap_or_else(|message| {
             #[expect(clippy::print_stderr, reason = "this is where a command reports its failure")]

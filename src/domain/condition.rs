@@ -416,7 +416,7 @@ impl Condition {
     fn check_values(&self, checks: &mut Checks, field: &str) {
         match self.operator.takes() {
             Takes::Nothing => {
-                checks.require(self.values.is_empty(), field, "must be empty for gates and segments")
+                checks.require(self.values.is_empty(), field, "must be empty for gates and segments");
             }
             Takes::Texts => self.check_texts(checks, field),
             Takes::Scalar => {

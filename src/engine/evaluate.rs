@@ -282,7 +282,7 @@ impl<'s> Call<'s, '_> {
         };
         // A unit without an id can not be told from others, and is in no arm.
         let watch = form.watch.as_ref().filter(|_| unit.is_some());
-        (passed, watch.and_then(|watch| exposed_arm(watch, part.unwrap_or_default(), passed)))
+        (passed, watch.map(|watch| exposed_arm(watch, part.unwrap_or_default(), passed)))
     }
 
     fn exposed(self, unit_type: &'s str, arm: Option<ExposedArm<'s>>) -> Exposed<'s> {
@@ -302,7 +302,7 @@ fn missing_unit<'s>(spec: &'s Spec, asked: &Asked<'s>) -> Decision<'s> {
 }
 
 /// The arm of a unit that a rule in force decided for.
-pub(super) fn exposed_arm(watch: &Watch, part: u64, passed: bool) -> Option<ExposedArm<'_>> {
+pub(super) fn exposed_arm(watch: &Watch, part: u64, passed: bool) -> ExposedArm<'_> {
     let (arm, settled, reverted) = match &watch.arms {
         WatchedArms::Group { arm, reverted } => (arm.as_str(), true, *reverted),
         WatchedArms::Share { percentage, ceiling } => {
@@ -311,5 +311,5 @@ pub(super) fn exposed_arm(watch: &Watch, part: u64, passed: bool) -> Option<Expo
             (if treated { TREATMENT } else { CONTROL }, settled, treated && !passed)
         }
     };
-    Some(ExposedArm { launch: watch.launch, epoch: watch.epoch, arm, settled, reverted })
+    ExposedArm { launch: watch.launch, epoch: watch.epoch, arm, settled, reverted }
 }

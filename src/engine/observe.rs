@@ -77,7 +77,7 @@ pub fn observe<'s>(
             let part = rule.prefix.part(unit);
             let is_over = launch.ended_at.is_some_and(|ended| served.rules_at >= ended);
             if is_over && served.passed == bucketing::is_within(part, form.percentage) {
-                exposed_arm(watch, part, served.passed)
+                Some(exposed_arm(watch, part, served.passed))
             } else {
                 share_arm(launch, part, &served)
             }

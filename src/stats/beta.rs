@@ -37,7 +37,7 @@ pub fn ln_beta(a: f64, b: f64) -> f64 {
 /// ln of the regularised incomplete beta function I_x(a, b), given x in [0, 1] together with 1 − x, which a difference
 /// would lose; a, b > 0.
 ///
-/// By the continued fraction (Abramowitz and Stegun 26.5.8), on the side where it converges.
+/// By the continued fraction on the side where it converges.
 #[must_use]
 pub fn ln_regularized(x: f64, complement: f64, a: f64, b: f64) -> f64 {
     if x <= 0.0 {
@@ -48,9 +48,9 @@ pub fn ln_regularized(x: f64, complement: f64, a: f64, b: f64) -> f64 {
     }
     let ends = a * ln_share(x, complement) + b * ln_share(complement, x) - ln_beta(a, b);
     if x < (a + 1.0) / (a + b + 2.0) {
-        (ends - a.ln() + fraction(x, a, b).ln()).min(0.0)
+        (ends + fraction(x, complement, a, b).ln()).min(0.0)
     } else {
-        let other = ends - b.ln() + fraction(complement, b, a).ln();
+        let other = ends + fraction(complement, x, b, a).ln();
         libm::log1p(-other.exp().min(1.0))
     }
 }
@@ -61,29 +61,40 @@ pub fn ln_regularized(x: f64, complement: f64, a: f64, b: f64) -> f64 {
 #[must_use]
 pub fn quantile(p: f64, a: f64, b: f64) -> f64 {
     if a.min(b) > MANY {
-        return large_quantile(p, a, b);
+        return large_quantile(normal::quantile(p), a, b);
     }
+    first_not_below(|x| ln_regularized(x, 1.0 - x, a, b) < p.ln())
+}
+
+/// The value that a beta distributed variable with a, b > 0 exceeds with probability q in (0, 1): the [`quantile`] of
+/// 1 − q, without the loss of digits in that difference.
+#[must_use]
+pub fn upper_quantile(q: f64, a: f64, b: f64) -> f64 {
+    if a.min(b) > MANY {
+        return large_quantile(-normal::quantile(q), a, b);
+    }
+    first_not_below(|x| ln_regularized(1.0 - x, x, b, a) > q.ln())
+}
+
+/// The least number in [0, 1] that is not below what is looked for.
+fn first_not_below(is_below: impl Fn(f64) -> bool) -> f64 {
     let (mut low, mut high) = (0.0_f64, 1.0_f64);
-    // Sixty halvings for the digits, and a thousand more at most down to the smallest numbers.
-    for _ in 0..1_100 {
+    // Fifty halvings for the digits, and a thousand more at most down to the smallest numbers.
+    loop {
         let middle = f64::midpoint(low, high);
-        if middle <= low || middle >= high {
-            break;
+        if middle <= low || middle >= high || high - low <= 1e-15 * low {
+            return middle;
         }
-        if ln_regularized(middle, 1.0 - middle, a, b) < p.ln() {
+        if is_below(middle) {
             low = middle;
         } else {
             high = middle;
         }
-        if high - low <= 1e-15 * low {
-            break;
-        }
     }
-    f64::midpoint(low, high)
 }
 
-fn large_quantile(p: f64, a: f64, b: f64) -> f64 {
-    let (n, z) = (a + b, normal::quantile(p));
+fn large_quantile(z: f64, a: f64, b: f64) -> f64 {
+    let n = a + b;
     let spread = (a / n * (b / n) / (n + 1.0)).sqrt();
     let skew = 2.0 * (b - a) / (n + 2.0) * ((n + 1.0) / a / b).sqrt();
     let excess = 6.0 * ((a - b) * ((a - b) / (a * b)) * (n + 1.0) - (n + 2.0)) / ((n + 2.0) * (n + 3.0));
@@ -97,16 +108,18 @@ fn ln_share(share: f64, complement: f64) -> f64 {
     if share > 0.5 { libm::log1p(-complement) } else { share.ln() }
 }
 
-/// The fraction in I_x(a, b) = xᵃ(1 − x)ᵇ/(a B(a, b)) · fraction.
-fn fraction(x: f64, a: f64, b: f64) -> f64 {
-    let first = -(a + b) * x / (a + 1.0);
+/// The fraction in I_x(a, b) = xᵃyᵇ/B(a, b) · fraction with y = 1 − x, two terms of the usual one at a time (DiDonato and
+/// Morris 1992, section 4): so that it takes y, and keeps its digits where x is next to one.
+fn fraction(x: f64, y: f64, a: f64, b: f64) -> f64 {
+    let excess = a * y - b * x + 1.0;
     let pair = |m: f64| {
-        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
-        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
-        [(even, 1.0), (odd, 1.0)]
+        let place = a + 2.0 * m - 1.0;
+        let term = (a + m - 1.0) / place * ((a + b + m - 1.0) / place) * (m * (b - m) * x * x);
+        let level = m + m * (b - m) * x / place + (a + m) * ((excess + m * (1.0 + y)) / (place + 2.0));
+        (term, level)
     };
-    let terms = (1..MOST_TERMS).map(f64::from).flat_map(pair);
-    continued_fraction::reciprocal(1.0, std::iter::once((first, 1.0)).chain(terms))
+    let terms = (1..MOST_TERMS).map(f64::from).map(pair);
+    continued_fraction::reciprocal(a * excess / (a + 1.0), terms)
 }
 
 /// ln Γ(x) − ((x − ½) ln x − x + ½ ln 2π) for x ≥ 10 (Abramowitz and Stegun 6.1.41).
@@ -154,9 +167,9 @@ mod tests {
         for (x, a, b, expected) in [
             (0.25, 2.0, 3.0, -1.340_484_825_088_596_4),
             (0.001, 0.5, 0.5, -3.905_293_616_969_037_5),
-            (0.999, 0.5, 0.5, -0.020_340_514_397_558_013),
+            (0.999, 0.5, 0.5, -0.020_340_514_397_558_01),
             (0.01, 30.0, 2.0, -134.730_842_925_049_6),
-            (0.5, 500.0, 500.0, -0.693_147_180_559_945_3),
+            (0.5, 500.0, 500.0, -std::f64::consts::LN_2),
             (0.4, 500.0, 500.0, -23.197_291_456_569_376),
             (0.062_5, 5_000.0, 100.0, -13_384.280_186_051_136),
         ] {
@@ -170,6 +183,10 @@ mod tests {
             for p in [1e-12, 0.025, 0.5, 0.975] {
                 let x = quantile(p, a, b);
                 assert_near(ln_regularized(x, 1.0 - x, a, b).exp(), p, 1e-6);
+                let x = upper_quantile(p, a, b);
+                let found = ln_regularized(1.0 - x, x, b, a).exp();
+                // Next to one a quantile has no digits left.
+                assert!(1.0 - x < 1e-9 || (found / p - 1.0).abs() < 1e-6, "{a} {b} {p}: {x}");
             }
         }
     }
@@ -177,7 +194,8 @@ mod tests {
     #[test]
     fn the_expansion_takes_over_without_a_step() {
         for p in [1e-9, 0.025, 0.6, 0.999] {
-            let (below, above) = (quantile(p, 0.999_999e6, 3e6), large_quantile(p, 0.999_999e6, 3e6));
+            let (below, above) =
+                (quantile(p, 0.999_999e6, 3e6), large_quantile(normal::quantile(p), 0.999_999e6, 3e6));
             assert!((below - above).abs() < 1e-11, "{below} and {above}");
         }
     }

@@ -15,114 +15,119 @@ const NEGLIGIBLE: f64 = 1e-18;
 pub type Counts = (u64, u64);
 
 /// ln of the p-value of Fisher's exact test: of what has the treatment's successes or fewer (`Less`), or more (`Greater`),
-/// or is no likelier than they are (`TwoSided`). 0 where an arm has no units.
+/// or is no likelier than they are (`TwoSided`). 0 where an arm has no units; successes beyond the units are left out.
 #[must_use]
 pub fn ln_p(control: Counts, treatment: Counts, alternative: Alternative) -> f64 {
-    let draw = Draw::new(control, treatment);
-    let found = (treatment.0 as f64).clamp(draw.least, draw.most);
+    let whole = |(successes, units): Counts| (u128::from(successes.min(units)), u128::from(units));
+    let ((control, control_units), (found, units)) = (whole(control), whole(treatment));
+    let draw = Draw { units, successes: control + found, all: control_units + units };
     match alternative {
         Alternative::Less => draw.ln_at_most(found),
-        Alternative::Greater => draw.mirrored().ln_at_most(draw.units - found),
+        Alternative::Greater => draw.mirrored().ln_at_most(units - found),
         Alternative::TwoSided => draw.ln_no_likelier(found),
     }
 }
 
 /// The hypergeometric distribution of the number of successes among `units` of `all`, of which `successes` are successes.
-/// Numbers are whole.
 #[derive(Clone, Copy)]
 struct Draw {
-    units: f64,
-    successes: f64,
-    all: f64,
-    least: f64,
-    most: f64,
-    mode: f64,
+    units: u128,
+    successes: u128,
+    all: u128,
 }
 
 impl Draw {
-    fn new(control: Counts, treatment: Counts) -> Self {
-        let units = treatment.1 as f64;
-        let all = units + control.1 as f64;
-        Self::of(units, control.0.min(control.1) as f64 + treatment.0.min(treatment.1) as f64, all)
-    }
-
-    fn of(units: f64, successes: f64, all: f64) -> Self {
-        let (least, most) = ((units + successes - all).max(0.0), units.min(successes));
-        let mode = ((units + 1.0) * ((successes + 1.0) / (all + 2.0))).floor().clamp(least, most);
-        Self { units, successes, all, least, most, mode }
-    }
-
     /// The same of failures.
     fn mirrored(self) -> Self {
-        Self::of(self.units, self.all - self.successes, self.all)
+        Self { successes: self.all - self.successes, ..self }
     }
 
-    fn ln_probability(&self, found: f64) -> f64 {
-        ln_choose(self.units, found) + ln_choose(self.all - self.units, self.successes - found)
-            - ln_choose(self.all, self.successes)
+    fn least(&self) -> u128 {
+        (self.units + self.successes).saturating_sub(self.all)
     }
 
-    fn ln_at_most(&self, found: f64) -> f64 {
-        if found >= self.most {
+    fn most(&self) -> u128 {
+        self.units.min(self.successes)
+    }
+
+    fn mode(&self) -> u128 {
+        let luck = (self.successes + 1) as f64 / (self.all + 2) as f64;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at least 0, at most 2^64"
+        )]
+        let mode = ((self.units + 1) as f64 * luck) as u128;
+        mode.clamp(self.least(), self.most())
+    }
+
+    fn ln_at_most(&self, found: u128) -> f64 {
+        if found >= self.most() {
             return 0.0;
         }
-        if found <= self.mode {
-            return self.ln_tail(found).min(0.0);
+        if found <= self.mode() {
+            return self.ln_tail(found);
         }
-        let above = self.mirrored().ln_tail(self.units - found - 1.0);
-        libm::log1p(-above.exp().min(1.0))
+        let above = self.mirrored().ln_tail(self.units - found - 1);
+        libm::log1p(-above.exp())
     }
 
-    fn ln_no_likelier(&self, found: f64) -> f64 {
-        if found > self.mode {
+    fn ln_no_likelier(&self, found: u128) -> f64 {
+        if found > self.mode() {
             return self.mirrored().ln_no_likelier(self.units - found);
         }
         let bar = self.ln_probability(found) + SAME;
-        if self.ln_probability(self.mode) <= bar {
+        if self.ln_probability(self.mode()) <= bar {
             return 0.0;
         }
+        let below = self.ln_tail(found);
         // The first number above the mode that is no likelier.
-        let (mut low, mut high) = (self.mode, self.most + 1.0);
-        loop {
-            let middle = f64::midpoint(low, high).floor();
-            if middle <= low || middle >= high {
-                break;
-            }
+        let (mut low, mut high) = (self.mode(), self.most() + 1);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
             if self.ln_probability(middle) <= bar {
                 high = middle;
             } else {
                 low = middle;
             }
         }
-        let below = self.ln_tail(found);
-        if high > self.most {
-            return below.min(0.0);
+        if high > self.most() {
+            return below;
         }
         let above = self.mirrored().ln_tail(self.units - high);
         (below.max(above) + libm::log1p((-(below - above).abs()).exp())).min(0.0)
     }
 
     /// ln P(X ≤ found) for a number not above the mode, from where probabilities only fall.
-    fn ln_tail(&self, found: f64) -> f64 {
-        let share = self.successes / self.all;
-        let variance = self.units * share * (1.0 - share) * ((self.all - self.units) / (self.all - 1.0));
+    fn ln_tail(&self, found: u128) -> f64 {
+        let [units, successes, all] = [self.units, self.successes, self.all].map(|count| count as f64);
+        let share = successes / all;
+        let variance = units * share * (1.0 - share) * ((self.all - self.units) as f64 / (all - 1.0));
         if variance > LARGE {
-            return normal::ln_cdf((found + 0.5 - self.units * share) / variance.sqrt());
+            return normal::ln_cdf((found as f64 + 0.5 - units * share) / variance.sqrt());
         }
-        let (mut term, mut sum, mut x) = (1.0, 1.0, found);
-        while x > self.least && term > NEGLIGIBLE * sum {
-            let others = self.all - self.units - self.successes + x;
-            term *= x / (self.units - x + 1.0) * (others / (self.successes - x + 1.0));
+        let (mut term, mut sum) = (1.0, 1.0);
+        for x in (self.least() + 1..=found).rev() {
+            let others = self.all - self.units + x - self.successes;
+            let (unlucky, lost) = ((self.units - x + 1) as f64, (self.successes - x + 1) as f64);
+            term *= x as f64 / unlucky * (others as f64 / lost);
             sum += term;
-            x -= 1.0;
+            if term < NEGLIGIBLE * sum {
+                break;
+            }
         }
-        self.ln_probability(found) + f64::ln(sum)
+        (self.ln_probability(found) + f64::ln(sum)).min(0.0)
+    }
+
+    fn ln_probability(&self, found: u128) -> f64 {
+        ln_choose(self.units, found) + ln_choose(self.all - self.units, self.successes - found)
+            - ln_choose(self.all, self.successes)
     }
 }
 
 /// ln of the binomial coefficient.
-fn ln_choose(n: f64, k: f64) -> f64 {
-    -libm::log1p(n) - ln_beta(n - k + 1.0, k + 1.0)
+fn ln_choose(n: u128, k: u128) -> f64 {
+    -libm::log1p(n as f64) - ln_beta((n - k) as f64 + 1.0, k as f64 + 1.0)
 }
 
 #[cfg(test)]

@@ -1,4 +1,9 @@
 //! Estimates from sufficient statistics. It knows numbers, not experiments.
+//!
+//! From the ground up: distributions ([`normal`], [`student`], [`chi_square`], [`beta`]); what is kept of units ([`moments`],
+//! [`joint_moments`]); one arm's [`estimate`]; the [`effect`] of one arm against another for one planned look, also with a
+//! [`covariate`]; and what holds at every look. A number that cannot be had is an [`undefined::Undefined`] with its reason.
+//! Tails come as logarithms, which never underflow.
 
 pub mod anytime;
 pub mod asymptotic;

@@ -81,10 +81,10 @@ impl Moments {
     pub fn merged(self, other: Self) -> Self {
         let distance = self.distance(&other);
         Self {
-            n: self.n + other.n,
+            n: self.n.saturating_add(other.n),
             sum: self.sum.merged(other.sum),
             squares: self.squares + other.squares + between(self.n, other.n) * distance * distance,
-            nonzero: self.nonzero + other.nonzero,
+            nonzero: self.nonzero.saturating_add(other.nonzero),
         }
     }
 

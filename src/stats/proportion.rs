@@ -88,9 +88,9 @@ impl Proportion {
     fn clopper_pearson(&self, tail: f64) -> Interval {
         let (successes, failures) = (self.successes as f64, self.failures() as f64);
         let low = if self.successes == 0 { 0.0 } else { beta::quantile(tail, successes, failures + 1.0) };
-        // The upper end mirrored, so that no tail near one is asked for.
-        let above = if self.failures() == 0 { 0.0 } else { beta::quantile(tail, failures, successes + 1.0) };
-        Interval { low, high: 1.0 - above }
+        let high =
+            if self.failures() == 0 { 1.0 } else { beta::upper_quantile(tail, successes + 1.0, failures) };
+        Interval { low, high }
     }
 }
 

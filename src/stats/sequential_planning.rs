@@ -20,6 +20,12 @@ impl Noise {
     pub fn new(variation: f64, treated_per_control: f64, correlation: f64) -> Self {
         Self(variation * variation * (1.0 + treated_per_control) * (1.0 - correlation * correlation))
     }
+
+    /// c itself: the squared error of a relative effect, times the units of the treatment.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        self.0
+    }
 }
 
 /// A test for harm that looks all the time.
@@ -41,43 +47,43 @@ impl SequentialPlan {
 
     /// The probability that `units` of the treatment are enough to find an `effect`, as a share of the mean.
     #[must_use]
-    pub fn power(&self, effect: f64, noise: Noise, units: f64) -> f64 {
+    pub fn power(self, effect: f64, noise: Noise, units: f64) -> f64 {
         self.found_by(effect * effect * units / noise.0)
     }
 
     /// How many units of the treatment it takes to find an `effect` with probability `power` in (0, 1).
-    pub fn units(&self, effect: f64, noise: Noise, power: f64) -> Result<f64, Undefined> {
+    pub fn units(self, effect: f64, noise: Noise, power: f64) -> Result<f64, Undefined> {
         let units = self.quantile(power)? * noise.0 / (effect * effect);
         if units.is_finite() && units >= 0.0 { Ok(units) } else { Err(Undefined::NeverDetected) }
     }
 
     /// How many units of the treatment it takes on average to find an `effect`: the mean of u is twice the barrier.
-    pub fn mean_units(&self, effect: f64, noise: Noise) -> Result<f64, Undefined> {
+    pub fn mean_units(self, effect: f64, noise: Noise) -> Result<f64, Undefined> {
         let units = 2.0 * self.barrier * noise.0 / (effect * effect);
         if units.is_finite() && units >= 0.0 { Ok(units) } else { Err(Undefined::NeverDetected) }
     }
 
     /// The smallest effect, as a share of the mean, that `units` of the treatment find with probability `power` in (0, 1).
-    pub fn detectable(&self, units: f64, noise: Noise, power: f64) -> Result<f64, Undefined> {
+    pub fn detectable(self, units: f64, noise: Noise, power: f64) -> Result<f64, Undefined> {
         let effect = (self.quantile(power)? * noise.0 / units).sqrt();
         if effect.is_finite() && units > 0.0 { Ok(effect) } else { Err(Undefined::NeverDetected) }
     }
 
     /// How many days it takes at `daily` treated units a day.
-    pub fn days(&self, effect: f64, noise: Noise, power: f64, daily: f64) -> Result<f64, Undefined> {
+    pub fn days(self, effect: f64, noise: Noise, power: f64, daily: f64) -> Result<f64, Undefined> {
         let days = self.units(effect, noise, power)? / daily;
         if days.is_finite() && daily > 0.0 { Ok(days) } else { Err(Undefined::NeverDetected) }
     }
 
     /// By which factor it takes more units than one planned look at the same one-sided alpha and power.
-    pub fn inflation(&self, alpha: f64, power: f64) -> Result<f64, Undefined> {
+    pub fn inflation(self, alpha: f64, power: f64) -> Result<f64, Undefined> {
         let planned = normal::quantile(1.0 - alpha) + normal::quantile(power);
         let inflation = self.quantile(power)? / (planned * planned);
         if inflation.is_finite() && planned > 0.0 { Ok(inflation) } else { Err(Undefined::NeverDetected) }
     }
 
     /// F(u) = Φ((u/2 − a)/√u) + eᵃΦ(−(u/2 + a)/√u).
-    fn found_by(&self, u: f64) -> f64 {
+    fn found_by(self, u: f64) -> f64 {
         if u <= 0.0 || u.is_nan() {
             return 0.0;
         }
@@ -87,7 +93,7 @@ impl SequentialPlan {
     }
 
     /// The u by which a share of `power` of all launches is found.
-    fn quantile(&self, power: f64) -> Result<f64, Undefined> {
+    fn quantile(self, power: f64) -> Result<f64, Undefined> {
         if !(power > 0.0 && power < 1.0) {
             return Err(Undefined::NeverDetected);
         }

@@ -6,6 +6,8 @@ use super::{beta, normal};
 
 /// Above this many degrees of freedom the expansions about the normal are exact to 1e-11.
 const MANY: f64 = 1e5;
+/// Above this many the correction of the normal deviate is beyond the last digit.
+const HUGE: f64 = 1e30;
 /// They hold while t² is below this share of the degrees of freedom.
 const NEAR: f64 = 0.01;
 /// Newton's method ends long before this.
@@ -94,6 +96,9 @@ fn normal_deviate(t: f64, freedom: f64) -> f64 {
     let b = 48.0 * a * a;
     let square = a * libm::log1p(t / freedom * t);
     let w = square.sqrt();
+    if freedom > HUGE {
+        return w;
+    }
     let second = (((4.0 * square + 33.0) * square + 240.0) * square + 855.0)
         / (10.0 * b * (b + 0.8 * square * square + 100.0));
     w + w * ((square + 3.0) / b - second)

@@ -13,6 +13,11 @@ use crate::documents::{
 };
 use crate::server::{Server, fields};
 
+/// What makes a document bad, and the field that is named for it.
+type Faults<T> = Vec<(fn(&mut T), &'static str)>;
+/// The same for an experiment, with all fields that are named.
+type ManyFaults = (fn(&mut Experiment), &'static [&'static str]);
+
 fn assert_names<T: std::fmt::Debug>(outcome: Result<T, Status>, expected: &[&str]) {
     let status = outcome.expect_err("it is refused");
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
@@ -30,7 +35,7 @@ fn endless() -> prost_types::Struct {
 #[tokio::test(flavor = "multi_thread")]
 async fn gates() {
     let server = Server::start().await;
-    let cases: Vec<(fn(&mut Gate), &str)> = vec![
+    let cases: Faults<Gate> = vec![
         (|gate| gate.target_apps = vec![String::new()], "gate.target_apps[0]"),
         (|gate| gate.salt = Some(long(257)), "gate.salt"),
         (|gate| gate.rules[0].id = long(257), "gate.rules[0].id"),
@@ -121,7 +126,7 @@ async fn layers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn experiments() {
     let server = Server::start().await;
-    let cases: Vec<(fn(&mut Experiment), &[&str])> = vec![
+    let cases: Vec<ManyFaults> = vec![
         (|it| it.buckets = Some("1000".to_owned()), &["experiment.buckets"]),
         (|it| it.buckets = Some("0-9".to_owned()), &["experiment.buckets"]),
         (|it| it.allocation_salt = Some(long(257)), &["experiment.allocation_salt"]),
@@ -138,7 +143,7 @@ async fn experiments() {
         (
             |it| {
                 it.overrides =
-                    vec![override_of("a", "control", &["ada"]), override_of("a", "violet", &["ada"])]
+                    vec![override_of("a", "control", &["ada"]), override_of("a", "violet", &["ada"])];
             },
             &["experiment.overrides[1].id", "experiment.overrides[1].group"],
         ),
@@ -163,7 +168,7 @@ async fn what_a_started_experiment_rests_on_is_fixed() {
     let server = Server::start().await;
     server.create_layer(layer("page", values(&[("color", text("blue"))]))).await;
     let (running, _) = server.run_experiment(halves("running", "red")).await;
-    let cases: Vec<(fn(&mut Experiment), &str)> = vec![
+    let cases: Faults<Experiment> = vec![
         (|it| it.layer = "page".to_owned(), "experiment.layer"),
         (
             |it| it.default_parameters = Some(values(&[("color", text("none"))])),
@@ -188,7 +193,7 @@ async fn what_a_started_experiment_rests_on_is_fixed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn holdouts() {
     let server = Server::start().await;
-    let cases: Vec<(fn(&mut Holdout), &str)> = vec![
+    let cases: Faults<Holdout> = vec![
         (|it| it.layers = vec![String::new()], "holdout.layers[0]"),
         (|it| it.rule_id = Some(String::new()), "holdout.rule_id"),
         (|it| it.rule_salt = Some(long(257)), "holdout.rule_salt"),

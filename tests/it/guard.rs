@@ -8,15 +8,15 @@ use portcullis::transport::grpc::wire::{
     ArchiveHoldoutRequest, CheckLaunchResponse, ConditionOperator, CreateHoldoutRequest,
     DecideExperimentRequest, DecisionAction, DecisionKind, EvaluationReason, Event, ExperimentStatus, Gate,
     GetExperimentDocumentRequest, GetGateRequest, GetLaunchRequest, Holdout, Launch, LaunchState, Metric,
-    MetricDirection, ReasonCode, ResolveLatchRequest, RollbackTo, SetRolloutRequest, UpdateHoldoutRequest,
-    UpdateMetricRequest, Verdict, WatchDecisionsRequest,
+    MetricDirection, Reason, ReasonCode, ResolveLatchRequest, RollbackTo, SetRolloutRequest,
+    UpdateHoldoutRequest, UpdateMetricRequest, Verdict, WatchDecisionsRequest,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::documents::{button_color_v3, condition, gate, guardrail, metric, percentage, ramp, rule, step};
 use crate::server::{Server, TestClock, by, eventually, experiment_target, gate_target, wire_time};
-use crate::visitors::{Crowd, check_gate, event, get_experiment, groups, ids, log, passing};
+use crate::visitors::{Crowd, Passes, check_gate, event, get_experiment, groups, ids, log, passing};
 
 /// Expects the guard's refusal, for a reason of this kind.
 pub(crate) fn assert_refused<T: std::fmt::Debug>(outcome: Result<T, Status>, reason: &str) {
@@ -213,15 +213,19 @@ async fn a_treatment_in_which_nobody_does_what_everyone_did_is_rolled_back() {
         let server = Server::start_with(&clock).await;
         server.create_metric(metric).await;
         server.create_gate(gate("new_checkout", 50.0)).await;
-        clock.advance(Duration::from_secs(1));
-        let passes = check_gate(&server, "new_checkout", &ids("visitor", 300)).await;
-        // All in one batch, so that no look sees a part of them, and no arm has a spread.
-        clock.advance(Duration::from_secs(1));
         let at =
             |ms: i64, visitor: &str, name: &str| Event { time: Some(wire_time(ms)), ..event(visitor, name) };
-        let doers = passes.iter().filter(|(_, pass)| **pass == by_treated);
-        let mut events: Vec<Event> =
-            doers.map(|(visitor, _)| at(clock.now_ms() - 1, visitor, "visited_signup")).collect();
+        // At three moments, because none may carry a rollback alone.
+        let (mut passes, mut events) = (Passes::new(), Vec::new());
+        for wave in ["first", "second", "third"] {
+            clock.advance(Duration::from_secs(1));
+            let came = check_gate(&server, "new_checkout", &ids(wave, 200)).await;
+            let doers = came.iter().filter(|(_, pass)| **pass == by_treated);
+            events.extend(doers.map(|(visitor, _)| at(clock.now_ms() + 1, visitor, "visited_signup")));
+            passes.extend(came);
+        }
+        // All in one batch, so that no look sees a part of them, and no arm has a spread.
+        clock.advance(Duration::from_secs(1));
         events.push(at(clock.now_ms(), "somebody-else", "heartbeat"));
         log(&server, events).await;
         let target = gate_target("new_checkout");
@@ -232,6 +236,35 @@ async fn a_treatment_in_which_nobody_does_what_everyone_did_is_rolled_back() {
         let visitors: Vec<String> = passes.into_keys().collect();
         assert!(passing(&check_gate(&server, "new_checkout", &visitors).await).is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn harm_that_one_moment_carries_alone_holds_until_another_shows_it_too() {
+    let clock = TestClock::new();
+    let server = Server::start_with(&clock).await;
+    server.create_metric(guardrail("signup", "visited_signup")).await;
+    server.create_gate(gate("new_checkout", 50.0)).await;
+    let target = gate_target("new_checkout");
+    let come = async |wave: &str| {
+        clock.advance(Duration::from_secs(1));
+        let passes = check_gate(&server, "new_checkout", &ids(wave, 400)).await;
+        let doers = passes.iter().filter(|(_, pass)| !**pass);
+        log(&server, doers.map(|(visitor, _)| event(visitor, "visited_signup")).collect()).await;
+        clock.advance(Duration::from_secs(1));
+    };
+    come("first").await;
+    let carried = |answer: &CheckLaunchResponse| {
+        let says = |reason: &Reason| reason.message.contains("carried by one bucket");
+        answer.decision() == DecisionKind::Hold && answer.reasons.iter().any(says)
+    };
+    let answer = server.check_until(&target, "one bucket carries the harm", carried).await;
+    assert!(answer.e_value > 20.0 && answer.latches.is_empty(), "{answer:?}");
+    assert_refused(server.set_rollout(percentage("new_checkout", 60.0)).await, "Warning");
+    come("second").await;
+    let rolled_back = |answer: &CheckLaunchResponse| {
+        answer.launch.as_ref().is_some_and(|launch| launch.state() == LaunchState::RolledBack)
+    };
+    server.check_until(&target, "the launch is rolled back", rolled_back).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

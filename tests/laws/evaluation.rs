@@ -144,7 +144,7 @@ fn check_explained(explained: &Explanation<'_>) -> Result<(), TestCaseError> {
     let deciding: Vec<_> = rules.iter().filter(|rule| rule.decides).collect();
     match (first, deciding.as_slice()) {
         (first, []) => {
-            prop_assert!(first.is_none() || decision.reason == Reason::MissingUnit, "{explained:?}")
+            prop_assert!(first.is_none() || decision.reason == Reason::MissingUnit, "{explained:?}");
         }
         (Some(first), [rule]) => {
             prop_assert_eq!(first, *rule);

@@ -4,6 +4,7 @@
 //! folder `statsig` or both.
 #![cfg(test)]
 
+mod planned_examples;
 mod stats;
 mod statsig;
 mod worked_examples;

@@ -1,8 +1,9 @@
-//! The `--guardrail` flag: a column, and how it is judged.
+//! The `--guardrail` flag: what is measured, and how it is judged.
 
 use std::collections::BTreeSet;
 
-use super::table::Header;
+use super::measure::{Beside, Measure};
+use super::names::{Names, Of};
 use crate::domain::launch::PinnedMetric;
 use crate::domain::metric::{
     DEFAULT_FRESHNESS_MS, DEFAULT_MIN_UNITS, DEFAULT_SHIP_MARGIN, Direction, GUARDRAIL_TAG, Metric,
@@ -10,86 +11,160 @@ use crate::domain::metric::{
 };
 use crate::domain::violation::{Checks, Invalid};
 
-/// Reads every flag; the metrics come with the positions of their columns.
-pub(super) fn all(flags: &[String], header: &Header) -> Result<(Vec<PinnedMetric>, Vec<usize>), Invalid> {
-    let mut names = BTreeSet::new();
+/// The options that follow the name.
+const OPTIONS: &str =
+    "lower_is_better, higher_is_better, margin=, ship_margin=, weight=, cap=, per=, covariate=";
+
+/// One guardrail.
+#[derive(Clone, Debug)]
+pub(super) struct Guardrail {
+    pub(super) metric: Metric,
+    pub(super) measure: Measure,
+}
+
+/// Reads every flag.
+pub(super) fn all(flags: &[String], names: &Names) -> Result<Vec<Guardrail>, Invalid> {
+    let mut keys = BTreeSet::new();
     let mut read = |flag: &String| {
-        let (metric, position) = one(flag, header)?;
-        if !names.insert(metric.key.clone()) {
+        let guardrail = one(flag, names)?;
+        if !keys.insert(guardrail.metric.key.clone()) {
             return Err(Invalid::field(format!("--guardrail {flag}"), "must name a metric only once"));
         }
-        Ok((PinnedMetric { metric, revision: 1, scale: None }, position))
+        Ok(guardrail)
     };
     flags.iter().map(&mut read).collect()
 }
 
-fn one(flag: &str, header: &Header) -> Result<(Metric, usize), Invalid> {
-    let field = format!("--guardrail {flag}");
-    let (column, options) = split(flag, header);
-    let position = header.position("--guardrail", column)?;
-    let mut direction = Direction::HigherIsBetter;
-    let (mut margin, mut ship_margin, mut weight) = (0.0, None, 1.0);
-    for option in options {
-        match option.split_once('=') {
-            None if option == "lower_is_better" => direction = Direction::LowerIsBetter,
-            None if option == "higher_is_better" => direction = Direction::HigherIsBetter,
-            Some(("margin", text)) => margin = number(&field, "margin", text)?,
-            Some(("ship_margin", text)) => ship_margin = Some(number(&field, "ship_margin", text)?),
-            Some(("weight", text)) => weight = number(&field, "weight", text)?,
-            _ => {
-                let message = format!(
-                    "`{option}` must be one of lower_is_better, higher_is_better, margin=, ship_margin=, weight="
-                );
-                return Err(Invalid::field(field, message));
-            }
-        }
+impl Guardrail {
+    /// As a launch has it.
+    pub(super) fn pinned(&self) -> PinnedMetric {
+        PinnedMetric { metric: self.metric.clone(), revision: 1, scale: None }
     }
-    let given = ship_margin.is_some();
-    let ship_margin = ship_margin.unwrap_or_else(|| ship_margin_beside(margin));
+}
+
+/// The options as they were given.
+#[derive(Default)]
+struct Options<'f> {
+    lower_is_better: bool,
+    margin: f64,
+    ship_margin: Option<f64>,
+    weight: Option<f64>,
+    cap: Option<f64>,
+    per: Option<&'f str>,
+    covariate: Option<&'f str>,
+}
+
+fn one(flag: &str, names: &Names) -> Result<Guardrail, Invalid> {
+    let field = format!("--guardrail {flag}");
+    let (name, rest) = names.split(flag);
+    let value = names.position("--guardrail", name)?;
+    let options = Options::read(&field, rest, names)?;
+    let measure = Measure { value, cap: options.cap, beside: beside(&field, &options, names)? };
+    let key = match options.per {
+        Some(denominator) => format!("{name}/{denominator}"),
+        None => name.to_owned(),
+    };
+    Ok(Guardrail { metric: metric(&field, key, &options)?, measure })
+}
+
+impl<'f> Options<'f> {
+    /// Reads what follows the name: options, each after a colon.
+    fn read(field: &str, mut rest: &'f str, names: &Names) -> Result<Self, Invalid> {
+        let mut options = Self::default();
+        while let Some(text) = rest.strip_prefix(':') {
+            let name = ["per=", "covariate="].iter().find(|name| text.starts_with(**name));
+            let (option, after) = match name {
+                // The name of a column may hold colons.
+                Some(name) => {
+                    let after = names.split(text.get(name.len()..).unwrap_or_default()).1;
+                    text.split_at_checked(text.len() - after.len()).unwrap_or((text, ""))
+                }
+                None => text.split_at_checked(text.find(':').unwrap_or(text.len())).unwrap_or((text, "")),
+            };
+            options.take(field, option)?;
+            rest = after;
+        }
+        Ok(options)
+    }
+
+    fn take(&mut self, field: &str, option: &'f str) -> Result<(), Invalid> {
+        let number = |name: &str, text: &str| {
+            let message = || format!("must be a number, is `{text}`");
+            text.trim().parse().map_err(|_| Invalid::field(format!("{field}, {name}"), message()))
+        };
+        match option.split_once('=') {
+            None if option == "lower_is_better" => self.lower_is_better = true,
+            None if option == "higher_is_better" => self.lower_is_better = false,
+            Some(("margin", text)) => self.margin = number("margin", text)?,
+            Some(("ship_margin", text)) => self.ship_margin = Some(number("ship_margin", text)?),
+            Some(("weight", text)) => self.weight = Some(number("weight", text)?),
+            Some(("cap", text)) => self.cap = Some(number("cap", text)?),
+            Some(("per", column)) => self.per = Some(column),
+            Some(("covariate", column)) => self.covariate = Some(column),
+            _ => return Err(Invalid::field(field, format!("`{option}` must be one of {OPTIONS}"))),
+        }
+        Ok(())
+    }
+}
+
+/// What is taken beside the value, and whether it can be had.
+fn beside(field: &str, options: &Options<'_>, names: &Names) -> Result<Beside, Invalid> {
+    let mut checks = Checks::default();
+    if let Some(cap) = options.cap {
+        checks.require(
+            cap.is_finite(),
+            format!("{field}, cap"),
+            format!("must be a finite number, is {cap}"),
+        );
+    }
+    let given = [
+        ("cap", options.cap.is_some()),
+        ("per", options.per.is_some()),
+        ("covariate", options.covariate.is_some()),
+    ];
+    for (option, _) in given.iter().filter(|(_, given)| *given && names.of() == Of::Metrics) {
+        let message = "must be left out: it takes a table with one row a unit, and these are moments";
+        checks.require(false, format!("{field}, {option}"), message);
+    }
+    let both = options.per.is_some() && options.covariate.is_some();
+    checks.require(!both, format!("{field}, covariate"), "must be left out beside per=: it adjusts a mean");
+    checks.finish()?;
+    let position = |option: &str, column: &str| names.position(&format!("{field}, {option}"), column);
+    Ok(match (options.per, options.covariate) {
+        (Some(denominator), _) => Beside::Per(position("per", denominator)?),
+        (None, Some(covariate)) => Beside::Covariate(position("covariate", covariate)?),
+        (None, None) => Beside::Nothing,
+    })
+}
+
+fn metric(field: &str, key: String, options: &Options<'_>) -> Result<Metric, Invalid> {
+    let (margin, weight) = (options.margin, options.weight.unwrap_or(1.0));
+    let ship_margin = options.ship_margin.unwrap_or_else(|| ship_margin_beside(margin));
     let part = |name: &str| format!("{field}, {name}");
     let mut checks = Checks::default();
     check_margins(&mut checks, &part("margin"), margin, &part("ship_margin"), ship_margin);
     check_weight(&mut checks, &part("weight"), weight);
     checks.finish().map_err(|Invalid(mut violations)| {
         // A ship margin that was not given is wrong only because the margin is.
+        let given = options.ship_margin.is_some();
         violations.retain(|violation| given || violation.field != part("ship_margin"));
         Invalid(violations)
     })?;
-    let metric = Metric {
-        key: column.to_owned(),
+    Ok(Metric {
+        event: key.clone(),
+        key,
         description: String::new(),
         owner: String::new(),
         tags: vec![GUARDRAIL_TAG.to_owned()],
         kind: MetricKind::Sum,
-        event: column.to_owned(),
-        direction,
+        direction: if options.lower_is_better { Direction::LowerIsBetter } else { Direction::HigherIsBetter },
         margin,
         ship_margin,
         weight,
         window_ms: None,
         freshness_ms: DEFAULT_FRESHNESS_MS,
         min_units: DEFAULT_MIN_UNITS,
-    };
-    Ok((metric, position))
-}
-
-/// The column and the options. A column's own name may have colons, so the longest name that is there wins.
-fn split<'f>(flag: &'f str, header: &Header) -> (&'f str, Vec<&'f str>) {
-    let mut ends = flag.rmatch_indices(':').map(|(at, _)| at);
-    let longest = std::iter::once(flag.len()).chain(&mut ends).find_map(|at| {
-        let (column, rest) = flag.split_at_checked(at)?;
-        header.has(column).then_some((column, rest))
-    });
-    let (column, rest) = longest.unwrap_or_else(|| {
-        let at = flag.find(':').unwrap_or(flag.len());
-        flag.split_at_checked(at).unwrap_or((flag, ""))
-    });
-    (column, rest.split(':').skip(1).collect())
-}
-
-fn number(field: &str, name: &str, text: &str) -> Result<f64, Invalid> {
-    let message = || format!("must be a number, is `{text}`");
-    text.trim().parse().map_err(|_| Invalid::field(format!("{field}, {name}"), message()))
+    })
 }
 
 /// The usual ship margin; beside a larger margin twice that, and never further than halfway to everything.

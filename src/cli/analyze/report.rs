@@ -1,43 +1,44 @@
-//! What an analysis found, as one value that both output formats show.
+//! What an analysis found, as one value that both output formats and the plot show.
 
-use std::collections::BTreeMap;
-
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::AnalyzeArgs;
-use super::table::{Arm, BadRow, CrossedUnit, Listed, Table};
-use crate::analysis::decision::{DecisionKind, Judgement, MetricVerdict, Reason, ReasonCode, Verdict};
-use crate::analysis::plan::{Action, Plan};
-use crate::domain::launch::{Launch, PinnedMetric};
-use crate::domain::metric::Direction;
+use super::comparison::{ArmReport, Comparison, MetricReport};
+use super::guardrail::Guardrail;
+use super::judged::Judged;
+use super::look_report::LookReport;
+use super::measure::{Arm, Arms};
+use super::names::Names;
+use super::segments::SegmentReport;
+use super::table::{BadRow, CrossedUnit, Listed};
+use crate::analysis::decision::{DecisionKind, Reason};
+use crate::analysis::measurement::KEPT_BUCKETS;
+use crate::analysis::plan::Action;
+use crate::cli::number::{Number, Reasons, reasons};
+use crate::domain::launch::Launch;
+use crate::stats::anytime::p_value;
 use crate::stats::e_process::MIN_EPOCH_UNITS;
-use crate::stats::effect::{Alternative, Effect};
-use crate::stats::estimate::Estimate;
-use crate::stats::moments::Moments;
 
-/// Level of the intervals.
-pub(super) const LEVEL: f64 = 0.95;
 /// What the intervals are good for.
 const ONE_LOOK: &str =
     "Welch's interval, which holds for one planned look only; the e-value holds at every look";
-const TOO_LARGE: &str = "too large for a number of 64 bits";
 const NO_TIMES: &str =
     "The rule that no single time bucket may carry a rollback does not apply: a table has no times.";
-
-/// Why numbers are null, by the name of their field.
-type Undefined = BTreeMap<&'static str, &'static str>;
 
 /// The whole result. A number that is undefined is null, with the reason under `undefined` beside it.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) file: String,
+    /// What the guard does in the end: a launch that was rolled back stays so.
     pub(super) decision: DecisionKind,
     pub(super) action: &'static str,
     pub(super) stopped_arms: Vec<String>,
     pub(super) reasons: Vec<Reason>,
     pub(super) e_value: Number,
-    pub(super) undefined: Undefined,
+    pub(super) undefined: Reasons,
     pub(super) ln_e: f64,
+    /// Over all looks.
+    pub(super) p_value: f64,
     pub(super) alpha: f64,
     pub(super) rollback_e_value: f64,
     pub(super) hold_e_value: f64,
@@ -46,8 +47,24 @@ pub(super) struct Report {
     pub(super) metrics: Vec<MetricReport>,
     pub(super) interval_level: f64,
     pub(super) interval_note: &'static str,
-    pub(super) influence_note: &'static str,
+    pub(super) influence_note: String,
     pub(super) notes: Vec<String>,
+    /// By guardrail, arm and segment, where a column says which.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) segments: Vec<SegmentReport>,
+    /// Oldest first, where the file has looks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) looks: Vec<LookReport>,
+    /// The first look at which the guard rolls back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rolled_back_at: Option<serde_json::Number>,
+    #[serde(flatten)]
+    pub(super) counts: Counts,
+}
+
+/// What became of the file's rows.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Counts {
     pub(super) rows: u64,
     pub(super) units: u64,
     pub(super) bad_rows: Listed<BadRow>,
@@ -55,196 +72,105 @@ pub(super) struct Report {
     pub(super) units_in_two_arms: Listed<CrossedUnit>,
 }
 
-/// One guardrail in every arm.
-#[derive(Debug, Serialize)]
-pub(super) struct MetricReport {
-    pub(super) metric: String,
-    pub(super) direction: Direction,
-    pub(super) margin: f64,
-    pub(super) ship_margin: f64,
-    pub(super) weight: f64,
-    /// Whether every value is true, false, 0 or 1.
-    pub(super) proportion: bool,
-    pub(super) control: ArmReport,
-    pub(super) treatments: Vec<Comparison>,
-}
-
-/// One arm by itself.
-#[derive(Debug, Serialize)]
-pub(super) struct ArmReport {
-    pub(super) arm: String,
-    pub(super) n: u64,
-    pub(super) mean: Number,
-    pub(super) undefined: Undefined,
-}
-
-/// One arm against the control.
-#[derive(Debug, Serialize)]
-pub(super) struct Comparison {
-    #[serde(flatten)]
-    pub(super) own: ArmReport,
-    pub(super) effect: Number,
-    pub(super) relative_effect: Number,
-    pub(super) interval: Interval,
-    pub(super) e_value: Number,
-    pub(super) ln_e: f64,
-    pub(super) ln_e_adjusted: f64,
-    pub(super) e_value_safe: Number,
-    pub(super) ln_e_safe: f64,
-    pub(super) verdict: Verdict,
-    pub(super) verdict_reason: Option<ReasonCode>,
-}
-
-/// A number, or why there is none.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Number(pub(super) Result<f64, &'static str>);
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.ok().serialize(serializer)
-    }
-}
-
-/// Both ends of an interval, or why there are none.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Interval {
-    pub(super) low: Number,
-    pub(super) high: Number,
-}
-
-impl Number {
-    fn new(value: Option<f64>, otherwise: &'static str) -> Self {
-        let number = value.ok_or(otherwise);
-        Self(number.and_then(|number| if number.is_finite() { Ok(number) } else { Err(TOO_LARGE) }))
-    }
-
-    fn e_value(ln_e: f64) -> Self {
-        Self::new(Some(ln_e.exp()), TOO_LARGE)
-    }
-}
-
-fn undefined(numbers: &[(&'static str, Number)]) -> Undefined {
-    numbers.iter().filter_map(|(name, number)| Some((*name, number.0.err()?))).collect()
+/// What a report is made of, besides segments and looks.
+pub(super) struct Findings<'a> {
+    pub(super) args: &'a AnalyzeArgs,
+    pub(super) names: &'a Names,
+    pub(super) guardrails: &'a [Guardrail],
+    /// By guardrail: whether every value is 0 or 1, and how many are above its cap.
+    pub(super) values: Vec<(bool, u64)>,
+    pub(super) launch: &'a Launch,
+    /// All arms at the latest look.
+    pub(super) arms: &'a Arms,
+    /// Oldest first.
+    pub(super) judged: &'a [Judged],
+    /// The one that decides, which is the first that rolls back, else the latest.
+    pub(super) decisive: &'a Judged,
+    pub(super) latest: &'a Judged,
+    pub(super) counts: Counts,
+    /// What else is to be known.
+    pub(super) notes: Vec<String>,
 }
 
 impl Report {
-    pub(super) fn new(
-        args: &AnalyzeArgs,
-        table: &Table,
-        launch: &Launch,
-        judgement: &Judgement,
-        plan: Plan,
-    ) -> Self {
-        let metrics = launch.metrics.iter().enumerate();
+    pub(super) fn new(found: Findings<'_>, segments: Vec<SegmentReport>, looks: Vec<LookReport>) -> Self {
+        let metrics = (0..found.guardrails.len()).filter_map(|index| found.metric(index)).collect();
+        let Findings { args, launch, judged, decisive, latest, .. } = found;
+        let judgement = &latest.judgement;
         let e_value = Number::e_value(judgement.ln_e);
-        let (action, stopped_arms) = match plan.action {
+        let largest = judged.iter().map(|look| look.judgement.ln_e).fold(f64::NEG_INFINITY, f64::max);
+        let (action, stopped_arms) = match &decisive.plan.action {
             Action::RollBack => ("roll_back", Vec::new()),
-            Action::StopArms(arms) => ("stop_arms", arms),
+            Action::StopArms(arms) => ("stop_arms", arms.clone()),
             Action::None | Action::Advance | Action::Complete => ("none", Vec::new()),
         };
+        let decisive_look = looks.iter().find(|look| look.decision == DecisionKind::RollBack);
+        let reasons_told = decisive_look
+            .or_else(|| looks.last())
+            .map_or_else(|| decisive.plan.reasons.clone(), |look| look.reasons.clone());
         Self {
             file: args.file.display().to_string(),
-            decision: plan.kind,
+            decision: decisive.plan.kind,
             action,
             stopped_arms,
-            reasons: plan.reasons,
+            reasons: reasons_told,
             e_value,
-            undefined: undefined(&[("e_value", e_value)]),
+            undefined: reasons(&[("e_value", e_value)]),
             ln_e: judgement.ln_e,
+            p_value: p_value(largest),
             alpha: launch.alpha,
             rollback_e_value: 1.0 / launch.alpha,
             hold_e_value: 1.0 / launch.alpha_hold,
             warned: judgement.warned,
             control: launch.control().to_owned(),
-            metrics: metrics.map(|(index, pinned)| metric(index, pinned, table, launch, judgement)).collect(),
-            interval_level: LEVEL,
+            metrics,
+            interval_level: super::effects::LEVELS.last().copied().unwrap_or_default(),
             interval_note: ONE_LOOK,
-            influence_note: NO_TIMES,
-            notes: small_arms(table, launch),
-            rows: table.rows,
-            units: table.units,
-            bad_rows: table.bad_rows.clone(),
-            rows_in_two_arms: table.rows_in_two_arms,
-            units_in_two_arms: table.units_in_two_arms.clone(),
+            influence_note: influence_note(!looks.is_empty()),
+            notes: found.notes.into_iter().chain(small_arms(found.arms, launch)).collect(),
+            rolled_back_at: decisive_look.map(|look| look.look.clone()),
+            segments,
+            looks,
+            counts: found.counts,
         }
     }
 }
 
-fn metric(
-    index: usize,
-    pinned: &PinnedMetric,
-    table: &Table,
-    launch: &Launch,
-    judgement: &Judgement,
-) -> MetricReport {
-    let metric = &pinned.metric;
-    let moments =
-        |arm: &str| table.arms.get(arm).and_then(|arm| arm.moments.get(index)).copied().unwrap_or_default();
-    let control = moments(launch.control());
-    let verdicts = judgement.verdicts.iter().filter(|verdict| verdict.metric == metric.key);
-    MetricReport {
-        metric: metric.key.clone(),
-        direction: metric.direction,
-        margin: metric.margin,
-        ship_margin: metric.ship_margin,
-        weight: metric.weight,
-        proportion: table.proportions.get(index).copied().unwrap_or_default(),
-        control: arm(launch.control(), &control),
-        treatments: verdicts.map(|verdict| comparison(verdict, &control, &moments(&verdict.arm))).collect(),
+impl Findings<'_> {
+    /// One guardrail in every arm.
+    fn metric(&self, index: usize) -> Option<MetricReport> {
+        let guardrail = self.guardrails.get(index)?;
+        let outcome = |arm: &str| self.arms.get(arm).map(|arm| arm.outcome(index)).unwrap_or_default();
+        let control = outcome(self.launch.control());
+        let (proportion, capped) = self.values.get(index).copied().unwrap_or_default();
+        let own = ArmReport::new(self.launch.control(), &control);
+        let mut report = MetricReport::new(guardrail, self.names, proportion, capped, own);
+        let verdicts = self.latest.judgement.verdicts.iter().enumerate();
+        report.treatments = verdicts
+            .filter(|(_, verdict)| verdict.metric == guardrail.metric.key)
+            .map(|(place, verdict)| {
+                let at_look = |look: &Judged| look.judgement.verdicts.get(place).map(|verdict| verdict.ln_e);
+                let largest = self.judged.iter().filter_map(at_look).fold(f64::NEG_INFINITY, f64::max);
+                let treatment = outcome(&verdict.arm);
+                Comparison::new(verdict, guardrail.metric.direction, &control, &treatment, largest)
+            })
+            .collect();
+        Some(report)
     }
 }
 
-fn arm(name: &str, moments: &Moments) -> ArmReport {
-    let mean = Number::new(moments.mean(), "the arm has no units");
-    ArmReport { arm: name.to_owned(), n: moments.n, mean, undefined: undefined(&[("mean", mean)]) }
-}
-
-fn comparison(verdict: &MetricVerdict, control: &Moments, treatment: &Moments) -> Comparison {
-    let base = control.mean();
-    let effect = treatment.mean().zip(base).map(|(treatment, control)| treatment - control);
-    let relative = effect.zip(base.filter(|mean| *mean != 0.0)).map(|(effect, mean)| effect / mean.abs());
-    let no_relative = if base == Some(0.0) { "the control mean is 0" } else { "an arm has no units" };
-    let effect = Number::new(effect, "an arm has no units");
-    let relative_effect = Number::new(relative, no_relative);
-    let interval = interval(control, treatment);
-    let (e_value, e_value_safe) = (Number::e_value(verdict.ln_e), Number::e_value(verdict.ln_e_safe));
-    let mut own = arm(&verdict.arm, treatment);
-    own.undefined.extend(undefined(&[
-        ("effect", effect),
-        ("relative_effect", relative_effect),
-        ("interval", interval.low),
-        ("e_value", e_value),
-        ("e_value_safe", e_value_safe),
-    ]));
-    Comparison {
-        own,
-        effect,
-        relative_effect,
-        interval,
-        e_value,
-        ln_e: verdict.ln_e,
-        ln_e_adjusted: verdict.ln_e_adjusted,
-        e_value_safe,
-        ln_e_safe: verdict.ln_e_safe,
-        verdict: verdict.verdict,
-        verdict_reason: verdict.reason,
+/// Whether one moment can carry a rollback.
+fn influence_note(has_looks: bool) -> String {
+    if !has_looks {
+        return NO_TIMES.to_owned();
     }
-}
-
-fn interval(control: &Moments, treatment: &Moments) -> Interval {
-    let effect = Estimate::of_mean(control)
-        .and_then(|control| Effect::absolute(&control, &Estimate::of_mean(treatment)?))
-        .map(|effect| effect.interval(Alternative::TwoSided, LEVEL));
-    let (low, high) = match effect {
-        Ok(found) if found.low.is_finite() && found.high.is_finite() => (Ok(found.low), Ok(found.high)),
-        Ok(_) => (Err(TOO_LARGE), Err(TOO_LARGE)),
-        Err(why) => (Err(why.reason()), Err(why.reason())),
-    };
-    Interval { low: Number(low), high: Number(high) }
+    format!(
+        "Harm is acted on where the e-value also reaches the level with any one of the last {KEPT_BUCKETS} looks left out."
+    )
 }
 
 /// An arm too small for any evidence is often a cell gone wrong, and still takes its share of the weight.
-fn small_arms(table: &Table, launch: &Launch) -> Vec<String> {
+fn small_arms(arms: &Arms, launch: &Launch) -> Vec<String> {
     let small = |name: &str, arm: &Arm| {
         (arm.units < MIN_EPOCH_UNITS).then(|| {
             format!(
@@ -254,5 +180,5 @@ fn small_arms(table: &Table, launch: &Launch) -> Vec<String> {
             )
         })
     };
-    launch.treatments().filter_map(|arm| small(&arm.name, table.arms.get(&arm.name)?)).collect()
+    launch.treatments().filter_map(|arm| small(&arm.name, arms.get(&arm.name)?)).collect()
 }

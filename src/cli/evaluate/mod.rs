@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::Format;
+use super::output::Format;
 use crate::clock::Clock;
 use crate::domain::configuration::Configuration;
 use crate::domain::user::User;

@@ -236,7 +236,6 @@ fn texts(values: &[Value], in_lower_case: bool) -> HashSet<String> {
 
 /// Same type and content; a number also equals its text, and null what is missing.
 fn equals(found: &Found<'_>, value: &Value) -> bool {
-    #[expect(clippy::float_cmp, reason = "equality is what is asked for")]
     match value {
         Value::Null => matches!(found, Found::Missing),
         Value::Bool(wanted) => matches!(found, Found::Flag(flag) if flag == wanted),

@@ -6,6 +6,8 @@ mod found;
 mod subject;
 mod user_agent;
 
+use std::borrow::Cow;
+
 use super::bucketing::Prefix;
 use super::form::Ruleset;
 use crate::domain::bucket_set::BUCKETS;
@@ -83,7 +85,7 @@ impl Condition {
             Test::Bucket { prefix, unit, .. } => {
                 Some(prefix.bucket(unit.of(user).unwrap_or_default()).to_string())
             }
-            Test::Compare { source, .. } => source.find(user, now).text().map(|text| text.into_owned()),
+            Test::Compare { source, .. } => source.find(user, now).text().map(Cow::into_owned),
         }
     }
 

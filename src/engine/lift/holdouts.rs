@@ -80,8 +80,8 @@ impl<'r> Holdouts<'r> {
             let layer = spec.experiment.as_ref().and_then(|facts| facts.layer.as_deref());
             let member = Member::Experiment(experiment, layer);
             // A holdout of a layer is one of the experiments in it.
-            let is_in_layer = holdout.layers.iter().any(|held| layer == Some(held.as_str()));
-            if self.heeds(spec, member, &mut holdout) && !is_in_layer {
+            let by_layer = holdout.layers.iter().any(|covered| Some(covered.as_str()) == layer);
+            if self.heeds(spec, member, &mut holdout) && !by_layer {
                 holdout.experiments.push(experiment.clone());
             }
         }

@@ -32,7 +32,7 @@ impl Context<'_> {
             requires_unit: !experiment.draws_missing_units,
             default_value: parts.default_value.clone(),
             target_apps: experiment.target_apps.clone(),
-            experiment: Some(self.facts(experiment, stored.archived)),
+            experiment: Some(facts(experiment, stored.archived)),
             fallback: Reason::NotAllocated,
             ..empty(SpecKind::Experiment, &experiment.unit_type, &experiment.salt, stored)
         };
@@ -66,16 +66,6 @@ impl Context<'_> {
         (Spec { rules, ..spec }, targeting)
     }
 
-    fn facts(&self, experiment: &Experiment, archived: bool) -> ExperimentFacts {
-        let layer = experiment.layer.clone();
-        let explicit = experiment.parameter_names().filter(|_| layer.is_some());
-        ExperimentFacts {
-            is_active: experiment.status == Status::Running && !archived,
-            explicit_parameters: explicit.cloned().collect(),
-            layer,
-        }
-    }
-
     /// What units of the layer get that are in no experiment; nothing for an experiment outside layers.
     pub(super) fn layer_parameters(&self, experiment: &Experiment) -> Parameters {
         let layer = experiment.layer.as_ref().and_then(|layer| self.catalogue.layers.get(layer));
@@ -90,6 +80,16 @@ impl Context<'_> {
             // A salt of its own, so that being in the experiment says nothing about the group.
             format!("{}:allocation", experiment.salt)
         })
+    }
+}
+
+fn facts(experiment: &Experiment, archived: bool) -> ExperimentFacts {
+    let layer = experiment.layer.clone();
+    let explicit = experiment.parameter_names().filter(|_| layer.is_some());
+    ExperimentFacts {
+        is_active: experiment.status == Status::Running && !archived,
+        explicit_parameters: explicit.cloned().collect(),
+        layer,
     }
 }
 

@@ -34,34 +34,34 @@ impl Context<'_> {
         }));
         Spec { rules, ..spec }
     }
+}
 
-    pub(super) fn segment(&self, stored: &Stored<Segment>) -> Spec {
-        let segment = &stored.document;
-        let spec = empty(SpecKind::Segment, &segment.unit_type, &segment.salt, stored);
-        if stored.archived {
-            return closed(spec, Reason::Disabled);
-        }
-        let rules = match &segment.ids {
-            Some(ids) => vec![listed(segment, ids)],
-            None => segment.rules.iter().map(|rule| written_rule(rule, &segment.unit_type)).collect(),
-        };
-        Spec { rules, ..spec }
+pub(super) fn segment(stored: &Stored<Segment>) -> Spec {
+    let segment = &stored.document;
+    let spec = empty(SpecKind::Segment, &segment.unit_type, &segment.salt, stored);
+    if stored.archived {
+        return closed(spec, Reason::Disabled);
     }
+    let rules = match &segment.ids {
+        Some(ids) => vec![listed(segment, ids)],
+        None => segment.rules.iter().map(|rule| written_rule(rule, &segment.unit_type)).collect(),
+    };
+    Spec { rules, ..spec }
+}
 
-    pub(super) fn config(&self, stored: &Stored<DynamicConfig>) -> Spec {
-        let config = &stored.document;
-        let spec = Spec {
-            requires_unit: !config.draws_missing_units,
-            default_value: config.default_value.clone(),
-            target_apps: config.target_apps.clone(),
-            ..empty(SpecKind::Config, &config.unit_type, &config.salt, stored)
-        };
-        if stored.archived || !config.enabled {
-            return closed(spec, Reason::Disabled);
-        }
-        let rules = config.rules.iter().map(|rule| written_rule(rule, &config.unit_type)).collect();
-        Spec { rules, ..spec }
+pub(super) fn config(stored: &Stored<DynamicConfig>) -> Spec {
+    let config = &stored.document;
+    let spec = Spec {
+        requires_unit: !config.draws_missing_units,
+        default_value: config.default_value.clone(),
+        target_apps: config.target_apps.clone(),
+        ..empty(SpecKind::Config, &config.unit_type, &config.salt, stored)
+    };
+    if stored.archived || !config.enabled {
+        return closed(spec, Reason::Disabled);
     }
+    let rules = config.rules.iter().map(|rule| written_rule(rule, &config.unit_type)).collect();
+    Spec { rules, ..spec }
 }
 
 /// A holdout: yes means held out.

@@ -25,7 +25,7 @@ pub fn lower(catalogue: &Catalogue) -> Ruleset {
         ruleset.gates.insert(key.clone(), Arc::new(context.gate(stored)));
     }
     for (key, stored) in &catalogue.segments {
-        ruleset.gates.insert(segment_name(key), Arc::new(context.segment(stored)));
+        ruleset.gates.insert(segment_name(key), Arc::new(gate::segment(stored)));
         if let Some(ids) = stored.document.ids.as_ref().filter(|_| !stored.archived) {
             let list = IdList::new(ids.iter().map(String::as_str), stored.revision, stored.updated_at);
             ruleset.id_lists.insert(key.clone(), Arc::new(list));
@@ -35,7 +35,7 @@ pub fn lower(catalogue: &Catalogue) -> Ruleset {
         ruleset.gates.insert(key.clone(), Arc::new(gate::holdout(stored)));
     }
     for (key, stored) in &catalogue.configs {
-        ruleset.configs.insert(key.clone(), Arc::new(context.config(stored)));
+        ruleset.configs.insert(key.clone(), Arc::new(gate::config(stored)));
     }
     for (key, stored) in &catalogue.experiments {
         let (spec, targeting) = context.experiment(stored);

@@ -74,6 +74,7 @@ fn check(catalogue: &Catalogue, expected: &[(&str, &[&str])]) {
     assert_eq!(found.len(), expected.len(), "{:?}", found.keys());
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the tables are easier to read")]
 fn gate(key: &str, rules: Value) -> Value {
     json!({"key": key, "description": "", "owner": "", "tags": [], "unit_type": "user_id", "salt": "s", "enabled": true,
            "rules": rules})

@@ -91,9 +91,9 @@ impl<'f> Case<'f> {
     fn within(&mut self, what: &str, found: f64, expected: f64, tolerance: Tolerance) {
         self.checks += 1;
         let reach = tolerance.absolute.max(tolerance.relative * expected.abs());
-        let same_infinity =
-            expected.is_infinite() && found.is_infinite() && (found > 0.0) == (expected > 0.0);
-        if !(same_infinity || (found - expected).abs() <= reach) {
+        let same_infinity = found.is_infinite() && (found > 0.0) == (expected > 0.0);
+        let near = if expected.is_infinite() { same_infinity } else { (found - expected).abs() <= reach };
+        if !near {
             self.failures.push(format!("{}: {what} is {found:e}, published {expected:e}", self.id()));
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn means(case: &mut Case<'_>) {
 
 /// Differences of proportions, with the variance p(1 − p).
 pub(super) fn proportions(case: &mut Case<'_>) {
-    let counts = |arm: &Value| (number(&arm["sum"]) as u64, arm["n"].as_u64().unwrap());
+    let counts = |arm: &Value| (arm["sum"].as_u64().unwrap(), arm["n"].as_u64().unwrap());
     judge(case, |arm| Estimate::of_proportion(counts(arm).0, counts(arm).1));
     if case.spec_differs() {
         let [control, treatment] = ["control", "treatment"].map(|arm| counts(&case.input[arm]));

@@ -52,7 +52,7 @@ pub(super) fn two(case: &mut Case<'_>) {
         case.near("z_pooled", pooled.estimate / pooled.standard_error);
         case.near("p_pooled_two_sided", pooled.ln_p(Alternative::TwoSided, 0.0).exp());
     }
-    if case.output.get("ci_lower").is_some() {
+    if case.output.get("ci_lower").is_some_and(serde_json::Value::is_number) {
         let found = difference_interval(&control, &treatment, method, 1.0 - case.number("alpha"));
         case.near("ci_lower", found.low);
         case.near("ci_upper", found.high);

@@ -23,7 +23,7 @@ pub(super) fn power(case: &mut Case<'_>) {
 /// Units of a control, of which there are as many as of all treatments together, and of each treatment.
 pub(super) fn per_arm(case: &mut Case<'_>) {
     let treatments = case.number("treatments") - 1.0;
-    let corrected = case.input.get("bonferroni").and_then(|value| value.as_bool()) == Some(true);
+    let corrected = case.input.get("bonferroni").is_some_and(|corrected| *corrected == true);
     let alpha = case.number("alpha") / if corrected { treatments } else { 1.0 };
     let variance = match case.text("kind") {
         "binomial" => case.number("baseline") * (1.0 - case.number("baseline")),

@@ -1,10 +1,10 @@
 //! Laws that hold for any input.
 #![cfg(test)]
 
-#[path = "laws/arbitrary.rs"]
 mod arbitrary;
-#[path = "laws/evaluation.rs"]
+mod estimates;
 mod evaluation;
+mod hard_inputs;
 
 use portcullis::domain::metric::Direction;
 use portcullis::stats::e_process::{self, Evidence, Test, epoch_evidence};
@@ -27,11 +27,6 @@ fn outcome(values: &[f64]) -> Outcome {
 
 fn scaled(values: &[f64], factor: f64) -> Moments {
     moments(&values.iter().map(|value| value * factor).collect::<Vec<_>>())
-}
-
-/// Whole numbers, whose sums are exact in any order.
-fn whole_numbers() -> impl Strategy<Value = Vec<f64>> {
-    vec((-1_000_000_i32..=1_000_000).prop_map(f64::from), 0..200)
 }
 
 /// Enough of them for evidence.
@@ -61,23 +56,6 @@ fn near(a: f64, b: f64) -> bool {
 proptest! {
     // What fails is shown, and becomes a test of its own.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn merging_moments_is_associative_and_gives_the_whole(
-        a in whole_numbers(), b in whole_numbers(), c in whole_numbers()
-    ) {
-        let (first, second, third) = (moments(&a), moments(&b), moments(&c));
-        let whole = moments(&[a, b, c].concat());
-        for merged in [
-            first.merged(second).merged(third),
-            first.merged(second.merged(third)),
-            third.merged(first).merged(second),
-        ] {
-            prop_assert_eq!((merged.n, merged.nonzero), (whole.n, whole.nonzero));
-            prop_assert!(near(merged.sum(), whole.sum()), "{merged:?} and {whole:?}");
-            prop_assert!(near(merged.centred_squares(), whole.centred_squares()), "{merged:?} and {whole:?}");
-        }
-    }
 
     #[test]
     fn the_logarithm_of_an_e_value_is_finite_for_any_evidence(score in finite(), information in finite()) {
