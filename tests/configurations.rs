@@ -123,12 +123,14 @@ fn name() -> impl Strategy<Value = String> {
     text().prop_filter("not empty", |name| !name.is_empty())
 }
 
+/// Whole numbers beyond it can not be written.
+const MAX_WHOLE: i64 = 1 << 53;
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<u64>().prop_map(Value::from),
+        (-MAX_WHOLE..=MAX_WHOLE).prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         text().prop_map(Value::from),
     ];
@@ -194,7 +196,7 @@ fn rules() -> impl Strategy<Value = Vec<Rule>> {
 }
 
 fn segment() -> impl Strategy<Value = Segment> {
-    (text(), unit_type(), text(), rules(), option::of(vec(name(), 0..3))).prop_map(
+    (text(), unit_type(), text(), rules(), option::of(btree_set(name(), 0..3))).prop_map(
         |(description, unit_type, salt, rules, ids)| Segment {
             key: String::new(),
             description,
@@ -203,7 +205,7 @@ fn segment() -> impl Strategy<Value = Segment> {
             unit_type,
             salt,
             rules: if ids.is_some() { Vec::new() } else { rules },
-            ids,
+            ids: ids.map(|ids| ids.into_iter().collect()),
         },
     )
 }
@@ -301,7 +303,7 @@ fn experiment() -> impl Strategy<Value = Experiment> {
             owner: String::new(),
             tags: Vec::new(),
             unit_type: "user_id".to_owned(),
-            salt,
+            salt: salt.clone(),
             groups: vec![group("Control", split, "old"), group("Test", 1_000 - split, "new")],
             control_group: "Control".to_owned(),
             allocation: buckets.as_ref().map_or(100.0, |buckets| buckets.len() as f64 / 10.0),
@@ -318,7 +320,7 @@ fn experiment() -> impl Strategy<Value = Experiment> {
             status,
             stopped_groups: if stopped { BTreeSet::from(["Test".to_owned()]) } else { BTreeSet::new() },
             buckets,
-            allocation_salt,
+            allocation_salt: allocation_salt.filter(|given| *given != salt),
             targeting_first,
             target_apps: Vec::new(),
             draws_missing_units: false,

@@ -98,7 +98,6 @@ async fn a_layer_is_made_read_changed_and_archived() {
 
 /// A condition with each subject, and one with each operator.
 fn all_conditions() -> Vec<Condition> {
-    let day = "1700000000000";
     let of = |operator: Operator, values: &[&str]| {
         test_of(Subject::Attribute("email".to_owned()), operator, values)
     };
@@ -107,6 +106,11 @@ fn all_conditions() -> Vec<Condition> {
         subject: Some(Subject::Bucket(draw.clone())),
         operator: operator.into(),
         values: values.iter().map(|value| number(f64::from(*value))).collect(),
+    };
+    let time = |operator: Operator| Condition {
+        subject: Some(Subject::Time(TimeField::Now.into())),
+        operator: operator.into(),
+        values: vec![number(1_700_000_000_000.0)],
     };
     let scalar = |kind: Kind| Condition {
         subject: Some(Subject::Attribute("plan".to_owned())),
@@ -140,9 +144,9 @@ fn all_conditions() -> Vec<Condition> {
         of(Operator::ArrayContainsNone, &["a"]),
         of(Operator::ArrayContainsAll, &["a"]),
         of(Operator::NotArrayContainsAll, &["a"]),
-        test_of(Subject::Time(TimeField::Now.into()), Operator::Before, &[day]),
-        test_of(Subject::Time(TimeField::Now.into()), Operator::After, &[day]),
-        test_of(Subject::Time(TimeField::Now.into()), Operator::On, &[day]),
+        time(Operator::Before),
+        time(Operator::After),
+        time(Operator::On),
         test_of(Subject::Gate("other".to_owned()), Operator::Passes, &[]),
         test_of(Subject::Gate("other".to_owned()), Operator::Fails, &[]),
         test_of(Subject::Segment("team".to_owned()), Operator::Fails, &[]),
