@@ -81,6 +81,11 @@ pub(super) fn check_member(edit: &Edit, experiment: &Experiment) -> Result<()> {
         "experiment.allocation_salt",
         format!("must be left out, since buckets of layer `{key}` are dealt with the layer's salt"),
     );
+    checks.require(
+        experiment.salt != layer.salt,
+        "experiment.salt",
+        format!("must be another than that of layer `{key}`, or the units it is dealt would all be in the same groups"),
+    );
     for (index, group) in experiment.groups.iter().enumerate() {
         let field = format!("experiment.groups[{index}].parameters");
         check_parameters(&mut checks, &field, &group.parameters, layer);

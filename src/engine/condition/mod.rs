@@ -8,9 +8,11 @@ mod user_agent;
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 use super::bucketing::Prefix;
 use super::form::Ruleset;
-use crate::domain::bucket_set::BUCKETS;
+use crate::domain::bucket_set::{BUCKETS, BucketSet};
 use crate::domain::condition::{self, Operator, Subject};
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
@@ -57,11 +59,20 @@ impl Condition {
             Subject::Gate(key) => return nested(key),
             Subject::Segment(key) => return nested(&super::form::segment_name(key)),
             Subject::Bucket(draw) => {
-                let comparison = Comparison::compile(condition, ruleset)?;
-                let accepted = (0..BUCKETS).map(|bucket| comparison.holds(&Found::Number(bucket as f64)));
+                let accepted = match condition.operator {
+                    // Layers have long lists of buckets, which need not be compared one by one.
+                    operator @ (Operator::Any | Operator::None) => {
+                        let listed = BucketSet::of(condition.values.iter().filter_map(Value::as_i64));
+                        (0..BUCKETS).map(|it| listed.contains(it) == (operator == Operator::Any)).collect()
+                    }
+                    _ => {
+                        let comparison = Comparison::compile(condition, ruleset)?;
+                        (0..BUCKETS).map(|it| comparison.holds(&Found::Number(it as f64))).collect()
+                    }
+                };
                 let unit = UnitRef::new(&draw.unit_type);
                 let prefix = Prefix::of_buckets(&draw.salt);
-                return Some(Self(Test::Bucket { prefix, unit, accepted: accepted.collect() }));
+                return Some(Self(Test::Bucket { prefix, unit, accepted }));
             }
             subject => Source::compile(subject)?,
         };
