@@ -102,7 +102,7 @@ fn check(args: &PlanArgs) -> Result<(), Invalid> {
     between("--correlation", args.correlation, -1.0, 1.0);
     between("--share", args.share, 0.0, 1.0);
     between("--alpha", args.alpha, 0.0, 1.0);
-    between("--power", args.power, args.alpha.max(ALPHA_SAFE).min(0.999), 1.0);
+    between("--power", args.power, args.alpha.clamp(ALPHA_SAFE, 0.999), 1.0);
     let positive = [
         ("--sd", args.sd),
         ("--variation", args.variation),
