@@ -59,16 +59,14 @@ impl Condition {
             Subject::Gate(key) => return nested(key),
             Subject::Segment(key) => return nested(&super::form::segment_name(key)),
             Subject::Bucket(draw) => {
-                let accepted = match condition.operator {
+                let any = condition.operator == Operator::Any;
+                let accepted = if any || condition.operator == Operator::None {
                     // Layers have long lists of buckets, which need not be compared one by one.
-                    operator @ (Operator::Any | Operator::None) => {
-                        let listed = BucketSet::of(condition.values.iter().filter_map(Value::as_i64));
-                        (0..BUCKETS).map(|it| listed.contains(it) == (operator == Operator::Any)).collect()
-                    }
-                    _ => {
-                        let comparison = Comparison::compile(condition, ruleset)?;
-                        (0..BUCKETS).map(|it| comparison.holds(&Found::Number(it as f64))).collect()
-                    }
+                    let listed = BucketSet::of(condition.values.iter().filter_map(Value::as_i64));
+                    (0..BUCKETS).map(|bucket| listed.contains(bucket) == any).collect()
+                } else {
+                    let comparison = Comparison::compile(condition, ruleset)?;
+                    (0..BUCKETS).map(|bucket| comparison.holds(&Found::Number(bucket as f64))).collect()
                 };
                 let unit = UnitRef::new(&draw.unit_type);
                 let prefix = Prefix::of_buckets(&draw.salt);
