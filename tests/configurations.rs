@@ -23,8 +23,6 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
-/// Whole numbers beyond it are refused.
-const LARGEST_WHOLE: i64 = 1 << 53;
 
 /// The configuration that people read first; it must go on being readable.
 const FIRST: &str = include_str!("configurations/first.yaml");
