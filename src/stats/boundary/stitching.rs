@@ -1,7 +1,7 @@
 //! Stitched boundaries: lines tangent to each other in epochs of v that grow by a factor, of the order √(v ln ln v).
 
 /// Terms that are added up one by one before the rest of ζ is taken from its integral.
-const ZETA_TERMS: u32 = 20;
+const ZETA_TERMS: u32 = 40;
 
 /// The polynomial stitched boundary at `v` for tails of scale `c` ≥ 0, from `least` > 0 on (Howard et al. 2021, theorem 1):
 /// √(k₁²vℓ + k₂²c²ℓ²) + k₂cℓ with ℓ = s ln ln(ηv/m) + ln(ζ(s)/(alpha lnˢη)), in epochs of `factor` η > 1 that get a share of
@@ -49,7 +49,8 @@ fn joined(v: f64, c: f64, level: f64, factor: f64) -> f64 {
 
 /// Riemann's ζ(s) for s > 1: the first terms, and the rest by Euler and Maclaurin (Abramowitz and Stegun 23.2.9).
 fn zeta(s: f64) -> f64 {
-    let terms: f64 = (1..ZETA_TERMS).map(|k| f64::from(k).powf(-s)).sum();
+    // The smallest first, so that none is lost beside the largest.
+    let terms: f64 = (1..ZETA_TERMS).rev().map(|k| f64::from(k).powf(-s)).sum();
     let n = f64::from(ZETA_TERMS);
     let rest = n.powf(1.0 - s) / (s - 1.0) + 0.5 * n.powf(-s) + s / 12.0 * n.powf(-s - 1.0)
         - s * (s + 1.0) * (s + 2.0) / 720.0 * n.powf(-s - 3.0)
