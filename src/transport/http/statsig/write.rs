@@ -108,17 +108,13 @@ fn entity<C>(spec: &Spec, mut place: impl FnMut(Condition) -> C) -> Entity<C> {
     let says_yes_or_no = spec.kind.says_yes_or_no();
     let facts = spec.experiment.as_ref();
     let layer = facts.filter(|facts| facts.layer.is_some());
-    let missing = if spec.requires_unit { missing_unit(spec) } else { Vec::new() };
-    // Some SDKs evaluate the rules of what is disabled, and an entity without rules needs none for missing units.
-    let rules = if spec.enabled && !spec.rules.is_empty() { spec.rules.as_slice() } else { &[] };
-    let missing = missing.iter().filter(|_| !rules.is_empty());
     Entity {
         name: None,
         kind: if says_yes_or_no { "feature_gate" } else { "dynamic_config" }.to_owned(),
         salt: spec.salt.clone(),
         enabled: spec.enabled,
         default_value: value(says_yes_or_no, false, &spec.default_value),
-        rules: missing.chain(rules).map(|one| rule(one, says_yes_or_no, &mut place)).collect(),
+        rules: rules(spec).iter().map(|one| rule(one, says_yes_or_no, &mut place)).collect(),
         id_type: id_type(&spec.unit_type),
         entity: match spec.kind {
             SpecKind::Gate => "feature_gate",
@@ -137,20 +133,36 @@ fn entity<C>(spec: &Spec, mut place: impl FnMut(Condition) -> C) -> Entity<C> {
     }
 }
 
-/// Rules that come first where users without the unit's id get the default value: one for a missing id, and one for an
-/// empty one. All SDKs agree on these two conditions; without them they would draw the empty id.
-fn missing_unit(spec: &Spec) -> Vec<form::Rule> {
-    let rule = |missing: Value| {
-        let subject = Subject::Unit(spec.unit_type.clone());
-        let condition = condition::Condition { subject, operator: Operator::Eq, values: vec![missing] };
-        let value = spec.default_value.clone();
-        form::Rule {
-            percentage: 0.0,
-            value,
-            ..form::Rule::new(MISSING_UNIT_RULE, &spec.unit_type, vec![condition])
+/// The rules with those for users without an id: of the entity's unit type before all of them, and of a rule's own unit type
+/// before that rule.
+fn rules(spec: &Spec) -> Vec<form::Rule> {
+    // Some SDKs evaluate the rules of what is disabled, and an entity without rules needs none for missing units.
+    if !spec.enabled || spec.rules.is_empty() {
+        return Vec::new();
+    }
+    let mut rules = Vec::new();
+    if spec.requires_unit {
+        rules.extend(missing_unit(spec, &spec.unit_type, &[]));
+    }
+    for rule in &spec.rules {
+        if spec.requires_unit && rule.unit_type != spec.unit_type && rule.delegate.is_none() {
+            rules.extend(missing_unit(spec, &rule.unit_type, &rule.conditions));
         }
-    };
-    vec![rule(Value::Null), rule(json!(""))]
+        rules.push(rule.clone());
+    }
+    rules
+}
+
+/// Rules that give the default value to users who meet the conditions and have no id of a unit type: one for a missing id, and
+/// one for an empty one. All SDKs agree on these two conditions; without them they would draw the empty id.
+fn missing_unit(spec: &Spec, unit_type: &str, conditions: &[condition::Condition]) -> [form::Rule; 2] {
+    [Value::Null, json!("")].map(|missing| {
+        let subject = Subject::Unit(unit_type.to_owned());
+        let condition = condition::Condition { subject, operator: Operator::Eq, values: vec![missing] };
+        let conditions = conditions.iter().cloned().chain([condition]).collect();
+        let value = spec.default_value.clone();
+        form::Rule { percentage: 0.0, value, ..form::Rule::new(MISSING_UNIT_RULE, unit_type, conditions) }
+    })
 }
 
 fn rule<C>(rule: &form::Rule, says_yes_or_no: bool, place: &mut impl FnMut(Condition) -> C) -> Rule<C> {
