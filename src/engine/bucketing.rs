@@ -1,5 +1,6 @@
 //! Where a unit falls: the hash that Statsig's SDKs use, so that a user keeps their group after a move.
 
+use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 
 use crate::domain::bucket_set::BUCKETS;
@@ -7,24 +8,28 @@ use crate::domain::bucket_set::BUCKETS;
 /// Percentages are dealt in this many parts.
 const PERCENT_PARTS: u64 = 10_000;
 
-/// Up to this many bytes are hashed without taking memory.
-const ROOM: usize = 128;
+/// Up to this many bytes fit in one block with the padding.
+const ONE_BLOCK: usize = 55;
+
+/// What SHA-256 begins with (FIPS 180-4, 5.3.3).
+const INITIAL_STATE: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// What is hashed before a unit's id. It is laid out once, so that an evaluation only adds the id.
 #[derive(Clone, Debug)]
 pub struct Prefix {
     text: String,
     /// The text, as far as there is room, and zeros.
-    room: [u8; ROOM],
+    block: [u8; 64],
 }
 
 impl Prefix {
     fn new(text: String) -> Self {
-        let mut room = [0; ROOM];
-        for (place, byte) in room.iter_mut().zip(text.bytes()) {
+        let mut block = [0; 64];
+        for (place, byte) in block.iter_mut().zip(text.bytes()) {
             *place = byte;
         }
-        Self { text, room }
+        Self { text, block }
     }
 
     /// What is hashed before a unit's id to draw its part of a rule.
@@ -53,16 +58,23 @@ impl Prefix {
 
     /// The first 8 bytes of SHA-256 over the prefix and the id, as a big-endian number.
     fn hash(&self, unit: &str) -> u64 {
-        let start = self.text.len();
-        let mut room = self.room;
-        let digest = match room.get_mut(start..start + unit.len()) {
-            Some(rest) => {
-                rest.copy_from_slice(unit.as_bytes());
-                Sha256::digest(room.get(..start + unit.len()).unwrap_or_default())
-            }
-            None => Sha256::new().chain_update(&self.text).chain_update(unit).finalize(),
-        };
-        digest.first_chunk().copied().map_or(0, u64::from_be_bytes)
+        let length = self.text.len() + unit.len();
+        if length > ONE_BLOCK {
+            let digest = Sha256::new().chain_update(&self.text).chain_update(unit).finalize();
+            return digest.first_chunk().copied().map_or(0, u64::from_be_bytes);
+        }
+        // One block holds it all with its padding (FIPS 180-4, 5.1.1), which is most of what is ever hashed here.
+        let mut block = self.block;
+        for (place, byte) in block.iter_mut().skip(self.text.len()).zip(unit.bytes().chain([0x80])) {
+            *place = byte;
+        }
+        if let Some(bits) = block.last_chunk_mut::<8>() {
+            *bits = (8 * length as u64).to_be_bytes();
+        }
+        let mut state = INITIAL_STATE;
+        compress256(&mut state, &[block]);
+        let [first, second, ..] = state;
+        (u64::from(first) << 32) | u64::from(second)
     }
 }
 
