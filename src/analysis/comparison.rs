@@ -13,8 +13,6 @@ pub(super) struct Comparison<'l> {
     pub pinned: &'l PinnedMetric,
     /// Name of the arm.
     pub arm: &'l str,
-    /// Whether the share is planned to grow.
-    pub grows: bool,
     /// What effects are measured by; none before the burn-in.
     pub scale: Option<f64>,
     /// Event time up to which everything is counted.
@@ -100,7 +98,7 @@ impl<'l> Comparison<'l> {
             (0..=weeks(epoch, as_of)).map(of_week)
         };
         let stretches = launch.epochs.iter().flat_map(of_epoch).collect();
-        Self { pinned, arm, grows: launch.steps.len() > 1, scale: None, as_of, stretches }
+        Self { pinned, arm, scale: None, as_of, stretches }
     }
 
     /// The comparison behind a recorded verdict, without the arms' shares.
@@ -114,7 +112,7 @@ impl<'l> Comparison<'l> {
             |moments: &EpochMoments| Stretch { moments: moments.clone(), share: None, settled_share: None };
         let stretches = verdict.epochs.iter().map(stretch).collect();
         let (scale, as_of) = (pinned.scale.or(verdict.scale), judgement.as_of?);
-        Some(Self { pinned, arm: &verdict.arm, grows: launch.steps.len() > 1, scale, as_of, stretches })
+        Some(Self { pinned, arm: &verdict.arm, scale, as_of, stretches })
     }
 
     /// What was measured, oldest first.
