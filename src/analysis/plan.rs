@@ -111,7 +111,11 @@ pub fn answer_raise(
         let message = format!("no harm shown: e-value {}", e_value(judgement.ln_e));
         Reason::of_launch(ReasonCode::NoHarmShown, message)
     };
-    (DecisionKind::Allow, vec![reason])
+    let mut reasons = vec![reason];
+    if sample_ratio::is_suspicious(judgement.ln_e_sample_ratio) {
+        reasons.push(Reason::of_launch(ReasonCode::SampleRatio, sample_ratio_message(judgement)));
+    }
+    (DecisionKind::Allow, reasons)
 }
 
 /// Why a closed latch refuses.
@@ -302,9 +306,13 @@ fn sample_ratio_message(judgement: &Judgement) -> String {
         }
         counts.push(format!("{} in {}", treatment.n(), verdict.arm));
     }
+    let trust = if sample_ratio::is_trusted(judgement.ln_e_sample_ratio) {
+        "with more evidence no number of this launch will be trusted"
+    } else {
+        "no number of this launch can be trusted"
+    };
     format!(
-        "the arms did not get the units that their shares promise, with e-value {}: {}; no number of this launch can be \
-         trusted",
+        "the arms did not get the units that their shares promise, with e-value {}: {}; {trust}",
         e_value(judgement.ln_e_sample_ratio),
         counts.join(", ")
     )

@@ -9,6 +9,9 @@ use crate::stats::sequential_sample_ratio::{self, Dealt};
 /// Evidence of 1 over this against the shares makes every metric of the launch blind.
 pub(super) const ALPHA_SAMPLE_RATIO: f64 = 0.001;
 
+/// Evidence of 1 over this is worth a look.
+const ALPHA_SUSPICIOUS: f64 = 0.01;
+
 /// ln of the e-value against the shares of the arms still served, over all epochs; 0 where a share is not known.
 ///
 /// Only units of their first exposure are counted: whoever comes again in a later epoch was dealt already.
@@ -35,4 +38,9 @@ pub(super) fn ln_e(launch: &Launch, measurement: &Measurement) -> f64 {
 #[must_use]
 pub(super) fn is_trusted(ln_e: f64) -> bool {
     ln_e < -ALPHA_SAMPLE_RATIO.ln()
+}
+
+/// Whether they can be compared so far, and somebody should see why the arms are not as they should be.
+pub(super) fn is_suspicious(ln_e: f64) -> bool {
+    is_trusted(ln_e) && ln_e >= -ALPHA_SUSPICIOUS.ln()
 }
