@@ -13,14 +13,10 @@ pub(super) struct Comparison<'l> {
     pub pinned: &'l PinnedMetric,
     /// Name of the arm.
     pub arm: &'l str,
-    /// Whether the share is planned to grow.
-    pub grows: bool,
     /// What effects are measured by; none before the burn-in.
     pub scale: Option<f64>,
     /// Event time up to which everything is counted.
     pub as_of: Timestamp,
-    /// Whether a part is staked on stretches after the first.
-    pub starts_afresh: bool,
     /// Weeks of epochs, oldest first, those without units as well: their order is by the clock alone.
     pub stretches: Vec<Stretch>,
 }
@@ -102,8 +98,7 @@ impl<'l> Comparison<'l> {
             (0..=weeks(epoch, as_of)).map(of_week)
         };
         let stretches = launch.epochs.iter().flat_map(of_epoch).collect();
-        let (grows, starts_afresh) = (launch.steps.len() > 1, launch.starts_afresh);
-        Self { pinned, arm, grows, starts_afresh, scale: None, as_of, stretches }
+        Self { pinned, arm, scale: None, as_of, stretches }
     }
 
     /// The comparison behind a recorded verdict, without the arms' shares.
@@ -117,8 +112,7 @@ impl<'l> Comparison<'l> {
             |moments: &EpochMoments| Stretch { moments: moments.clone(), share: None, settled_share: None };
         let stretches = verdict.epochs.iter().map(stretch).collect();
         let (scale, as_of) = (pinned.scale.or(verdict.scale), judgement.as_of?);
-        let (grows, starts_afresh) = (launch.steps.len() > 1, launch.starts_afresh);
-        Some(Self { pinned, arm: &verdict.arm, grows, starts_afresh, scale, as_of, stretches })
+        Some(Self { pinned, arm: &verdict.arm, scale, as_of, stretches })
     }
 
     /// What was measured, oldest first.

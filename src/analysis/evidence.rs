@@ -9,10 +9,9 @@ use crate::stats::marks::{Bets, MAX_RATE, MIN_TREATED, Marks};
 use crate::stats::outcome::Counts;
 use crate::stats::undefined::Undefined;
 
-/// What is staked on harm that begins late, where the share stays and where it is planned to grow: half of it on the
-/// evidence from the second stretch on, a quarter on that from the third on, and so forth. The rest is staked on the
-/// evidence of all stretches.
-const STAKED_ON_LATE_HARM: [f64; 2] = [0.02, 0.2];
+/// What is staked, when a second stretch begins, on evidence that starts afresh with it: this share of what the evidence is
+/// worth then. Half as much is staked on the third stretch, and so on.
+const STAKED_ON_SECOND_STRETCH: f64 = 0.25;
 
 /// Which marks count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,30 +23,26 @@ pub(super) enum Marked {
 }
 
 /// ln of the e-value for harm beyond the metric's margin; 0 while nothing counts.
+///
+/// E = Σ r_s·e(1…s − 1)·e(s…S) with the rest of the weight on e(1…S). Stretches have units of their own, so that a product over
+/// two sets of them is an e-process, and a weighted mean of such products is one. While there is one stretch, E is its own.
 pub(super) fn ln_e_harm(comparison: &Comparison<'_>, marked: Marked) -> f64 {
     let marked = goes_by_marks(comparison).then_some(marked);
-    let of_view = |view: &View| from_each_stretch(comparison, *view, marked);
-    let views: Vec<Vec<f64>> = comparison.views().iter().map(of_view).collect();
-    let from = |stretch: usize| mean(views.iter().map(|view| view.get(stretch).copied().unwrap_or_default()));
-    if !comparison.starts_afresh {
-        return from(0);
+    let stretches = &comparison.stretches;
+    let up_to_each = running(comparison, marked, stretches.iter());
+    let Some((whole, before)) = up_to_each.split_last() else {
+        return 0.0;
+    };
+    let mut from_each = running(comparison, marked, stretches.iter().rev());
+    from_each.reverse();
+    let (mut parts, mut rest, mut weight) =
+        (Vec::with_capacity(stretches.len()), 1.0, STAKED_ON_SECOND_STRETCH);
+    for (before, since) in before.iter().zip(from_each.iter().skip(1)) {
+        parts.push(Weighted { weight, ln_e: before + since });
+        rest -= weight;
+        weight /= 2.0;
     }
-    let stretches = comparison.stretches.len();
-    let [one_step, several_steps] = STAKED_ON_LATE_HARM;
-    let staked = if comparison.grows { several_steps } else { one_step };
-    let mut late = staked;
-    let mut parts = Vec::with_capacity(stretches + 1);
-    for stretch in 0..stretches {
-        let weight = if stretch == 0 {
-            1.0 - staked
-        } else {
-            late /= 2.0;
-            late
-        };
-        parts.push(Weighted { weight, ln_e: from(stretch) });
-    }
-    // What is staked on stretches to come is not lost yet.
-    parts.push(Weighted { weight: late, ln_e: 0.0 });
+    parts.push(Weighted { weight: rest, ln_e: *whole });
     ln_weighted_mean(&parts)
 }
 
@@ -112,37 +107,38 @@ fn goes_by_marks(comparison: &Comparison<'_>) -> bool {
         && comparison.scale.unwrap_or_else(pooled) <= MAX_RATE
 }
 
-/// ln of the e-values that begin afresh with each stretch and go on to the last.
-fn from_each_stretch(comparison: &Comparison<'_>, view: View, marked: Option<Marked>) -> Vec<f64> {
+/// ln of the e-values of the first stretch, of the first two, and so on: the mean over the views.
+fn running<'c>(
+    comparison: &'c Comparison<'_>,
+    marked: Option<Marked>,
+    stretches: impl Iterator<Item = &'c Stretch>,
+) -> Vec<f64> {
     let metric = &comparison.pinned.metric;
-    let mut since = Since::default();
-    let mut values: Vec<f64> = comparison
-        .stretches
-        .iter()
-        .rev()
-        .map(|stretch| {
-            since.add(stretch, view, metric, comparison.scale);
-            since.ln_e(metric, marked)
-        })
-        .collect();
-    values.reverse();
-    values
+    let mut seen: Vec<(View, Seen)> =
+        comparison.views().iter().map(|view| (*view, Seen::default())).collect();
+    let with_next = |stretch: &Stretch| {
+        for (view, seen) in &mut seen {
+            seen.add(stretch, *view, metric, comparison.scale);
+        }
+        mean(seen.iter().map(|(_, seen)| seen.ln_e(metric, marked)))
+    };
+    stretches.map(with_next).collect()
 }
 
-/// What was seen since a stretch began.
+/// What was seen in some stretches.
 #[derive(Default)]
-struct Since {
-    seen: [Counts; 2],
+struct Seen {
+    counts: [Counts; 2],
     large: bool,
     evidence: Evidence,
     bets: Bets,
 }
 
-impl Since {
+impl Seen {
     fn add(&mut self, stretch: &Stretch, view: View, metric: &Metric, scale: Option<f64>) {
         let compared = view.of(&stretch.moments);
         let [control, treatment] = [compared.control.counts(), compared.treatment.counts()];
-        self.seen = [self.seen[0] + control, self.seen[1] + treatment];
+        self.counts = [self.counts[0] + control, self.counts[1] + treatment];
         self.large |= compared.smaller() >= MIN_EPOCH_UNITS;
         let harm = Test::Harm(metric.margin);
         if let Some(Ok(more)) = scale.map(|scale| evidence(compared, metric, harm, scale)) {
@@ -157,12 +153,12 @@ impl Since {
     /// The mean of both engines where marks count. One that has nothing to say yet stands at 1, so that the other has the
     /// same weight before and after.
     fn ln_e(&self, metric: &Metric, marked: Option<Marked>) -> f64 {
-        let counts = self.large && is_enough(self.seen, metric);
+        let counts = self.large && is_enough(self.counts, metric);
         let by_means = if counts { e_process::ln_e(self.evidence) } else { 0.0 };
         let Some(marked) = marked else {
             return by_means;
         };
-        let too_few = metric.direction == Direction::LowerIsBetter && self.seen[1].nonzero < MIN_TREATED;
+        let too_few = metric.direction == Direction::LowerIsBetter && self.counts[1].nonzero < MIN_TREATED;
         let by_marks = if marked == Marked::Enough && too_few { 0.0 } else { self.bets.ln_e() };
         mean([by_means, by_marks].into_iter())
     }

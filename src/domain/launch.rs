@@ -213,10 +213,6 @@ pub struct Launch {
     pub alpha_hold: f64,
     /// Whether the hold level was reached and not yet left again.
     pub warned: bool,
-    /// Whether a part is staked on harm that begins late: evidence then starts afresh with each epoch and week. Fixed in
-    /// advance; not for a published table, which is one stretch and stays one.
-    #[serde(default = "starts_afresh")]
-    pub starts_afresh: bool,
     /// Where the guard falls back to.
     pub rollback_percentage: f64,
     /// Who began it.
@@ -248,11 +244,6 @@ pub struct LaunchPlan {
     pub principal: String,
 }
 
-/// What is served starts afresh, and so did every launch that was stored without a word on it.
-fn starts_afresh() -> bool {
-    true
-}
-
 impl Launch {
     /// Begins a launch at its first step.
     #[must_use]
@@ -273,7 +264,6 @@ impl Launch {
             alpha: ALPHA,
             alpha_hold: ALPHA_HOLD,
             warned: false,
-            starts_afresh: starts_afresh(),
             rollback_percentage: plan.rollback_percentage,
             principal: plan.principal,
             started_at: now,

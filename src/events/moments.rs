@@ -59,7 +59,7 @@ const UNITS: &str = "
 /// the treatment; units that are settled in their arm are watched beyond it. A unit that was seen in two arms of its
 /// epoch is left out of both. An exposure that was recorded for an epoch after its end does not count.
 const COHORT: &str = ",
-    cohort as (
+    cohort as materialized (
         select x.unit_id, x.epoch, min(x.arm) as arm, min(x.first_at) as first_at, min(x.settled) as settled,
                min(max(min(x.first_at) - b.started_at, 0) / ?4, ?5) as week, b.until, b.settled_until
         from exposure x join bound b on b.epoch = x.epoch
@@ -77,7 +77,7 @@ const COHORT: &str = ",
 /// rather than events.
 const EVENTS: &str = ",
     deed as (
-        select c.unit_id, e.at as at, case when ?10 then coalesce(e.value, 0.0) else 1.0 end as value
+        select c.*, e.at as at, case when ?10 then coalesce(e.value, 0.0) else 1.0 end as value
         from cohort c
         join unit_event e
             on e.unit_type = ?3 and e.unit_id = c.unit_id and e.name = ?9
@@ -88,7 +88,7 @@ const EVENTS: &str = ",
 /// milliseconds of a day, ?10 nothing.
 const ACTIVE_DAYS: &str = ",
     deed as (
-        select c.unit_id, max(a.day * ?9, c.first_at) as at, coalesce(?10, 1.0) as value
+        select c.*, max(a.day * ?9, c.first_at) as at, coalesce(?10, 1.0) as value
         from cohort c
         join activity a
             on a.unit_type = ?3 and a.unit_id = c.unit_id and a.day >= c.first_at / ?9
@@ -99,43 +99,44 @@ const ACTIVE_DAYS: &str = ",
 /// everything before those that are kept apart. Bound besides: ?11 whether a unit counts as 1 with anything at all.
 ///
 /// A unit's value after each of its buckets is y within the epoch and z beyond it; what a bucket changes is the difference
-/// to the bucket before.
+/// to the bucket before. What a unit belongs to is carried along, because joining it again would take an index.
 const CHANGES: &str = ",
     step as (
-        select unit_id, case when at < ?6 then 0 else 1 + (at - ?6) / ?7 end as bucket,
+        select unit_id, epoch, week, arm, settled, case when at < ?6 then 0 else 1 + (at - ?6) / ?7 end as bucket,
                max(came) as came, total(y) as y, total(z) as z
         from (
-            select unit_id, first_at as at, 1 as came, 0.0 as y, 0.0 as z from cohort
+            select unit_id, epoch, week, arm, settled, first_at as at, 1 as came, 0.0 as y, 0.0 as z from cohort
             union all
-            select d.unit_id, d.at, 0,
-                   case when d.at < c.until then d.value end, case when d.at < c.settled_until then d.value end
-            from deed d join cohort c on c.unit_id = d.unit_id
+            select unit_id, epoch, week, arm, settled, at, 0,
+                   case when at < until then value end, case when at < settled_until then value end
+            from deed
         )
         group by unit_id, bucket
     ),
     level as (
-        select unit_id, bucket, came, total(y) over unit as y, total(z) over unit as z
-        from step window unit as (partition by unit_id order by bucket)
-    ),
-    worth as (
-        select unit_id, bucket, came,
-               case when ?11 then (y > 0) * 1.0 else y end as y, case when ?11 then (z > 0) * 1.0 else z end as z
-        from level
+        select epoch, week, arm, settled, bucket, came,
+               total(y) over unit as y, total(y) over earlier as y0,
+               total(z) over unit as z, total(z) over earlier as z0
+        from step
+        window unit as (partition by unit_id order by bucket),
+               earlier as (unit rows between unbounded preceding and 1 preceding)
     ),
     change as (
-        select unit_id, bucket, came, y, z, lag(y, 1, 0.0) over unit as y0, lag(z, 1, 0.0) over unit as z0
-        from worth window unit as (partition by unit_id order by bucket)
+        select epoch, week, arm, settled, bucket, came,
+               case when ?11 then (y > 0) * 1.0 else y end as y, case when ?11 then (y0 > 0) * 1.0 else y0 end as y0,
+               case when ?11 then (z > 0) * 1.0 else z end as z, case when ?11 then (z0 > 0) * 1.0 else z0 end as z0
+        from level
     )
-    select c.epoch, c.week, c.arm, d.bucket,
-           sum(d.came) as n, total(d.y - d.y0) as sum, total(d.y * d.y - d.y0 * d.y0) as squares,
-           sum((d.y <> 0) - (d.y0 <> 0)) as nonzero,
-           coalesce(sum(d.came) filter (where c.settled), 0) as settled_n,
-           total(d.z - d.z0) filter (where c.settled) as settled_sum,
-           total(d.z * d.z - d.z0 * d.z0) filter (where c.settled) as settled_squares,
-           coalesce(sum((d.z <> 0) - (d.z0 <> 0)) filter (where c.settled), 0) as settled_nonzero
-    from change d join cohort c on c.unit_id = d.unit_id
-    group by c.epoch, c.week, c.arm, d.bucket
-    order by c.epoch, c.week, c.arm, d.bucket";
+    select epoch, week, arm, bucket,
+           sum(came) as n, total(y - y0) as sum, total(y * y - y0 * y0) as squares,
+           sum((y <> 0) - (y0 <> 0)) as nonzero,
+           coalesce(sum(came) filter (where settled), 0) as settled_n,
+           total(z - z0) filter (where settled) as settled_sum,
+           total(z * z - z0 * z0) filter (where settled) as settled_squares,
+           coalesce(sum((z <> 0) - (z0 <> 0)) filter (where settled), 0) as settled_nonzero
+    from change
+    group by epoch, week, arm, bucket
+    order by epoch, week, arm, bucket";
 
 impl EventStore {
     /// Measures a launch on everything before a cut, all from one view of the store. The shares of an experiment's arms are

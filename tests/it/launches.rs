@@ -274,8 +274,13 @@ async fn a_rule_in_front_takes_units_out_of_the_comparison_and_out_of_the_contro
     let settled = |answer: &CheckLaunchResponse| {
         answer.verdicts.first().map(|verdict| verdict.epochs[0].control_settled.unwrap().sum)
     };
-    let second =
-        |answer: &CheckLaunchResponse| answer.verdicts.first().is_some_and(|it| it.epochs.len() == 2);
+    // Everything that was done in the first epoch must have been counted by then.
+    let second = |answer: &CheckLaunchResponse| {
+        let began = answer.launch.as_ref().and_then(|launch| launch.epochs.get(1)?.start_time.as_ref());
+        let counted =
+            answer.as_of.as_ref().zip(began).is_some_and(|(as_of, began)| ms_of(as_of) >= ms_of(began));
+        counted && answer.verdicts.first().is_some_and(|it| it.epochs.len() == 2)
+    };
     let before = settled(&server.check_until(&behind, "the new epoch is looked at", second).await);
     come_back(&server, &visitors, true).await;
     let looked = std::cell::Cell::new(0);

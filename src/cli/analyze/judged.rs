@@ -42,7 +42,7 @@ pub(super) fn launch(args: &AnalyzeArgs, treatments: &[String], guardrails: &[Gu
         rollback_percentage: 0.0,
         principal: String::new(),
     };
-    Launch { alpha: args.alpha, starts_afresh: false, ..Launch::begin(plan, START) }
+    Launch { alpha: args.alpha, ..Launch::begin(plan, START) }
 }
 
 /// Judges a table, whose units are all of one moment.

@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn zeta_is_known_where_it_has_a_closed_form() {
-        assert!((zeta(2.0) - PI * PI / 6.0).abs() < 1e-14);
-        assert!((zeta(4.0) - PI.powi(4) / 90.0).abs() < 1e-14);
+        assert!((zeta(2.0) - PI * PI / 6.0).abs() < 1e-13);
+        assert!((zeta(4.0) - PI.powi(4) / 90.0).abs() < 1e-13);
     }
 }
