@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use portcullis::stats::boundary::{BetaBinomial, GammaExponential, OneSidedNormal, TwoSidedNormal};
 use portcullis::stats::correction::{Correction, adjusted, e_benjamini_hochberg};
 use portcullis::stats::covariate::{WithCovariate, absolute_effect, relative_effect};
 use portcullis::stats::effect::{Alternative, Effect};
@@ -130,6 +131,15 @@ proptest! {
         }
         let share = (p.abs() % 1.0).max(1e-300);
         within_patience(|| (beta::ln_beta(a.abs(), b.abs()), beta::quantile(share, a.abs(), b.abs())));
+    }
+
+    #[test]
+    fn boundaries_of_any_arguments_return(v in ANY, tightest in ANY, scale in ANY, alpha in 1e-9_f64..0.5) {
+        let (v, tightest, scale) = (v.abs(), tightest.abs(), scale.abs());
+        within_patience(|| OneSidedNormal::tightest_at(tightest, alpha).bound(v, alpha));
+        within_patience(|| TwoSidedNormal::tightest_at(tightest, alpha).bound(v, alpha));
+        within_patience(|| GammaExponential::tightest_at(tightest, alpha, scale).bound(v, alpha));
+        within_patience(|| BetaBinomial::tightest_at(tightest, alpha, (scale, 1.0), true).ln_value(tightest, v));
     }
 
     #[test]

@@ -4,6 +4,9 @@ use statrs::function::gamma::checked_gamma_lr;
 
 use super::{best_precision, crossing};
 
+/// The library adds up some √(70·shape) terms, and no end of them once a shape swallows the 1 that is added to it.
+const MOST_SHAPE: f64 = 1e8;
+
 /// The mixture of one scale c of the tails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GammaExponential {
@@ -32,14 +35,17 @@ impl GammaExponential {
             - (ln_lower_gamma(start, start) - start * start.ln())
     }
 
-    /// The boundary at `v`; none where it is beyond all numbers.
+    /// The boundary at `v`; none where it is beyond all numbers, or where v + ρ is more than 10⁸ c².
     #[must_use]
     pub fn bound(&self, v: f64, alpha: f64) -> Option<f64> {
         crossing(alpha, |sum| self.ln_value(sum, v))
     }
 }
 
-/// ln of the lower incomplete gamma function.
+/// ln of the lower incomplete gamma function; not a number where it would take too long.
 fn ln_lower_gamma(shape: f64, place: f64) -> f64 {
+    if shape > MOST_SHAPE {
+        return f64::NAN;
+    }
     libm::lgamma(shape) + checked_gamma_lr(shape, place).unwrap_or(f64::NAN).ln()
 }
