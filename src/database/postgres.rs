@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolOptions;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 use url::Url;
@@ -28,7 +28,7 @@ const SESSION: &str = "set statement_timeout = '30s';
     set tcp_keepalives_count = 3";
 
 /// Connects, and brings the schema up to date.
-pub(super) async fn open(url: &Url, migrations: &Migrator) -> Result<(Relational, NativePool)> {
+pub(super) async fn open(url: &Url, migrations: &'static Migrator) -> Result<(Relational, NativePool)> {
     let options = PgConnectOptions::from_str(url.as_str())?.application_name("portcullis");
     migrate(&options, migrations).await?;
     let native = pool::<sqlx::Postgres>()
@@ -46,22 +46,27 @@ pub(super) async fn open(url: &Url, migrations: &Migrator) -> Result<(Relational
 }
 
 /// On a connection of its own, which may take as long as it takes. The migrator holds an advisory lock meanwhile.
-async fn migrate(options: &PgConnectOptions, migrations: &Migrator) -> Result<()> {
+async fn migrate(options: &PgConnectOptions, migrations: &'static Migrator) -> Result<()> {
+    // A pool would go on trying a server that is not there, and not say what is wrong.
     let connected = timeout(WAIT, options.connect()).await;
-    let mut connection = connected.map_err(|_| {
-        Error::Unavailable(format!("the store is not available: no connection in {} s", WAIT.as_secs()))
-    })??;
-    migrations.run(&mut connection).await.map_err(migration_failure)?;
-    Ok(connection.close().await?)
+    let late =
+        |_| Error::Unavailable(format!("the store is not available: no connection in {} s", WAIT.as_secs()));
+    connected.map_err(late)??.close().await?;
+    let one = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+    migrations.run(&one).await.map_err(migration_failure)?;
+    one.close().await;
+    Ok(())
 }
 
 fn pool<DB: sqlx::Database>() -> PoolOptions<DB> {
-    PoolOptions::new().max_connections(8).acquire_timeout(WAIT).after_release(|connection: &mut DB::Connection, _| {
-        Box::pin(async move {
-            match timeout(ANSWER, connection.ping()).await {
-                Ok(answered) => answered.map(|()| true),
-                Err(late) => Err(sqlx::Error::Io(late.into())),
-            }
-        })
-    })
+    PoolOptions::new().max_connections(8).acquire_timeout(WAIT).after_release(
+        |connection: &mut DB::Connection, _| {
+            Box::pin(async move {
+                match timeout(ANSWER, connection.ping()).await {
+                    Ok(answered) => answered.map(|()| true),
+                    Err(late) => Err(sqlx::Error::Io(late.into())),
+                }
+            })
+        },
+    )
 }

@@ -21,7 +21,7 @@ const WAIT: Duration = Duration::from_secs(10);
 const SESSION: &str = "pragma busy_timeout = 10000; pragma synchronous = full";
 
 /// Opens the file, and makes it when it is not there.
-pub(super) async fn open(path: &Path, migrations: &Migrator) -> Result<(Relational, NativePool)> {
+pub(super) async fn open(path: &Path, migrations: &'static Migrator) -> Result<(Relational, NativePool)> {
     let path = std::path::absolute(path).map_err(Error::internal)?;
     let options = SqliteConnectOptions::new()
         .filename(path)

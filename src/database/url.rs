@@ -74,10 +74,13 @@ fn sqlite(path: &str) -> Result<DatabaseUrl, InvalidDatabaseUrl> {
 
 fn postgres(text: &str) -> Result<DatabaseUrl, InvalidDatabaseUrl> {
     let url = Url::parse(text).map_err(|cause| {
-        InvalidDatabaseUrl(format!("{cause} (in a user or password, `/ : @ ? # %` are written as %2F and so on)"))
+        InvalidDatabaseUrl(format!(
+            "{cause} (in a user or password, `/ : @ ? # %` are written as %2F and so on)"
+        ))
     })?;
     let mut parameters = url.query_pairs();
-    let named = !url.path().trim_start_matches('/').is_empty() || parameters.any(|(name, _)| name == "dbname");
+    let named =
+        !url.path().trim_start_matches('/').is_empty() || parameters.any(|(name, _)| name == "dbname");
     if !named {
         return Err(InvalidDatabaseUrl("the database is missing".to_owned()));
     }
@@ -136,7 +139,8 @@ mod tests {
         for text in ["postgres://guard@db:5433/flags", "postgresql://guard@db:5433/flags?sslmode=require"] {
             assert_eq!(text.parse::<DatabaseUrl>().unwrap().to_string(), "postgres://guard@db:5433/flags");
         }
-        for text in ["postgres://%2Frun%2Fpostgresql/flags", "postgres:///?host=/run/postgresql&dbname=flags"] {
+        for text in ["postgres://%2Frun%2Fpostgresql/flags", "postgres:///?host=/run/postgresql&dbname=flags"]
+        {
             assert!(text.parse::<DatabaseUrl>().is_ok(), "{text}");
         }
     }
@@ -161,7 +165,9 @@ mod tests {
         ] {
             let shown = refusal(text);
             assert!(!shown.contains("hunter2"), "{shown}");
-            assert!(shown.starts_with("must be `postgres://USER:PASSWORD@HOST:PORT/DATABASE` or `sqlite:PATH`;"));
+            assert!(
+                shown.starts_with("must be `postgres://USER:PASSWORD@HOST:PORT/DATABASE` or `sqlite:PATH`;")
+            );
         }
     }
 

@@ -170,9 +170,7 @@ async fn launches(transaction: &mut Transaction<'_, Any>) -> Result<BTreeMap<Lau
     rows.iter().map(launch).collect()
 }
 
-async fn latches(
-    transaction: &mut Transaction<'_, Any>,
-) -> Result<BTreeMap<LatchId, Arc<Latch>>> {
+async fn latches(transaction: &mut Transaction<'_, Any>) -> Result<BTreeMap<LatchId, Arc<Latch>>> {
     let rows = sqlx::query("select body from latch").fetch_all(&mut **transaction).await?;
     let latch = |row| body(row).map(|latch: Latch| (latch.id, Arc::new(latch)));
     rows.iter().map(latch).collect()

@@ -84,10 +84,7 @@ async fn put(transaction: &mut Transaction<'_, Any>, write: &Write) -> Result<()
 }
 
 /// The revision is part of the condition, so that two changes made from the same revision cannot both go through.
-async fn put_document<T: Document>(
-    transaction: &mut Transaction<'_, Any>,
-    stored: &Stored<T>,
-) -> Result<()> {
+async fn put_document<T: Document>(transaction: &mut Transaction<'_, Any>, stored: &Stored<T>) -> Result<()> {
     let done = sqlx::query(
         "insert into document (kind, key, revision, archived, created_at, updated_at, body)
          values ($1, $2, $3, $4, $5, $6, $7)
