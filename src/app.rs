@@ -17,6 +17,7 @@ use crate::config::ServeSettings;
 use crate::database;
 use crate::error::Error;
 use crate::events::EventStore;
+use crate::events::sqlite::SqliteEvents;
 use crate::ingest::{Ingest, IngestSettings, Writers};
 use crate::jobs::guard::Guard;
 use crate::live::Live;
@@ -86,11 +87,12 @@ impl App {
         let lock = lock_data_dir(&settings.data_dir)?;
         let pool = database::open(&settings.data_dir.join(DATABASE_FILE)).await?;
         let store = Store::new(pool.clone());
-        let events = EventStore::new(pool.clone());
+        let events = SqliteEvents::new(pool.clone());
+        let event_store: Arc<dyn EventStore> = Arc::new(events.clone());
         let live = Arc::new(Live::new(store.load().await?, store.last_cursor().await?));
 
         let (stop, stop_writers) = (CancellationToken::new(), CancellationToken::new());
-        let (ingest, writers) = Ingest::start(&events, &clock, ingest_settings(settings), &stop_writers);
+        let (ingest, writers) = Ingest::start(&event_store, &clock, ingest_settings(settings), &stop_writers);
         let max_judgement_age_ms =
             milliseconds(settings.tick.saturating_mul(JUDGEMENT_TICKS).max(JUDGEMENT_AGE));
         let admin = Admin::new(store, Arc::clone(&live), clock.clone(), max_judgement_age_ms);
@@ -213,6 +215,7 @@ fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
         event_queue: size(settings.event_queue),
         exposure_queue: size(settings.exposure_queue),
         exposure_memory: size(settings.exposure_memory),
+        segment_by: settings.segment_by.clone(),
     }
 }
 

@@ -15,7 +15,8 @@ use crate::clock::Clock;
 use crate::domain::launch::{Launch, Target};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::events::{Cut, EventStore};
+use crate::events::EventStore as _;
+use crate::events::sqlite::{Cut, SqliteEvents};
 use crate::ingest::Ingest;
 use crate::live::Live;
 
@@ -28,7 +29,7 @@ pub struct Guard {
     /// What is in force.
     pub live: Arc<Live>,
     /// What it measures on.
-    pub events: EventStore,
+    pub events: SqliteEvents,
     /// Tells how far exposures are stored.
     pub ingest: Ingest,
     /// How it acts.
@@ -48,10 +49,13 @@ impl Guard {
         let mut seen = None;
         let mut looked_at = tokio::time::Instant::now();
         while !stop.is_cancelled() {
-            let watermark = guard.events.watermark().await.unwrap_or_else(|error| {
-                tracing::error!(error = error.in_full(), "the watermark could not be read");
-                None
-            });
+            let watermark = match guard.events.reach(&[]).await {
+                Ok(reach) => reach.watermark,
+                Err(error) => {
+                    tracing::error!(error = error.in_full(), "the watermark could not be read");
+                    None
+                }
+            };
             // A change of the configuration is news too: a launch that has just begun is looked at soon.
             let news = Some((watermark, guard.live.in_force().catalogue.revision));
             if news != seen || looked_at.elapsed() >= guard.tick {
