@@ -16,6 +16,8 @@ use crate::config::ServeSettings;
 use crate::database::{Database, DatabaseUrl, NativePool};
 use crate::error::Error;
 use crate::events::EventStore;
+use crate::events::postgres::PostgresEvents;
+use crate::events::sqlite::SqliteEvents;
 use crate::ingest::{Ingest, IngestSettings, Writers};
 use crate::jobs::follow;
 use crate::jobs::guard::Guard;
@@ -88,10 +90,7 @@ impl App {
         let url = database_url(settings);
         let database = Database::open(&url).await?;
         let store = Store::new(database.relational().clone());
-        let NativePool::Sqlite(pool) = database.native() else {
-            return Err(Error::WrongState("events are not stored on PostgreSQL".to_owned()).into());
-        };
-        let events = EventStore::new(pool.clone());
+        let (events, moments) = event_store(database.native());
         let live = Arc::new(Live::new(store.load().await?, store.last_cursor().await?));
 
         let (stop, stop_writers) = (CancellationToken::new(), CancellationToken::new());
@@ -102,6 +101,7 @@ impl App {
         let guard = Guard {
             live: Arc::clone(&live),
             events,
+            moments,
             ingest: ingest.clone(),
             admin: admin.clone(),
             clock: clock.clone(),
@@ -216,6 +216,17 @@ fn lock_data_dir(path: &Path) -> Result<File, AppError> {
     }
 }
 
+/// Events by the engine's own driver; and what measures them, which only the file has so far.
+fn event_store(pool: &NativePool) -> (Arc<dyn EventStore>, Option<SqliteEvents>) {
+    match pool {
+        NativePool::Sqlite(pool) => {
+            let events = SqliteEvents::new(pool.clone());
+            (Arc::new(events.clone()), Some(events))
+        }
+        NativePool::Postgres(pool) => (Arc::new(PostgresEvents::new(pool.clone())), None),
+    }
+}
+
 fn database_url(settings: &ServeSettings) -> DatabaseUrl {
     let file = || DatabaseUrl::sqlite(&settings.data_dir.join(DATABASE_FILE));
     settings.database.clone().unwrap_or_else(file)
@@ -227,6 +238,7 @@ fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
         event_queue: size(settings.event_queue),
         exposure_queue: size(settings.exposure_queue),
         exposure_memory: size(settings.exposure_memory),
+        segment_by: settings.segment_by.clone(),
     }
 }
 

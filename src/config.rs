@@ -45,6 +45,10 @@ pub struct ServeSettings {
     /// Exposures that are remembered so that repeats need no write.
     #[arg(long, env = "PORTCULLIS_EXPOSURE_MEMORY", default_value_t = 1_000_000, value_parser = size())]
     pub exposure_memory: u32,
+    /// Attributes of users that are kept with exposures, so that results can be told apart by them: at most 10, separated by
+    /// commas.
+    #[arg(long, env = "PORTCULLIS_SEGMENT_BY", value_delimiter = ',', num_args = 0..=10)]
+    pub segment_by: Vec<String>,
     /// How long calls under way may go on after a stop.
     #[arg(long, env = "PORTCULLIS_DRAIN_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
