@@ -121,7 +121,8 @@ impl User {
     /// or structures, as texts. Never what tells who it is, nor what is private.
     #[must_use]
     pub fn public_attributes(&self) -> BTreeMap<String, String> {
-        let known = [("country", &self.country), ("locale", &self.locale), ("app_version", &self.app_version)];
+        let known =
+            [("country", &self.country), ("locale", &self.locale), ("app_version", &self.app_version)];
         let known = known.into_iter().filter(|(_, text)| !text.is_empty());
         let known = known.map(|(name, text)| (name.to_owned(), text.clone()));
         let tells_who = |name: &str| ["email", "ip"].iter().any(|told| name.eq_ignore_ascii_case(told));

@@ -90,7 +90,14 @@ pub(super) fn unit_events<'e>(new: &'e [NewEvent<'e>]) -> Vec<UnitEvent<'e>> {
     let rows = new.iter().zip(0..).flat_map(|(new, n)| {
         let NewEvent { event, properties, attributes } = new;
         let units = event.user.units().into_iter();
-        units.map(move |(unit_type, unit_id)| UnitEvent { unit_type, unit_id, n, event, properties, attributes })
+        units.map(move |(unit_type, unit_id)| UnitEvent {
+            unit_type,
+            unit_id,
+            n,
+            event,
+            properties,
+            attributes,
+        })
     });
     let mut rows: Vec<_> = rows.collect();
     rows.sort_by(|a, b| (&a.unit_type, a.unit_id, a.event.at).cmp(&(&b.unit_type, b.unit_id, b.event.at)));

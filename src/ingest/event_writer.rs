@@ -13,7 +13,11 @@ use crate::events::{Appended, EventStore};
 /// Most batches of one write.
 const MAX_BATCHES: usize = 16;
 
-pub(super) async fn run(store: Arc<dyn EventStore>, mut queue: mpsc::Receiver<Batch>, stop: CancellationToken) {
+pub(super) async fn run(
+    store: Arc<dyn EventStore>,
+    mut queue: mpsc::Receiver<Batch>,
+    stop: CancellationToken,
+) {
     let mut batches = Vec::with_capacity(MAX_BATCHES);
     loop {
         tokio::select! {

@@ -164,10 +164,7 @@ async fn count_intake(writing: &mut PgConnection, counted: &BTreeMap<(&str, i64)
     Ok(())
 }
 
-async fn raise_watermarks(
-    writing: &mut PgConnection,
-    watermarks: &BTreeMap<&str, Timestamp>,
-) -> Result<()> {
+async fn raise_watermarks(writing: &mut PgConnection, watermarks: &BTreeMap<&str, Timestamp>) -> Result<()> {
     let insert = sqlx::query(
         "insert into watermark as w (name, at) select * from unnest($1::text[], $2::bigint[])
          on conflict (name) do update set at = excluded.at where w.at < excluded.at",

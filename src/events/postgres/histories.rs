@@ -111,7 +111,8 @@ pub(super) async fn histories(
         })?;
     }
     if asked.days {
-        let rows = sqlx::query(DAYS).bind(&units).bind(&asked.unit_type).bind(asked.to).bind(day(asked.since)?);
+        let rows =
+            sqlx::query(DAYS).bind(&units).bind(&asked.unit_type).bind(asked.to).bind(day(asked.since)?);
         give(&mut histories, &rows.fetch_all(&mut *reading).await?, |history, row| {
             history.days.push(ActiveDay { day: row.try_get("day")?, arrival: row.try_get("arrival")? });
             Ok(())
@@ -136,9 +137,15 @@ async fn units(
     }
     let names: Vec<&str> = asked.names.iter().map(|name| name.name.as_str()).collect();
     let days = asked.days.then(|| day(asked.since)).transpose()?;
-    let epochs: Vec<i32> = asked.also.iter().map(|(epoch, _)| i32::try_from(*epoch)).collect::<std::result::Result<_, _>>().map_err(Error::internal)?;
+    let epochs: Vec<i32> = asked
+        .also
+        .iter()
+        .map(|(epoch, _)| i32::try_from(*epoch))
+        .collect::<std::result::Result<_, _>>()
+        .map_err(Error::internal)?;
     let times: Vec<i64> = asked.also.iter().map(|(_, at)| at.0).collect();
-    let touched = sqlx::query_scalar(UNITS).bind(launch).bind(&asked.unit_type).bind(asked.from).bind(asked.to);
+    let touched =
+        sqlx::query_scalar(UNITS).bind(launch).bind(&asked.unit_type).bind(asked.from).bind(asked.to);
     let touched = touched.bind(names).bind(asked.since.0).bind(days).bind(epochs).bind(times);
     Ok(touched.bind(after).bind(limit).fetch_all(reading).await?)
 }
@@ -161,7 +168,8 @@ fn give(
         while current.as_ref().is_some_and(|history| history.unit_id != unit_id) {
             current = histories.next();
         }
-        let history = current.as_mut().ok_or_else(|| Error::internal("a row of a unit that was not asked for"))?;
+        let history =
+            current.as_mut().ok_or_else(|| Error::internal("a row of a unit that was not asked for"))?;
         take(history, row)?;
     }
     Ok(())

@@ -14,9 +14,12 @@ const PIECE: i64 = 20_000;
 /// Deletes in pieces. Bound: $1 what is older, $2 how many.
 const EVENTS: &str =
     "delete from event_other where ctid = any(array(select ctid from event_other where at < $1 limit $2))";
-const IDS: &str = "delete from event_id where ctid = any(array(select ctid from event_id where day < $1 limit $2))";
-const DAYS: &str = "delete from activity where ctid = any(array(select ctid from activity where day < $1 limit $2))";
-const INTAKE: &str = "delete from intake where ctid = any(array(select ctid from intake where minute < $1 limit $2))";
+const IDS: &str =
+    "delete from event_id where ctid = any(array(select ctid from event_id where day < $1 limit $2))";
+const DAYS: &str =
+    "delete from activity where ctid = any(array(select ctid from activity where day < $1 limit $2))";
+const INTAKE: &str =
+    "delete from intake where ctid = any(array(select ctid from intake where minute < $1 limit $2))";
 
 pub(super) async fn drop_before(pool: &PgPool, known: &Partitions, at: Timestamp) -> Result<Dropped> {
     let before = at.day().saturating_mul(DAY_MS);
@@ -44,7 +47,9 @@ async fn drop_partition(pool: &PgPool, number: i64) -> Result<()> {
     let mut dropping = pool.begin().await?;
     sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *dropping).await?;
     sqlx::query("set local lock_timeout = '5s'").execute(&mut *dropping).await?;
-    sqlx::query(AssertSqlSafe(format!("drop table if exists {PREFIX}{number}"))).execute(&mut *dropping).await?;
+    sqlx::query(AssertSqlSafe(format!("drop table if exists {PREFIX}{number}")))
+        .execute(&mut *dropping)
+        .await?;
     Ok(dropping.commit().await?)
 }
 

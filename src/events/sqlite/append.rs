@@ -68,11 +68,14 @@ async fn insert_events(writing: &mut Writing, rows: &[UnitEvent<'_>], arrival: i
         let mut insert = QueryBuilder::<Sqlite>::new(
             "insert into event (unit_type, unit_id, at, arrival, n, name, value, properties, attributes) ",
         );
-        insert.push_values(piece, |mut row, UnitEvent { unit_type, unit_id, n, event, properties, attributes }| {
-            row.push_bind(unit_type.as_ref()).push_bind(*unit_id).push_bind(event.at.0);
-            row.push_bind(arrival).push_bind(*n).push_bind(&event.name).push_bind(event.value);
-            row.push_bind(*properties).push_bind(*attributes);
-        });
+        insert.push_values(
+            piece,
+            |mut row, UnitEvent { unit_type, unit_id, n, event, properties, attributes }| {
+                row.push_bind(unit_type.as_ref()).push_bind(*unit_id).push_bind(event.at.0);
+                row.push_bind(arrival).push_bind(*n).push_bind(&event.name).push_bind(event.value);
+                row.push_bind(*properties).push_bind(*attributes);
+            },
+        );
         insert.build().execute(&mut **writing).await?;
     }
     Ok(())

@@ -118,7 +118,8 @@ async fn units(pool: &SqlitePool, asked: &Asked, after: Option<&str>, limit: usi
         return Ok(all.fetch_all(pool).await?);
     }
     let names: Vec<&str> = asked.names.iter().map(|name| name.name.as_str()).collect();
-    let touched = sqlx::query_scalar(UNITS).bind(launch).bind(&asked.unit_type).bind(asked.from).bind(asked.to);
+    let touched =
+        sqlx::query_scalar(UNITS).bind(launch).bind(&asked.unit_type).bind(asked.from).bind(asked.to);
     let touched = touched.bind(json(&names)?).bind(asked.since.0).bind(asked.days).bind(json(&asked.also)?);
     Ok(touched.bind(after).bind(limit).fetch_all(pool).await?)
 }
@@ -136,7 +137,8 @@ fn give(
         while current.as_ref().is_some_and(|history| history.unit_id != unit_id) {
             current = histories.next();
         }
-        let history = current.as_mut().ok_or_else(|| Error::internal("a row of a unit that was not asked for"))?;
+        let history =
+            current.as_mut().ok_or_else(|| Error::internal("a row of a unit that was not asked for"))?;
         take(history, row)?;
     }
     Ok(())

@@ -33,13 +33,16 @@ async fn drop_events(pool: &SqlitePool, before: i64) -> Result<u64> {
 async fn drop_days(pool: &SqlitePool, before: i64) -> Result<u64> {
     let end = "select unit_type, unit_id from activity where (unit_type, unit_id) > (?, ?)
                order by unit_type, unit_id, day limit 1 offset ?";
-    let delete =
-        "delete from activity where (unit_type, unit_id) > (?1, ?2) and (unit_type, unit_id) <= (?3, ?4) and day < ?5";
+    let delete = "delete from activity where (unit_type, unit_id) > (?1, ?2) and (unit_type, unit_id) <= (?3, ?4) and day < ?5";
     let rest = "delete from activity where (unit_type, unit_id) > (?1, ?2) and day < ?5";
     drop_of_units(pool, [end, delete, rest], before).await
 }
 
-async fn drop_of_units(pool: &SqlitePool, [end, delete, rest]: [&'static str; 3], before: i64) -> Result<u64> {
+async fn drop_of_units(
+    pool: &SqlitePool,
+    [end, delete, rest]: [&'static str; 3],
+    before: i64,
+) -> Result<u64> {
     let (mut dropped, mut from) = (0, (String::new(), String::new()));
     loop {
         let to = sqlx::query(end).bind(&from.0).bind(&from.1).bind(PIECE).fetch_optional(pool).await?;
@@ -64,7 +67,8 @@ async fn drop_ids(pool: &SqlitePool, before: i64) -> Result<()> {
     loop {
         let to = sqlx::query_scalar("select id from event_id where id > ? order by id limit 1 offset ?");
         let to: Option<Vec<u8>> = to.bind(&from).bind(PIECE).fetch_optional(pool).await?;
-        let delete = sqlx::query("delete from event_id where id > ?1 and (?2 is null or id <= ?2) and day < ?3");
+        let delete =
+            sqlx::query("delete from event_id where id > ?1 and (?2 is null or id <= ?2) and day < ?3");
         delete.bind(&from).bind(&to).bind(before).execute(pool).await?;
         let Some(to) = to else {
             return Ok(());
