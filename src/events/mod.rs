@@ -7,6 +7,9 @@ mod batch;
 pub mod postgres;
 pub mod sqlite;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
