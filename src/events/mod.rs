@@ -5,6 +5,7 @@
 
 mod batch;
 pub mod postgres;
+pub mod spool;
 pub mod sqlite;
 
 #[cfg(test)]
