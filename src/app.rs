@@ -16,9 +16,13 @@ use crate::config::ServeSettings;
 use crate::database::{Database, DatabaseUrl, NativePool};
 use crate::error::Error;
 use crate::events::EventStore;
+use crate::events::postgres::PostgresEvents;
+use crate::events::spool::Spool;
+use crate::events::sqlite::SqliteEvents;
 use crate::ingest::{Ingest, IngestSettings, Writers};
 use crate::jobs::follow;
 use crate::jobs::guard::Guard;
+use crate::jobs::retention::Retention;
 use crate::live::Live;
 use crate::store::Store;
 use crate::transport::grpc::{self, ServeError};
@@ -26,6 +30,8 @@ use crate::transport::{Services, http};
 
 /// Name of the database file in the data folder, where no other database is set.
 pub const DATABASE_FILE: &str = "portcullis.db";
+/// Name of the file in the data folder where events wait while the store is not available.
+pub const SPOOL_FILE: &str = "spool.db";
 
 /// A judgement may be acted on for this many ticks of the guard, and for [`JUDGEMENT_AGE`] where ticks are short.
 const JUDGEMENT_TICKS: u32 = 3;
@@ -72,8 +78,7 @@ pub struct App {
     stop: CancellationToken,
     stop_writers: CancellationToken,
     servers: JoinHandle<Result<(), AppError>>,
-    guard: JoinHandle<()>,
-    follower: JoinHandle<()>,
+    jobs: [JoinHandle<()>; 3],
     writers: Writers,
     database: Database,
     drain_timeout: Duration,
@@ -88,20 +93,26 @@ impl App {
         let url = database_url(settings);
         let database = Database::open(&url).await?;
         let store = Store::new(database.relational().clone());
-        let NativePool::Sqlite(pool) = database.native() else {
-            return Err(Error::WrongState("events are not stored on PostgreSQL".to_owned()).into());
-        };
-        let events = EventStore::new(pool.clone());
+        let (events, moments) = event_store(database.native());
+        let spool = Spool::open(&settings.data_dir.join(SPOOL_FILE), settings.spool_bytes).await?;
         let live = Arc::new(Live::new(store.load().await?, store.last_cursor().await?));
 
         let (stop, stop_writers) = (CancellationToken::new(), CancellationToken::new());
-        let (ingest, writers) = Ingest::start(&events, &clock, ingest_settings(settings), &stop_writers);
+        let (ingest, writers) =
+            Ingest::start(Arc::clone(&events), spool, &clock, ingest_settings(settings), &stop_writers);
         let max_judgement_age_ms =
             milliseconds(settings.tick.saturating_mul(JUDGEMENT_TICKS).max(JUDGEMENT_AGE));
         let admin = Admin::new(store, Arc::clone(&live), clock.clone(), max_judgement_age_ms);
+        let retention = Retention {
+            live: Arc::clone(&live),
+            events: Arc::clone(&events),
+            clock: clock.clone(),
+            keep_ms: milliseconds(settings.retention),
+        };
         let guard = Guard {
             live: Arc::clone(&live),
             events,
+            moments,
             ingest: ingest.clone(),
             admin: admin.clone(),
             clock: clock.clone(),
@@ -112,10 +123,14 @@ impl App {
         let (listener, address) = listen(settings.listen).await?;
         let (http_listener, http_address) = listen(settings.http_listen).await?;
         let max_event_skew_ms = milliseconds(settings.max_event_skew);
-        let follower = tokio::spawn(follow::run(admin.clone(), stop.clone()));
+        let follower = follow::run(admin.clone(), stop.clone());
         let services = Services { live, ingest, admin, clock, max_event_skew_ms };
         let servers = tokio::spawn(serve(services, listener, http_listener, stop.clone()));
-        let guard = tokio::spawn(guard.run(stop.clone()));
+        let jobs = [
+            tokio::spawn(guard.run(stop.clone())),
+            tokio::spawn(follower),
+            tokio::spawn(retention.run(stop.clone())),
+        ];
         tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), database = %url, "serving");
         let drain_timeout = settings.drain_timeout;
         Ok(Self {
@@ -124,8 +139,7 @@ impl App {
             stop,
             stop_writers,
             servers,
-            guard,
-            follower,
+            jobs,
             writers,
             database,
             drain_timeout,
@@ -168,9 +182,9 @@ impl App {
             tracing::warn!("calls were still under way at the end of the drain timeout, and are cut off");
             abort.abort();
         }
-        for (job, name) in [(self.guard, "guard"), (self.follower, "follower")] {
+        for job in self.jobs {
             if let Err(error) = job.await {
-                tracing::error!(%error, "the {name} did not end cleanly");
+                tracing::error!(%error, "a job did not end cleanly");
             }
         }
         self.stop_writers.cancel();
@@ -216,6 +230,17 @@ fn lock_data_dir(path: &Path) -> Result<File, AppError> {
     }
 }
 
+/// Events by the engine's own driver; and what measures them, which only the file has so far.
+fn event_store(pool: &NativePool) -> (Arc<dyn EventStore>, Option<SqliteEvents>) {
+    match pool {
+        NativePool::Sqlite(pool) => {
+            let events = SqliteEvents::new(pool.clone());
+            (Arc::new(events.clone()), Some(events))
+        }
+        NativePool::Postgres(pool) => (Arc::new(PostgresEvents::new(pool.clone())), None),
+    }
+}
+
 fn database_url(settings: &ServeSettings) -> DatabaseUrl {
     let file = || DatabaseUrl::sqlite(&settings.data_dir.join(DATABASE_FILE));
     settings.database.clone().unwrap_or_else(file)
@@ -225,8 +250,10 @@ fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
     let size = |size: u32| usize::try_from(size).unwrap_or(usize::MAX);
     IngestSettings {
         event_queue: size(settings.event_queue),
+        event_queue_bytes: usize::try_from(settings.event_queue_bytes).unwrap_or(usize::MAX),
         exposure_queue: size(settings.exposure_queue),
         exposure_memory: size(settings.exposure_memory),
+        segment_by: settings.segment_by.clone(),
     }
 }
 
