@@ -14,7 +14,7 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// The user that the server runs as, since it refuses to be run by root.
 const USER: &str = "postgres";
 /// How long it may take to start, recovery included.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server with a data folder of its own. It keeps what it acknowledges: nothing is set faster than it is by default.
 pub(crate) struct Cluster {

@@ -1,5 +1,6 @@
 //! What is broken, and when it is mended.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ const CALM: Duration = Duration::from_secs(2);
 /// How long a server stays away.
 const AWAY: Duration = Duration::from_secs(3);
 /// How long a scenario waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often what is killed is killed.
 const KILLS: usize = 3;
 /// The size of a disk that is to be full, in KiB.
@@ -148,7 +149,7 @@ async fn both_killed(folder: &Path) -> Result<Outcome, Failure> {
 
 async fn disk_full(folder: &Path) -> Result<Outcome, Failure> {
     let cluster = Cluster::start().await?;
-    let disk = Disk::make(folder)?;
+    let disk = Disk::make(folder);
     let setup = Setup::new(folder, Some(Cluster::url(cluster.port())))?;
     let outcome = turned_away(cluster, Setup { largest_file: disk.largest_file, ..setup }).await;
     drop(disk);
@@ -221,15 +222,16 @@ struct Disk<'f> {
 impl<'f> Disk<'f> {
     const KIND: &'static str = "small tmpfs, or else a file size limit";
 
-    fn make(folder: &'f Path) -> Result<Self, Failure> {
+    fn make(folder: &'f Path) -> Self {
         let size = format!("size={SMALL_DISK}k");
         let mount =
             Command::new("mount").args(["-t", "tmpfs", "-o", &size, "portcullis"]).arg(folder).output();
         if mount.is_ok_and(|output| output.status.success()) {
-            return Ok(Self { mounted: Some(folder), largest_file: None });
+            return Self { mounted: Some(folder), largest_file: None };
         }
-        eprintln!("a small disk can not be mounted here; files are limited to {SMALL_DISK} KiB instead");
-        Ok(Self { mounted: None, largest_file: Some(SMALL_DISK) })
+        let limited = "a small disk can not be mounted here; files are limited instead";
+        let _ = writeln!(io::stderr(), "{limited} to {SMALL_DISK} KiB");
+        Self { mounted: None, largest_file: Some(SMALL_DISK) }
     }
 }
 

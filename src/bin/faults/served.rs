@@ -11,7 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::Failure;
 
 /// How long a server may take to start or to store what waits.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How a server is started, again and again on the same ports.
 #[derive(Clone, Debug)]
