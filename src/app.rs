@@ -15,8 +15,7 @@ use crate::clock::Clock;
 use crate::config::ServeSettings;
 use crate::database::{Database, DatabaseUrl, NativePool};
 use crate::error::Error;
-use crate::events::EventStore;
-use crate::events::postgres::PostgresEvents;
+use crate::events;
 use crate::events::spool::Spool;
 use crate::events::sqlite::SqliteEvents;
 use crate::ingest::{Ingest, IngestSettings, Writers};
@@ -93,7 +92,7 @@ impl App {
         let url = database_url(settings);
         let database = Database::open(&url).await?;
         let store = Store::new(database.relational().clone());
-        let (events, moments) = event_store(database.native());
+        let (events, moments) = (events::of(&database), moments(&database));
         let spool = Spool::open(&settings.data_dir.join(SPOOL_FILE), settings.spool_bytes).await?;
         let live = Arc::new(Live::new(store.load().await?, store.last_cursor().await?));
 
@@ -230,14 +229,11 @@ fn lock_data_dir(path: &Path) -> Result<File, AppError> {
     }
 }
 
-/// Events by the engine's own driver; and what measures them, which only the file has so far.
-fn event_store(pool: &NativePool) -> (Arc<dyn EventStore>, Option<SqliteEvents>) {
-    match pool {
-        NativePool::Sqlite(pool) => {
-            let events = SqliteEvents::new(pool.clone());
-            (Arc::new(events.clone()), Some(events))
-        }
-        NativePool::Postgres(pool) => (Arc::new(PostgresEvents::new(pool.clone())), None),
+/// What measures events, which only the file has so far.
+fn moments(database: &Database) -> Option<SqliteEvents> {
+    match database.native() {
+        NativePool::Sqlite(pool) => Some(SqliteEvents::new(pool.clone())),
+        NativePool::Postgres(_) => None,
     }
 }
 

@@ -13,14 +13,18 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::analysis::history::History;
+use crate::database::{Database, NativePool};
 use crate::domain::event::{Event, Exposure};
 use crate::domain::launch::LaunchId;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
+use postgres::PostgresEvents;
+use sqlite::SqliteEvents;
 
 /// A store of events and exposures.
 ///
@@ -45,6 +49,15 @@ pub trait EventStore: fmt::Debug + Send + Sync {
     /// Drops events, activity and counts of the days before. It may leave some of them where dropping more at once is
     /// cheaper. Exposures stay.
     async fn drop_before(&self, at: Timestamp) -> Result<Dropped>;
+}
+
+/// The event store in an opened database, by the engine's own driver.
+#[must_use]
+pub fn of(database: &Database) -> Arc<dyn EventStore> {
+    match database.native() {
+        NativePool::Sqlite(pool) => Arc::new(SqliteEvents::new(pool.clone())),
+        NativePool::Postgres(pool) => Arc::new(PostgresEvents::new(pool.clone())),
+    }
 }
 
 /// What became of one event.

@@ -1,6 +1,7 @@
 //! What waits on the local disk while the store is not available: a bounded queue in a file of its own.
 
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::error::{Error, Result};
 /// Batches that are taken out together at most, and their bytes.
 const MOST_BATCHES: i64 = 64;
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
+/// Space that is kept on the disk.
+const RESERVE_BYTES: usize = 512 * 1024;
 
 /// The file has one table, so that it needs no migrations: what is written by one version is read by the next.
 const SCHEMA: &str = "
@@ -38,6 +41,38 @@ pub struct Spool {
     most_bytes: u64,
     /// Known without reading: nobody else writes the file.
     state: Mutex<SpoolState>,
+    /// Whoever writes the file holds it.
+    reserve: tokio::sync::Mutex<Reserve>,
+}
+
+/// Space that is kept on the disk, so that what was stored can be taken out when the disk is full: that takes some as well.
+#[derive(Debug)]
+struct Reserve {
+    file: PathBuf,
+    is_kept: bool,
+}
+
+impl Reserve {
+    /// Takes the space, if it is there to be had; says whether it is kept.
+    fn keep(&mut self) -> bool {
+        if !self.is_kept {
+            let written = std::fs::File::create(&self.file)
+                .and_then(|mut file| file.write_all(&vec![1; RESERVE_BYTES]).and_then(|()| file.sync_all()));
+            self.is_kept = written.is_ok();
+            if let Err(error) = written {
+                tracing::warn!(%error, "the local disk has no space left");
+                let _ = std::fs::remove_file(&self.file);
+            }
+        }
+        self.is_kept
+    }
+
+    /// Gives the space up; says whether there was any.
+    fn release(&mut self) -> bool {
+        let released = self.is_kept && std::fs::remove_file(&self.file).is_ok();
+        self.is_kept &= !released;
+        released
+    }
 }
 
 /// How much waits.
@@ -85,7 +120,8 @@ impl Spool {
             .filename(path)
             .create_if_missing(true)
             .auto_vacuum(SqliteAutoVacuum::Incremental)
-            .journal_mode(SqliteJournalMode::Wal)
+            // Written in place: a log beside the file would take as much of a disk that is nearly full again.
+            .journal_mode(SqliteJournalMode::Truncate)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10));
         let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
@@ -104,7 +140,9 @@ impl Spool {
             oldest: row.try_get::<Option<i64>, _>("oldest")?.map(Timestamp),
             refused: count("refused")?,
         };
-        Ok(Self { pool, most_bytes, state: Mutex::new(state) })
+        let mut reserve = Reserve { file: path.with_extension("reserve"), is_kept: false };
+        reserve.keep();
+        Ok(Self { pool, most_bytes, state: Mutex::new(state), reserve: tokio::sync::Mutex::new(reserve) })
     }
 
     /// How much waits.
@@ -131,6 +169,10 @@ impl Spool {
                 "the store is not available, and what waits for it has reached its bound; retry later"
                     .to_owned(),
             ));
+        }
+        let mut reserve = self.reserve.lock().await;
+        if !reserve.keep() {
+            return Err(no_disk());
         }
         let mut insert = QueryBuilder::<Sqlite>::new("insert into batch (at, bytes, refused, body) ");
         insert.push_values(&bodies, |mut row, body| {
@@ -173,11 +215,18 @@ impl Spool {
         let (Some(first), Some(last)) = (stored.first(), stored.last()) else {
             return Ok(());
         };
-        let mut writing = self.pool.begin_with(WRITE).await?;
-        let delete = sqlx::query("delete from batch where seq between ? and ? and refused = 0");
-        delete.bind(first.seq).bind(last.seq).execute(&mut *writing).await?;
-        let oldest = next(&mut writing).await?;
-        writing.commit().await?;
+        let mut reserve = self.reserve.lock().await;
+        let oldest = match self.delete(first.seq, last.seq).await {
+            // It takes a little space to take something out.
+            Err(error) if reserve.release() => {
+                tracing::warn!(
+                    error = error.in_full(),
+                    "the local disk is full; the space that is kept for this is used"
+                );
+                self.delete(first.seq, last.seq).await?
+            }
+            deleted => deleted?,
+        };
         {
             let mut known = self.known();
             known.batches = known.batches.saturating_sub(size(stored.len()));
@@ -187,11 +236,22 @@ impl Spool {
         }
         if self.is_empty() {
             // What was waiting took space that others may need.
-            sqlx::raw_sql("pragma incremental_vacuum; pragma wal_checkpoint(truncate)")
-                .execute(&self.pool)
-                .await?;
+            if let Err(error) = sqlx::raw_sql("pragma incremental_vacuum").execute(&self.pool).await {
+                tracing::warn!(%error, "the local disk keeps the space of what was waiting");
+            }
         }
+        reserve.keep();
         Ok(())
+    }
+
+    /// Takes batches out, and gives when the oldest came of those that are left.
+    async fn delete(&self, first: i64, last: i64) -> Result<Option<Timestamp>> {
+        let mut writing = self.pool.begin_with(WRITE).await?;
+        let delete = sqlx::query("delete from batch where seq between ? and ? and refused = 0");
+        delete.bind(first).bind(last).execute(&mut *writing).await?;
+        let oldest = next(&mut writing).await?;
+        writing.commit().await?;
+        Ok(oldest)
     }
 
     /// Sets a batch aside that the store will not take, so that others are not kept waiting.
@@ -205,6 +265,7 @@ impl Spool {
     }
 
     async fn set_aside(&self, seq: i64) -> Result<()> {
+        let _writing = self.reserve.lock().await;
         let mut writing = self.pool.begin_with(WRITE).await?;
         sqlx::query("update batch set refused = 1 where seq = ?").bind(seq).execute(&mut *writing).await?;
         let oldest = next(&mut writing).await?;
@@ -230,6 +291,10 @@ async fn next(connection: &mut SqliteConnection) -> Result<Option<Timestamp>> {
 /// A disk that is full or failing is for the caller to wait for: nothing was acknowledged.
 fn not_durable(error: &sqlx::Error) -> Error {
     tracing::error!(%error, "the local disk takes no more of what waits for the store");
+    no_disk()
+}
+
+fn no_disk() -> Error {
     Error::Unavailable(
         "the store is not available, nor is the local disk where events would wait; retry later".to_owned(),
     )

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgPool, Row};
+use sqlx::{Connection, PgConnection, Row};
 
 use crate::analysis::history::{ActiveDay, Deed, Exposed, History};
 use crate::domain::time::Timestamp;
@@ -82,12 +82,12 @@ const PLANS: &str = "set local plan_cache_mode = force_custom_plan; set local en
     set local enable_hashjoin = off; set local enable_mergejoin = off; set local jit = off";
 
 pub(super) async fn histories(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     asked: &Asked,
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<History>> {
-    let mut reading = pool.begin().await?;
+    let mut reading = connection.begin().await?;
     sqlx::raw_sql(PLANS).execute(&mut *reading).await?;
     let units = units(&mut reading, asked, after, limit).await?;
     let histories = units.iter().map(|unit_id| History { unit_id: unit_id.clone(), ..History::default() });

@@ -24,6 +24,8 @@ use partitions::Partitions;
 
 /// How long a write may take before the server counts as out of reach. A connection that was cut says nothing at all.
 const WRITE_WITHIN: Duration = Duration::from_secs(8);
+/// How long a page of reading may take: longer than the server lets a statement run.
+const READ_WITHIN: Duration = Duration::from_secs(40);
 
 /// The event store of a server. Cloning shares the connections.
 #[derive(Clone, Debug)]
@@ -41,10 +43,14 @@ impl PostgresEvents {
 
     /// Works on a connection that is given up when the work fails or takes too long: nobody waits for one that may be cut,
     /// and the server drops what it had begun on it.
-    async fn within<T>(&self, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T>,
+    ) -> Result<T> {
         let late = |_| Error::Unavailable("the store does not answer in time".to_owned());
-        let mut connection = timeout(WRITE_WITHIN, self.pool.acquire()).await.map_err(late)??;
-        let done = timeout(WRITE_WITHIN, work(&mut connection)).await.map_err(late).flatten();
+        let mut connection = timeout(limit, self.pool.acquire()).await.map_err(late)??;
+        let done = timeout(limit, work(&mut connection)).await.map_err(late).flatten();
         if done.is_err() {
             drop(connection.detach());
         }
@@ -55,7 +61,7 @@ impl PostgresEvents {
 #[async_trait]
 impl EventStore for PostgresEvents {
     async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
-        self.within(async |connection| {
+        self.within(WRITE_WITHIN, async |connection| {
             self.partitions.make_for(connection, events).await?;
             append::append(connection, events, exposures).await
         })
@@ -63,13 +69,13 @@ impl EventStore for PostgresEvents {
     }
 
     async fn reach(&self, names: &[&str]) -> Result<Reach> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "select a.last, w.name, w.at
              from arrival a left join watermark w on w.name = '' or w.name = any($1)",
         )
-        .bind(names)
-        .fetch_all(&self.pool)
-        .await?;
+        .bind(names);
+        let rows =
+            self.within(READ_WITHIN, async |connection| Ok(query.fetch_all(connection).await?)).await?;
         let mut reach = Reach::default();
         for row in rows {
             reach.arrival = row.try_get("last")?;
@@ -84,15 +90,18 @@ impl EventStore for PostgresEvents {
     }
 
     async fn histories(&self, asked: &Asked, after: Option<&str>, limit: usize) -> Result<Vec<History>> {
-        histories::histories(&self.pool, asked, after, limit).await
+        self.within(READ_WITHIN, async |connection| {
+            histories::histories(connection, asked, after, limit).await
+        })
+        .await
     }
 
     async fn intake(&self, name: &str, since: Timestamp) -> Result<Vec<Intake>> {
-        let rows = sqlx::query("select * from intake where name = $1 and minute >= $2 order by minute")
+        let query = sqlx::query("select * from intake where name = $1 and minute >= $2 order by minute")
             .bind(name)
-            .bind(since.0.div_euclid(MINUTE_MS))
-            .fetch_all(&self.pool)
-            .await?;
+            .bind(since.0.div_euclid(MINUTE_MS));
+        let rows =
+            self.within(READ_WITHIN, async |connection| Ok(query.fetch_all(connection).await?)).await?;
         let intake = |row: &PgRow| {
             let count = |column| u64::try_from(row.try_get::<i64, _>(column)?).map_err(Error::internal);
             Ok(Intake {
