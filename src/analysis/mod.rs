@@ -3,6 +3,7 @@
 mod comparison;
 pub mod decision;
 mod evidence;
+pub mod fold;
 pub mod history;
 pub mod influence;
 pub mod judge;

@@ -167,7 +167,7 @@ impl EventStore {
         }
         transaction.commit().await?;
         let (kept_from, shares) = (Some(cut.kept_from()), BTreeMap::new());
-        Ok(Measurement { as_of, watermark, units, shares, kept_from, metrics })
+        Ok(Measurement { as_of, watermark, units, shares, kept_from, metrics, ..Measurement::default() })
     }
 }
 

@@ -209,5 +209,6 @@ fn code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::NoVariance => wire::ReasonCode::NoVariance,
         ReasonCode::SampleRatio => wire::ReasonCode::SampleRatio,
         ReasonCode::Undefined => wire::ReasonCode::Undefined,
+        ReasonCode::AuditFailed => wire::ReasonCode::AuditFailed,
     }
 }
