@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -14,17 +13,18 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::ServeSettings;
-use crate::database;
+use crate::database::{Database, DatabaseUrl, NativePool};
 use crate::error::Error;
 use crate::events::EventStore;
 use crate::ingest::{Ingest, IngestSettings, Writers};
+use crate::jobs::follow;
 use crate::jobs::guard::Guard;
 use crate::live::Live;
 use crate::store::Store;
 use crate::transport::grpc::{self, ServeError};
 use crate::transport::{Services, http};
 
-/// Name of the database file in the data folder.
+/// Name of the database file in the data folder, where no other database is set.
 pub const DATABASE_FILE: &str = "portcullis.db";
 
 /// A judgement may be acted on for this many ticks of the guard, and for [`JUDGEMENT_AGE`] where ticks are short.
@@ -73,8 +73,9 @@ pub struct App {
     stop_writers: CancellationToken,
     servers: JoinHandle<Result<(), AppError>>,
     guard: JoinHandle<()>,
+    follower: JoinHandle<()>,
     writers: Writers,
-    pool: SqlitePool,
+    database: Database,
     drain_timeout: Duration,
     /// Held as long as the service runs.
     _lock: File,
@@ -84,8 +85,12 @@ impl App {
     /// Builds all parts and starts them. Once it returns, calls are served.
     pub async fn start(settings: &ServeSettings, clock: Clock) -> Result<Self, AppError> {
         let lock = lock_data_dir(&settings.data_dir)?;
-        let pool = database::open(&settings.data_dir.join(DATABASE_FILE)).await?;
-        let store = Store::new(pool.clone());
+        let url = database_url(settings);
+        let database = Database::open(&url).await?;
+        let store = Store::new(database.relational().clone());
+        let NativePool::Sqlite(pool) = database.native() else {
+            return Err(Error::WrongState("events are not stored on PostgreSQL".to_owned()).into());
+        };
         let events = EventStore::new(pool.clone());
         let live = Arc::new(Live::new(store.load().await?, store.last_cursor().await?));
 
@@ -107,10 +112,11 @@ impl App {
         let (listener, address) = listen(settings.listen).await?;
         let (http_listener, http_address) = listen(settings.http_listen).await?;
         let max_event_skew_ms = milliseconds(settings.max_event_skew);
+        let follower = tokio::spawn(follow::run(admin.clone(), stop.clone()));
         let services = Services { live, ingest, admin, clock, max_event_skew_ms };
         let servers = tokio::spawn(serve(services, listener, http_listener, stop.clone()));
         let guard = tokio::spawn(guard.run(stop.clone()));
-        tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), "serving");
+        tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), database = %url, "serving");
         let drain_timeout = settings.drain_timeout;
         Ok(Self {
             address,
@@ -119,8 +125,9 @@ impl App {
             stop_writers,
             servers,
             guard,
+            follower,
             writers,
-            pool,
+            database,
             drain_timeout,
             _lock: lock,
         })
@@ -161,12 +168,14 @@ impl App {
             tracing::warn!("calls were still under way at the end of the drain timeout, and are cut off");
             abort.abort();
         }
-        if let Err(error) = self.guard.await {
-            tracing::error!(%error, "the guard did not end cleanly");
+        for (job, name) in [(self.guard, "guard"), (self.follower, "follower")] {
+            if let Err(error) = job.await {
+                tracing::error!(%error, "the {name} did not end cleanly");
+            }
         }
         self.stop_writers.cancel();
         self.writers.drained().await;
-        self.pool.close().await;
+        self.database.close().await;
         tracing::info!("stopped");
         match served {
             Ok(ended) => Ok(ended.map_err(Error::internal)??),
@@ -205,6 +214,11 @@ fn lock_data_dir(path: &Path) -> Result<File, AppError> {
         Err(TryLockError::WouldBlock) => Err(AppError::InUse(path.to_owned())),
         Err(TryLockError::Error(cause)) => Err(unusable(cause)),
     }
+}
+
+fn database_url(settings: &ServeSettings) -> DatabaseUrl {
+    let file = || DatabaseUrl::sqlite(&settings.data_dir.join(DATABASE_FILE));
+    settings.database.clone().unwrap_or_else(file)
 }
 
 fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
