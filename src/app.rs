@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::ServeSettings;
-use crate::database::{Database, DatabaseUrl, NativePool};
+use crate::database::{Database, DatabaseUrl};
 use crate::error::Error;
-use crate::events::EventStore;
+use crate::events;
 use crate::ingest::{Ingest, IngestSettings, Writers};
 use crate::jobs::follow;
 use crate::jobs::guard::Guard;
+use crate::jobs::measure::{Measurer, MeasurerParts};
 use crate::live::Live;
 use crate::store::Store;
 use crate::transport::grpc::{self, ServeError};
@@ -72,6 +73,7 @@ pub struct App {
     stop: CancellationToken,
     stop_writers: CancellationToken,
     servers: JoinHandle<Result<(), AppError>>,
+    measurer: JoinHandle<()>,
     guard: JoinHandle<()>,
     follower: JoinHandle<()>,
     writers: Writers,
@@ -85,29 +87,29 @@ impl App {
     /// Builds all parts and starts them. Once it returns, calls are served.
     pub async fn start(settings: &ServeSettings, clock: Clock) -> Result<Self, AppError> {
         let lock = lock_data_dir(&settings.data_dir)?;
-        let url = database_url(settings);
+        let url = database_url(&settings.data_dir, settings.database.as_ref());
         let database = Database::open(&url).await?;
         let store = Store::new(database.relational().clone());
-        let NativePool::Sqlite(pool) = database.native() else {
-            return Err(Error::WrongState("events are not stored on PostgreSQL".to_owned()).into());
-        };
-        let events = EventStore::new(pool.clone());
+        let events = events::of(&database);
         let live = Arc::new(Live::new(store.load().await?, store.last_cursor().await?));
 
         let (stop, stop_writers) = (CancellationToken::new(), CancellationToken::new());
         let (ingest, writers) = Ingest::start(&events, &clock, ingest_settings(settings), &stop_writers);
         let max_judgement_age_ms =
             milliseconds(settings.tick.saturating_mul(JUDGEMENT_TICKS).max(JUDGEMENT_AGE));
-        let admin = Admin::new(store, Arc::clone(&live), clock.clone(), max_judgement_age_ms);
-        let guard = Guard {
+        let measurer = Measurer::new(MeasurerParts {
             live: Arc::clone(&live),
-            events,
+            store: store.clone(),
+            events: Arc::clone(&events),
             ingest: ingest.clone(),
-            admin: admin.clone(),
             clock: clock.clone(),
             tick: settings.tick,
             allowed_lateness_ms: milliseconds(settings.allowed_lateness),
-        };
+            segment_by: settings.segment_by.clone(),
+        });
+        let admin = Admin::new(store, events, Arc::clone(&live), clock.clone(), max_judgement_age_ms);
+        let (guard_live, tick) = (Arc::clone(&live), settings.tick);
+        let guard = Guard { live: guard_live, admin: admin.clone(), clock: clock.clone(), tick };
 
         let (listener, address) = listen(settings.listen).await?;
         let (http_listener, http_address) = listen(settings.http_listen).await?;
@@ -115,6 +117,7 @@ impl App {
         let follower = tokio::spawn(follow::run(admin.clone(), stop.clone()));
         let services = Services { live, ingest, admin, clock, max_event_skew_ms };
         let servers = tokio::spawn(serve(services, listener, http_listener, stop.clone()));
+        let measurer = tokio::spawn(measurer.run(stop.clone()));
         let guard = tokio::spawn(guard.run(stop.clone()));
         tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), database = %url, "serving");
         let drain_timeout = settings.drain_timeout;
@@ -124,6 +127,7 @@ impl App {
             stop,
             stop_writers,
             servers,
+            measurer,
             guard,
             follower,
             writers,
@@ -168,7 +172,7 @@ impl App {
             tracing::warn!("calls were still under way at the end of the drain timeout, and are cut off");
             abort.abort();
         }
-        for (job, name) in [(self.guard, "guard"), (self.follower, "follower")] {
+        for (job, name) in [(self.measurer, "measurer"), (self.guard, "guard"), (self.follower, "follower")] {
             if let Err(error) = job.await {
                 tracing::error!(%error, "the {name} did not end cleanly");
             }
@@ -216,9 +220,11 @@ fn lock_data_dir(path: &Path) -> Result<File, AppError> {
     }
 }
 
-fn database_url(settings: &ServeSettings) -> DatabaseUrl {
-    let file = || DatabaseUrl::sqlite(&settings.data_dir.join(DATABASE_FILE));
-    settings.database.clone().unwrap_or_else(file)
+/// Where everything is stored: in a file of the data folder, where no database is named.
+#[must_use]
+pub fn database_url(data_dir: &Path, database: Option<&DatabaseUrl>) -> DatabaseUrl {
+    let file = || DatabaseUrl::sqlite(&data_dir.join(DATABASE_FILE));
+    database.cloned().unwrap_or_else(file)
 }
 
 fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
@@ -227,6 +233,7 @@ fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
         event_queue: size(settings.event_queue),
         exposure_queue: size(settings.exposure_queue),
         exposure_memory: size(settings.exposure_memory),
+        segment_by: settings.segment_by.clone(),
     }
 }
 

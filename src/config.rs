@@ -45,6 +45,10 @@ pub struct ServeSettings {
     /// Exposures that are remembered so that repeats need no write.
     #[arg(long, env = "PORTCULLIS_EXPOSURE_MEMORY", default_value_t = 1_000_000, value_parser = size())]
     pub exposure_memory: u32,
+    /// Attributes of users that are kept with exposures, so that results can be told apart by them: at most 10, separated by
+    /// commas.
+    #[arg(long, env = "PORTCULLIS_SEGMENT_BY", value_delimiter = ',', num_args = 0..=10)]
+    pub segment_by: Vec<String>,
     /// How long calls under way may go on after a stop.
     #[arg(long, env = "PORTCULLIS_DRAIN_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
@@ -54,6 +58,18 @@ pub struct ServeSettings {
     /// How log lines are written.
     #[arg(long, env = "PORTCULLIS_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+}
+
+/// Which database a command works on: that of a server with the same settings.
+#[derive(Args, Clone, Debug)]
+pub struct DatabaseSettings {
+    /// Folder of the server's own files; made when it is not there.
+    #[arg(long, env = "PORTCULLIS_DATA_DIR", default_value = "portcullis-data")]
+    pub data_dir: PathBuf,
+    /// Where everything is stored: postgres://USER:PASSWORD@HOST:PORT/DATABASE, or sqlite:PATH; if it is not given, an SQLite
+    /// file in the data folder.
+    #[arg(long, env = "PORTCULLIS_DATABASE", value_name = "URL", hide_env_values = true, value_parser = DatabaseUrlParser)]
+    pub database: Option<DatabaseUrl>,
 }
 
 /// How log lines are written.

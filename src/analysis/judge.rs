@@ -188,7 +188,7 @@ impl Look<'_, '_> {
             Cause::Audit => ReasonCode::AuditFailed,
             Cause::Undefined => ReasonCode::Undefined,
         });
-        if blind == Some(ReasonCode::Undefined) {
+        if matches!(blind, Some(ReasonCode::Undefined | ReasonCode::AuditFailed)) {
             blind
         } else if smaller(comparison.moments(), View::Within) == 0 {
             Some(ReasonCode::NoData)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::key::{MAX_KEY_BYTES, MAX_NAME_BYTES, check_length};
 use super::launch::LaunchId;
 use super::time::Timestamp;
-use super::user::{MAX_ATTRIBUTE_BYTES, User};
+use super::user::{MAX_ATTRIBUTE_BYTES, User, is_storable};
 use super::violation::{Checks, Invalid};
 
 /// Most events of one batch.
@@ -22,7 +22,7 @@ pub struct Event {
     pub id: String,
     /// What happened.
     pub name: String,
-    /// Whom it happened to; only the ids are stored.
+    /// Whom it happened to; its ids and public attributes are stored.
     pub user: User,
     /// When it happened.
     pub at: Timestamp,
@@ -41,6 +41,9 @@ impl Event {
         check_length(&mut checks, "id", &self.id, MAX_KEY_BYTES);
         let named = !self.name.is_empty() && self.name.len() <= MAX_NAME_BYTES;
         checks.require(named, "name", format!("must be 1 to {MAX_NAME_BYTES} bytes"));
+        let no_zero = "must not have the character 0";
+        checks.require(is_storable(&self.name), "name", no_zero);
+        checks.require(is_storable(&self.id), "id", no_zero);
         checks.absorb(self.user.check("user"));
         let skew = self.at.ms_since(self.received_at);
         checks.require(
@@ -60,6 +63,7 @@ impl Event {
         for (name, value) in self.properties.iter().take(MAX_PROPERTIES) {
             check_length(&mut checks, "properties", name, MAX_ATTRIBUTE_BYTES);
             check_length(&mut checks, "properties", value, MAX_ATTRIBUTE_BYTES);
+            checks.require(is_storable(name) && is_storable(value), "properties", no_zero);
         }
         checks.finish()
     }
@@ -76,6 +80,8 @@ pub struct Exposure {
     pub at: Timestamp,
     /// The launch it belongs to; none where nothing was being launched.
     pub assignment: Option<Assignment>,
+    /// The user's values of the attributes that are kept for segments.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Which arm of which launch a unit was served.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::condition::scalar_text;
 use super::violation::{Checks, Invalid};
 
 /// The unit type of `user_id`.
@@ -54,6 +55,8 @@ impl User {
             format!("{field}.user_id"),
             "must not be empty unless a custom id is given",
         );
+        let no_zero = "must not have the character 0";
+        checks.require(is_storable(&self.user_id), format!("{field}.user_id"), no_zero);
         let unit_message = |id: &str| format!("must have at most {MAX_UNIT_BYTES} bytes, has {}", id.len());
         checks.require(
             self.user_id.len() <= MAX_UNIT_BYTES,
@@ -69,6 +72,7 @@ impl User {
             let path = || format!("{field}.custom_ids[{}]", clip(unit_type));
             checks.require(unit_type.len() <= MAX_UNIT_BYTES, path(), "has too long a name");
             checks.require(id.len() <= MAX_UNIT_BYTES, path(), unit_message(id));
+            checks.require(is_storable(unit_type) && is_storable(id), path(), no_zero);
         }
         let known = [
             ("email", &self.email),
@@ -112,6 +116,37 @@ impl User {
         let custom = custom.filter(|(unit_type, id)| unit_type != USER_ID && !id.is_empty());
         user_id.into_iter().chain(custom).collect()
     }
+
+    /// What may be stored of the user besides ids: country, locale, app version, and custom attributes that are no lists
+    /// or structures, as texts. Never what tells who it is, nor what is private.
+    #[must_use]
+    pub fn public_attributes(&self) -> BTreeMap<String, String> {
+        let known =
+            [("country", &self.country), ("locale", &self.locale), ("app_version", &self.app_version)];
+        let known = known.into_iter().filter(|(_, text)| !text.is_empty());
+        let known = known.map(|(name, text)| (name.to_owned(), text.clone()));
+        let tells_who = |name: &str| ["email", "ip"].iter().any(|told| name.eq_ignore_ascii_case(told));
+        let custom = self.custom.iter().filter(|(name, _)| !tells_who(name));
+        let custom = custom.filter_map(|(name, value)| Some((name.clone(), scalar_text(value)?)));
+        custom.chain(known).filter(|(name, text)| is_storable(name) && is_storable(text)).collect()
+    }
+
+    /// Those of the public attributes that are named.
+    #[must_use]
+    pub fn named_attributes(&self, names: &[String]) -> BTreeMap<String, String> {
+        if names.is_empty() {
+            return BTreeMap::new();
+        }
+        let mut attributes = self.public_attributes();
+        attributes.retain(|name, _| names.contains(name));
+        attributes
+    }
+}
+
+/// Whether every engine can store a text: PostgreSQL has none with the character 0.
+#[must_use]
+pub fn is_storable(text: &str) -> bool {
+    !text.contains('\0')
 }
 
 /// One name for all spellings under which [`User::unit`] finds the same id, so that what a unit did is found again.

@@ -1,5 +1,7 @@
 //! Stores waiting batches together: one durable write serves many callers.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +13,11 @@ use crate::events::{Appended, EventStore};
 /// Most batches of one write.
 const MAX_BATCHES: usize = 16;
 
-pub(super) async fn run(store: EventStore, mut queue: mpsc::Receiver<Batch>, stop: CancellationToken) {
+pub(super) async fn run(
+    store: Arc<dyn EventStore>,
+    mut queue: mpsc::Receiver<Batch>,
+    stop: CancellationToken,
+) {
     let mut batches = Vec::with_capacity(MAX_BATCHES);
     loop {
         tokio::select! {
@@ -19,12 +25,12 @@ pub(super) async fn run(store: EventStore, mut queue: mpsc::Receiver<Batch>, sto
             // Once closed, the queue gives what is left in it and then nothing.
             () = stop.cancelled(), if !queue.is_closed() => queue.close(),
         }
-        write(&store, &mut batches).await;
+        write(store.as_ref(), &mut batches).await;
     }
 }
 
 /// Writes all batches together; when that fails, each alone, so that what is wrong with one fails no other.
-async fn write(store: &EventStore, batches: &mut Vec<Batch>) {
+async fn write(store: &dyn EventStore, batches: &mut Vec<Batch>) {
     if batches.is_empty() {
         return;
     }

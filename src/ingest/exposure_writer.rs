@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(
-    store: EventStore,
+    store: Arc<dyn EventStore>,
     clock: Clock,
     mut queue: mpsc::Receiver<Exposure>,
     memory: usize,
@@ -38,8 +38,8 @@ pub(super) async fn run(
         let drained_at = clock.now();
         let drained = fill(&mut waiting, &mut queue, &mut seen);
         if !waiting.is_empty() {
-            match store.expose(&waiting).await {
-                Ok(()) => waiting.clear(),
+            match store.append(&[], &waiting.iter().collect::<Vec<_>>()).await {
+                Ok(_) => waiting.clear(),
                 // Kept and tried again: a lost exposure would hide a unit. Only a stop gives up.
                 Err(error) if !stopping => {
                     tracing::error!(

@@ -21,7 +21,7 @@ use crate::events::EventStore;
 pub use crate::events::Appended;
 
 /// How the queues are sized.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct IngestSettings {
     /// Batches of events that may wait for the writer.
     pub event_queue: usize,
@@ -29,6 +29,8 @@ pub struct IngestSettings {
     pub exposure_queue: usize,
     /// Exposures that are remembered so that repeats need no write.
     pub exposure_memory: usize,
+    /// Attributes of users that are kept with exposures.
+    pub segment_by: Vec<String>,
 }
 
 /// The front of the event store. Cloning shares the queues.
@@ -37,6 +39,7 @@ pub struct Ingest {
     events: mpsc::Sender<Batch>,
     exposures: mpsc::Sender<Exposure>,
     progress: Arc<Progress>,
+    segment_by: Arc<[String]>,
 }
 
 /// A batch that waits to be stored, and where its results go.
@@ -65,7 +68,7 @@ impl Ingest {
     /// Starts the writers. They drain the queues and end after `stop`.
     #[must_use]
     pub fn start(
-        store: &EventStore,
+        store: &Arc<dyn EventStore>,
         clock: &Clock,
         settings: IngestSettings,
         stop: &CancellationToken,
@@ -77,9 +80,9 @@ impl Ingest {
             dropped_exposures: AtomicU64::new(0),
         });
         let tasks = [
-            tokio::spawn(event_writer::run(store.clone(), event_queue, stop.clone())),
+            tokio::spawn(event_writer::run(Arc::clone(store), event_queue, stop.clone())),
             tokio::spawn(exposure_writer::run(
-                store.clone(),
+                Arc::clone(store),
                 clock.clone(),
                 exposure_queue,
                 settings.exposure_memory,
@@ -87,7 +90,8 @@ impl Ingest {
                 stop.clone(),
             )),
         ];
-        (Self { events, exposures, progress }, Writers { tasks })
+        let segment_by = settings.segment_by.into();
+        (Self { events, exposures, progress, segment_by }, Writers { tasks })
     }
 
     /// Stores events, and exposures that were reported with them; once it returns they are durable. One result for each
@@ -112,6 +116,12 @@ impl Ingest {
                 tracing::warn!(dropped, "exposures dropped: the queue is full or closed");
             }
         }
+    }
+
+    /// Attributes of users that are kept with exposures.
+    #[must_use]
+    pub fn segment_by(&self) -> &[String] {
+        &self.segment_by
     }
 
     /// All exposures that were offered before this time are stored.

@@ -2,3 +2,4 @@
 
 pub mod follow;
 pub mod guard;
+pub mod measure;

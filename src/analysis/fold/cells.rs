@@ -1,6 +1,6 @@
 //! Cells, and how the path of a unit changes them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::cohort::{Place, Stay, firsts, stays};
@@ -33,6 +33,26 @@ pub struct CellKey {
 
 /// Sums by place.
 pub type Cells = BTreeMap<CellKey, Sums>;
+
+/// Adds what changed to cells, and merges buckets before a moment. Gives the keys whose cells are other than before, or new;
+/// those that were merged are gone.
+pub fn apply(
+    cells: &mut Cells,
+    delta: Cells,
+    definition: &Definition,
+    merged_before: Timestamp,
+) -> BTreeSet<CellKey> {
+    let away = |key: &CellKey| definition.home_of(key, merged_before) != key.bucket;
+    let merged: Vec<CellKey> = cells.keys().filter(|key| away(key)).cloned().collect();
+    let merged = merged.into_iter().filter_map(|key| cells.remove_entry(&key));
+    let mut changed = BTreeSet::new();
+    for (key, sums) in merged.collect::<Vec<_>>().into_iter().chain(delta) {
+        let key = CellKey { bucket: definition.home_of(&key, merged_before), ..key };
+        cells.entry(key.clone()).or_default().add(&sums);
+        changed.insert(key);
+    }
+    changed
+}
 
 /// What a set of units changes of the cells.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::cells::CellKey;
 use crate::analysis::measurement::{KEPT_BUCKETS, LAST_WEEK, WEEK_MS};
 use crate::domain::launch::Launch;
 use crate::domain::time::{DAY_MS, Timestamp};
@@ -85,11 +86,10 @@ impl Definition {
     /// cannot, everything is folded anew.
     #[must_use]
     pub fn carries_on(&self, earlier: &Self, merged_before: Timestamp) -> bool {
-        let same = |name: &String| self.thresholds.get(name) == earlier.thresholds.get(name);
         self.version == earlier.version
             && self.width_ms == earlier.width_ms
             && self.segments.keys().eq(earlier.segments.keys())
-            && earlier.thresholds.keys().all(same)
+            && self.thresholds == earlier.thresholds
             && self.ended_since(earlier).all(|end| end >= merged_before)
             && earlier.epochs.iter().all(|span| {
                 let now = self.epoch(span.number);
@@ -124,13 +124,31 @@ impl Definition {
 
     /// The bucket in which what came in another is kept: the same from `kept_from` on, else the beginning of its stretch
     /// between the ends of epochs.
-    #[must_use]
-    pub fn home(&self, bucket: Timestamp, kept_from: Timestamp) -> Timestamp {
+    fn home(&self, bucket: Timestamp, kept_from: Timestamp) -> Timestamp {
         if bucket >= kept_from {
             return bucket;
         }
         let ends = self.epochs.iter().filter_map(|span| span.ended_at);
         ends.filter(|end| *end <= bucket).max().unwrap_or_default()
+    }
+
+    /// The buckets that others are merged in.
+    pub fn homes(&self) -> impl Iterator<Item = Timestamp> {
+        std::iter::once(Timestamp::default()).chain(self.epochs.iter().filter_map(|span| span.ended_at))
+    }
+
+    /// Before which buckets those are merged that are kept up to a moment: of all units, and of segments, whose buckets are
+    /// as long as a day.
+    #[must_use]
+    pub fn merged(&self, kept_from: Timestamp) -> (Timestamp, Timestamp) {
+        (kept_from, kept_from.plus_ms(-DAY_MS))
+    }
+
+    /// The bucket in which a cell is kept.
+    #[must_use]
+    pub fn home_of(&self, key: &CellKey, kept_from: Timestamp) -> Timestamp {
+        let (whole, segments) = self.merged(kept_from);
+        self.home(key.bucket, if key.segment.is_empty() { whole } else { segments })
     }
 
     /// The bucket of a segment: segments are kept without ticks, by the day and the stretch between the ends of epochs.

@@ -17,7 +17,7 @@ mod track;
 #[cfg(test)]
 mod tests;
 
-pub use cells::{CellKey, Cells, Delta};
+pub use cells::{CellKey, Cells, Delta, apply};
 pub use definition::{Definition, Span};
 pub use measure::Measure;
 pub use measured::{Cut, measurement, segments};

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Cells, Cut, Definition, Delta, Measure, Sums, measurement};
+use super::{Cells, Cut, Definition, Delta, Measure, Sums, apply, measurement};
 use crate::analysis::history::{ActiveDay, Deed, Exposed, History};
 use crate::analysis::measurement::Measurement;
 use crate::domain::launch::{CONTROL, Launch, LaunchId, LaunchPlan, PinnedMetric, Step, TREATMENT, Target};
@@ -185,15 +185,8 @@ fn refresh(kept: &mut Kept, stored: &Stored, launch: &Launch, as_of: Timestamp) 
         }
     }
     kept.merged_before = kept.merged_before.max(definition.kept_from(as_of));
-    let delta = delta.into_cells();
-    let mut merged = Cells::new();
-    for (key, sums) in kept.cells.iter().chain(&delta) {
-        let bucket = definition.home(key.bucket, kept.merged_before);
-        let bucket = if key.segment.is_empty() { bucket } else { key.bucket };
-        merged.entry(super::CellKey { bucket, ..key.clone() }).or_default().add(sums);
-    }
-    merged.retain(|_, sums| !sums.is_empty());
-    kept.cells = merged;
+    apply(&mut kept.cells, delta.into_cells(), &definition, kept.merged_before);
+    kept.cells.retain(|_, sums| !sums.is_empty());
     kept.before = Some((stored.arrival, definition));
 }
 

@@ -6,7 +6,7 @@ use portcullis::analysis::measurement::{ArmMoments, ArmUnits, KEPT_BUCKETS, Meas
 use portcullis::domain::launch::{
     CONTROL, Launch, LaunchId, LaunchPlan, PinnedMetric, Step, TREATMENT, Target,
 };
-use portcullis::domain::metric::{DEFAULT_SHIP_MARGIN, Direction, GUARDRAIL_TAG, Metric};
+use portcullis::domain::metric::{GUARDRAIL_TAG, Metric};
 use portcullis::domain::time::Timestamp;
 use rand::rngs::SmallRng;
 use uuid::Uuid;

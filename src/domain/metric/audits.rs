@@ -29,7 +29,7 @@ pub struct Audits {
     /// Largest share of repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duplicates: Option<f64>,
-    /// Largest share of events that come more than an hour late, or before their time.
+    /// Largest share of events that come before their time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_skewed: Option<f64>,
     /// Least share of exposed units with any event.
