@@ -63,7 +63,10 @@ impl Measured {
         let store = Store::new(database.relational().clone());
         let events = events::of(&database);
         let now = Arc::new(AtomicI64::new(START.0));
-        let clock = { let now = Arc::clone(&now); Clock::of(move || Timestamp(now.load(Ordering::Relaxed))) };
+        let clock = {
+            let now = Arc::clone(&now);
+            Clock::of(move || Timestamp(now.load(Ordering::Relaxed)))
+        };
         let launch = launch();
         let id = launch.id;
         let change = Change {
@@ -76,12 +79,8 @@ impl Measured {
         store.commit(&change).await.unwrap();
         let live = Arc::new(Live::new(change.applied_to(&Catalogue::default()), 0));
         let stop = CancellationToken::new();
-        let settings = IngestSettings {
-            event_queue: 1,
-            exposure_queue: 1,
-            exposure_memory: 1,
-            segment_by: Vec::new(),
-        };
+        let settings =
+            IngestSettings { event_queue: 1, exposure_queue: 1, exposure_memory: 1, segment_by: Vec::new() };
         let (ingest, writers) = Ingest::start(&events, &clock, settings, &stop);
         let measurer = Measurer::new(MeasurerParts {
             live,
@@ -95,7 +94,19 @@ impl Measured {
         });
         let units = (size / EVENTS_A_UNIT).max(1);
         let random = 88_172_645_463_325_252;
-        let mut measured = Self { events, store, measurer, launch: id, now, units, logged: 0, random, stop, writers, folder };
+        let mut measured = Self {
+            events,
+            store,
+            measurer,
+            launch: id,
+            now,
+            units,
+            logged: 0,
+            random,
+            stop,
+            writers,
+            folder,
+        };
         measured.expose().await;
         measured.log(size).await;
         measured.refresh().await;
@@ -106,7 +117,7 @@ impl Measured {
     pub async fn log(&mut self, count: usize) {
         let mut left = count;
         let from = self.now.load(Ordering::Relaxed);
-        let over = i64::try_from(count).unwrap() * 1_000 / 1_000;
+        let over = i64::try_from(count).unwrap();
         while left > 0 {
             let size = left.min(BATCH);
             let events: Vec<Event> = (0..size).map(|_| self.event(from, over)).collect();
@@ -144,7 +155,7 @@ impl Measured {
                 settled: true,
                 reverted: false,
             }),
-            ..Exposure::default()
+            attributes: BTreeMap::new(),
         };
         let all: Vec<Exposure> = (0..self.units).map(exposure).collect();
         for chunk in all.chunks(BATCH) {
@@ -187,7 +198,11 @@ fn launch() -> Launch {
     let metric = |index: usize| {
         let kind = if index < NAMES { MetricKind::Conversion } else { MetricKind::Sum };
         let metric = Metric::of(&format!("metric_{index}"), kind, &format!("event_{}", index % NAMES));
-        PinnedMetric { metric: Metric { tags: vec![GUARDRAIL_TAG.to_owned()], ..metric }, revision: 1, scale: None }
+        PinnedMetric {
+            metric: Metric { tags: vec![GUARDRAIL_TAG.to_owned()], ..metric },
+            revision: 1,
+            scale: None,
+        }
     };
     let plan = LaunchPlan {
         id: LaunchId(uuid::Uuid::from_u128(1)),

@@ -3,7 +3,11 @@
 //! `cargo bench --bench refresh` prints one row for each size: 0.1, 1 and 10 million events. `REFRESH_SIZES=100000,1000000`
 //! takes others.
 
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and ends where anything fails")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and ends where anything fails"
+)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,7 +20,10 @@ async fn main() {
     let sizes = std::env::var("REFRESH_SIZES").unwrap_or_else(|_| "100000,1000000,10000000".to_owned());
     let sizes: Vec<usize> = sizes.split(',').map(|size| size.trim().parse().unwrap()).collect();
     println!("{NEW_EVENTS} new events, {ARMS} arms, 20 metrics; the middle of {RUNS} refreshes");
-    println!("{:>12} {:>12} {:>12} {:>14} {:>12} {:>12}", "stored", "filled in", "refresh", "full rebuild", "difference", "peak memory");
+    println!(
+        "{:>12} {:>12} {:>12} {:>14} {:>12} {:>12}",
+        "stored", "filled in", "refresh", "full rebuild", "difference", "peak memory"
+    );
     let mut times: BTreeMap<usize, Duration> = BTreeMap::new();
     for size in sizes {
         let begun = Instant::now();
