@@ -8,6 +8,9 @@ pub mod folding;
 pub mod postgres;
 pub mod sqlite;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
