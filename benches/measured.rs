@@ -15,6 +15,7 @@ use portcullis::domain::launch::{Launch, LaunchId, LaunchPlan, PinnedMetric, Ste
 use portcullis::domain::metric::{GUARDRAIL_TAG, Metric, MetricKind};
 use portcullis::domain::time::{DAY_MS, Timestamp};
 use portcullis::domain::user::User;
+use portcullis::events::spool::Spool;
 use portcullis::events::{self, EventStore};
 use portcullis::ingest::{Ingest, IngestSettings, Writers};
 use portcullis::jobs::measure::{Measurer, MeasurerParts, rebuild};
@@ -81,7 +82,8 @@ impl Measured {
         let stop = CancellationToken::new();
         let settings =
             IngestSettings { event_queue: 1, exposure_queue: 1, exposure_memory: 1, segment_by: Vec::new() };
-        let (ingest, writers) = Ingest::start(&events, &clock, settings, &stop);
+        let spool = Spool::open(&folder.path().join("spool.db"), 1 << 20).await.unwrap();
+        let (ingest, writers) = Ingest::start(Arc::clone(&events), spool, &clock, settings, &stop);
         let measurer = Measurer::new(MeasurerParts {
             live,
             store: store.clone(),

@@ -15,11 +15,12 @@ use crate::clock::Clock;
 use crate::config::ServeSettings;
 use crate::database::{Database, DatabaseUrl};
 use crate::error::Error;
-use crate::events;
+use crate::events::{self, spool::Spool};
 use crate::ingest::{Ingest, IngestSettings, Writers};
 use crate::jobs::follow;
 use crate::jobs::guard::Guard;
 use crate::jobs::measure::{Measurer, MeasurerParts};
+use crate::jobs::retention::Retention;
 use crate::live::Live;
 use crate::store::Store;
 use crate::transport::grpc::{self, ServeError};
@@ -27,6 +28,8 @@ use crate::transport::{Services, http};
 
 /// Name of the database file in the data folder, where no other database is set.
 pub const DATABASE_FILE: &str = "portcullis.db";
+/// Name of the file in the data folder where events wait while the store is not available.
+pub const SPOOL_FILE: &str = "spool.db";
 
 /// A judgement may be acted on for this many ticks of the guard, and for [`JUDGEMENT_AGE`] where ticks are short.
 const JUDGEMENT_TICKS: u32 = 3;
@@ -73,9 +76,7 @@ pub struct App {
     stop: CancellationToken,
     stop_writers: CancellationToken,
     servers: JoinHandle<Result<(), AppError>>,
-    measurer: JoinHandle<()>,
-    guard: JoinHandle<()>,
-    follower: JoinHandle<()>,
+    jobs: Vec<(JoinHandle<()>, &'static str)>,
     writers: Writers,
     database: Database,
     drain_timeout: Duration,
@@ -91,12 +92,20 @@ impl App {
         let database = Database::open(&url).await?;
         let store = Store::new(database.relational().clone());
         let events = events::of(&database);
+        let spool = Spool::open(&settings.data_dir.join(SPOOL_FILE), settings.spool_bytes).await?;
         let live = Arc::new(Live::new(store.load().await?, store.last_cursor().await?));
 
         let (stop, stop_writers) = (CancellationToken::new(), CancellationToken::new());
-        let (ingest, writers) = Ingest::start(&events, &clock, ingest_settings(settings), &stop_writers);
+        let (ingest, writers) =
+            Ingest::start(Arc::clone(&events), spool, &clock, ingest_settings(settings), &stop_writers);
         let max_judgement_age_ms =
             milliseconds(settings.tick.saturating_mul(JUDGEMENT_TICKS).max(JUDGEMENT_AGE));
+        let retention = Retention {
+            live: Arc::clone(&live),
+            events: Arc::clone(&events),
+            clock: clock.clone(),
+            keep_ms: milliseconds(settings.retention),
+        };
         let measurer = Measurer::new(MeasurerParts {
             live: Arc::clone(&live),
             store: store.clone(),
@@ -114,11 +123,15 @@ impl App {
         let (listener, address) = listen(settings.listen).await?;
         let (http_listener, http_address) = listen(settings.http_listen).await?;
         let max_event_skew_ms = milliseconds(settings.max_event_skew);
-        let follower = tokio::spawn(follow::run(admin.clone(), stop.clone()));
+        let follower = follow::run(admin.clone(), stop.clone());
         let services = Services { live, ingest, admin, clock, max_event_skew_ms };
         let servers = tokio::spawn(serve(services, listener, http_listener, stop.clone()));
-        let measurer = tokio::spawn(measurer.run(stop.clone()));
-        let guard = tokio::spawn(guard.run(stop.clone()));
+        let jobs = vec![
+            (tokio::spawn(measurer.run(stop.clone())), "measurer"),
+            (tokio::spawn(guard.run(stop.clone())), "guard"),
+            (tokio::spawn(retention.run(stop.clone())), "retention"),
+            (tokio::spawn(follower), "follower"),
+        ];
         tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), database = %url, "serving");
         let drain_timeout = settings.drain_timeout;
         Ok(Self {
@@ -127,9 +140,7 @@ impl App {
             stop,
             stop_writers,
             servers,
-            measurer,
-            guard,
-            follower,
+            jobs,
             writers,
             database,
             drain_timeout,
@@ -172,7 +183,7 @@ impl App {
             tracing::warn!("calls were still under way at the end of the drain timeout, and are cut off");
             abort.abort();
         }
-        for (job, name) in [(self.measurer, "measurer"), (self.guard, "guard"), (self.follower, "follower")] {
+        for (job, name) in self.jobs {
             if let Err(error) = job.await {
                 tracing::error!(%error, "the {name} did not end cleanly");
             }
@@ -231,6 +242,7 @@ fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
     let size = |size: u32| usize::try_from(size).unwrap_or(usize::MAX);
     IngestSettings {
         event_queue: size(settings.event_queue),
+        event_queue_bytes: usize::try_from(settings.event_queue_bytes).unwrap_or(usize::MAX),
         exposure_queue: size(settings.exposure_queue),
         exposure_memory: size(settings.exposure_memory),
         segment_by: settings.segment_by.clone(),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::key::{MAX_KEY_BYTES, MAX_NAME_BYTES, check_length};
 use super::launch::LaunchId;
 use super::time::Timestamp;
@@ -16,7 +18,7 @@ pub const MAX_VALUE: f64 = 1e15;
 pub const MAX_PROPERTIES: usize = 64;
 
 /// One thing that happened to a user.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// The caller's id, or one that was given on arrival.
     pub id: String,
@@ -67,10 +69,20 @@ impl Event {
         }
         checks.finish()
     }
+
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn approximate_bytes(&self) -> usize {
+        let texts = |texts: &BTreeMap<String, String>| -> usize {
+            texts.iter().map(|(name, text)| name.len() + text.len()).sum()
+        };
+        let own = size_of::<Self>() + self.id.len() + self.name.len() + texts(&self.properties);
+        own + self.user.user_id.len() + texts(&self.user.custom_ids) + self.user.attribute_bytes()
+    }
 }
 
 /// One unit served one arm of a launch, or merely seen.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Exposure {
     /// Unit type of the unit.
     pub unit_type: String,
@@ -85,7 +97,7 @@ pub struct Exposure {
 }
 
 /// Which arm of which launch a unit was served.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Assignment {
     /// The launch.
     pub launch: LaunchId,

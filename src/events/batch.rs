@@ -144,7 +144,7 @@ pub(super) fn first_exposures<'e>(exposures: &[&'e Exposure]) -> Result<Vec<Firs
         }
     }
     let mut first: Vec<_> = first.into_iter().collect();
-    first.sort_by(|(a, _), (b, _)| a.cmp(b));
+    first.sort_by_key(|(key, _)| *key);
     let row = |(exposure, assignment): (&'e Exposure, &'e Assignment)| {
         let attributes = serde_json::to_string(&exposure.attributes).map_err(Error::internal)?;
         Ok(FirstExposure { launch: assignment.launch.to_string(), exposure, assignment, attributes })

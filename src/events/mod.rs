@@ -6,6 +6,7 @@
 mod batch;
 pub mod folding;
 pub mod postgres;
+pub mod spool;
 pub mod sqlite;
 
 #[cfg(test)]

@@ -3,3 +3,4 @@
 pub mod follow;
 pub mod guard;
 pub mod measure;
+pub mod retention;

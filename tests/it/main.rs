@@ -20,6 +20,7 @@ mod demo;
 mod documents;
 mod evaluation;
 mod events;
+mod event_streams;
 mod experiments;
 mod explanations;
 mod guard;

@@ -18,8 +18,8 @@ use portcullis::transport::grpc::wire::event_service_client::EventServiceClient;
 use portcullis::transport::grpc::wire::guard_service_client::GuardServiceClient;
 use portcullis::transport::grpc::wire::metric_service_client::MetricServiceClient;
 use portcullis::transport::grpc::wire::{
-    CheckGateRequest, CreateGateRequest, CreateMetricRequest, Event, Gate, GetMeasurementRequest,
-    ListLaunchesRequest, LogEventsRequest, Metric, MetricKind, Rule, User,
+    CheckGateRequest, CreateGateRequest, CreateMetricRequest, Event, Gate, GateRule, GetMeasurementRequest,
+    ListLaunchesRequest, LogEventsRequest, Metric, MetricKind, User,
 };
 use tokio::time::{Instant, interval, sleep};
 use tonic::transport::{Channel, Endpoint};
@@ -108,7 +108,7 @@ async fn prepare(channel: &Channel) -> Outcome<String> {
         ..Metric::default()
     };
     admin.create_metric(CreateMetricRequest { metric: Some(metric) }).await?;
-    let rule = Rule { id: "all".to_owned(), percentage: 50.0, ..Rule::default() };
+    let rule = GateRule { id: "all".to_owned(), percentage: 50.0, ..GateRule::default() };
     let gate = Gate { key: "lag".to_owned(), rules: vec![rule], ..Gate::default() };
     admin.create_gate(CreateGateRequest { gate: Some(gate) }).await?;
     let mut evaluation = EvaluationServiceClient::new(channel.clone());

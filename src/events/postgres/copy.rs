@@ -45,13 +45,11 @@ impl RowWriter<'_> {
     }
 
     pub(super) fn double(self, value: Option<f64>) -> Self {
-        match value {
-            Some(value) => self.bytes(&value.to_be_bytes()),
-            None => {
-                self.0.extend(NULL.to_be_bytes());
-                self
-            }
-        }
+        let Some(value) = value else {
+            self.0.extend(NULL.to_be_bytes());
+            return self;
+        };
+        self.bytes(&value.to_be_bytes())
     }
 
     /// Texts are bounded far below what the length can say; a longer one would be a protocol error, and the write fails.
