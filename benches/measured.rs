@@ -32,7 +32,10 @@ pub const ARMS: usize = 4;
 /// Refreshes of which the middle one counts.
 pub const RUNS: usize = 5;
 
-/// Events of one unit, in the mean.
+/// Units that are active between two refreshes, whatever is stored.
+pub const ACTIVE_UNITS: usize = 2_500;
+
+/// Stored events of one unit, in the mean.
 const EVENTS_A_UNIT: usize = 20;
 /// Names of events.
 const NAMES: usize = 10;
@@ -110,19 +113,26 @@ impl Measured {
             folder,
         };
         measured.expose().await;
-        measured.log(size).await;
+        let all: Vec<usize> = (0..measured.units).collect();
+        measured.log(size, &all).await;
         measured.refresh().await;
         measured
     }
 
-    /// Logs events of units at random, over the next ten seconds.
-    pub async fn log(&mut self, count: usize) {
+    /// Logs new events of some units, drawn from all of them.
+    pub async fn log_new(&mut self) {
+        let active: Vec<usize> = (0..ACTIVE_UNITS).map(|_| self.next() % self.units).collect();
+        self.log(NEW_EVENTS, &active).await;
+    }
+
+    /// Logs events of units at random, a millisecond each.
+    async fn log(&mut self, count: usize, units: &[usize]) {
         let mut left = count;
         let from = self.now.load(Ordering::Relaxed);
         let over = i64::try_from(count).unwrap();
         while left > 0 {
             let size = left.min(BATCH);
-            let events: Vec<Event> = (0..size).map(|_| self.event(from, over)).collect();
+            let events: Vec<Event> = (0..size).map(|_| self.event(units, from, over)).collect();
             self.events.append(&events.iter().collect::<Vec<_>>(), &[]).await.unwrap();
             left -= size;
         }
@@ -166,9 +176,9 @@ impl Measured {
         self.now.store(START.0 + 60_000, Ordering::Relaxed);
     }
 
-    fn event(&mut self, from: i64, over: i64) -> Event {
+    fn event(&mut self, units: &[usize], from: i64, over: i64) -> Event {
         self.logged += 1;
-        let unit = self.next() % self.units;
+        let unit = units[self.next() % units.len()];
         let name = self.next() % NAMES;
         let at = Timestamp(from + i64::try_from(self.next()).unwrap().rem_euclid(over.max(1)));
         Event {

@@ -12,14 +12,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use portcullis_benches::measured::{ARMS, Measured, NEW_EVENTS, RUNS};
+use portcullis_benches::measured::{ACTIVE_UNITS, ARMS, Measured, NEW_EVENTS, RUNS};
 
 #[tokio::main]
 async fn main() {
     #[expect(clippy::disallowed_methods, reason = "the sizes are this program's only setting")]
     let sizes = std::env::var("REFRESH_SIZES").unwrap_or_else(|_| "100000,1000000,10000000".to_owned());
     let sizes: Vec<usize> = sizes.split(',').map(|size| size.trim().parse().unwrap()).collect();
-    println!("{NEW_EVENTS} new events, {ARMS} arms, 20 metrics; the middle of {RUNS} refreshes");
+    println!(
+        "{NEW_EVENTS} new events of {ACTIVE_UNITS} units, {ARMS} arms, 20 metrics; the middle of {RUNS} refreshes"
+    );
     println!(
         "{:>12} {:>12} {:>12} {:>14} {:>12} {:>12}",
         "stored", "filled in", "refresh", "full rebuild", "difference", "peak memory"
@@ -31,7 +33,7 @@ async fn main() {
         let filled = begun.elapsed();
         let mut refreshes = Vec::new();
         for _ in 0..RUNS {
-            measured.log(NEW_EVENTS).await;
+            measured.log_new().await;
             let begun = Instant::now();
             measured.refresh().await;
             refreshes.push(begun.elapsed());

@@ -23,12 +23,12 @@ create table moment_cell (
     constraint moment_cell_key primary key (launch_id, metric, epoch, week, arm, settled, segment, bucket)
 ) without rowid;
 
--- What was published of a launch, numbered from 1; it never changes. The body is JSON, packed by gzip.
+-- What was published of a launch, numbered from 1; it never changes. The body is JSON.
 create table moment_snapshot (
     launch_id text not null,
     number integer not null,
     at integer not null,
     failed integer not null,
-    body blob not null,
+    body text not null,
     constraint moment_snapshot_key primary key (launch_id, number)
 ) without rowid;

@@ -86,6 +86,15 @@ impl Published {
         Self { launch, number: before.map_or(1, |before| before.number + 1), at, measurement, metrics }
     }
 
+    /// The same without what was measured at the ends of kept buckets. Judgements record those that they rest on.
+    #[must_use]
+    pub fn without_buckets(&self) -> Self {
+        let mut plain = self.clone();
+        plain.measurement.kept_from = None;
+        plain.measurement.metrics.values_mut().flatten().for_each(|row| row.past = Vec::new());
+        plain
+    }
+
     /// Whether any metric failed an audit.
     #[must_use]
     pub fn has_failed(&self) -> bool {

@@ -1,12 +1,8 @@
 //! How far launches are measured: cells, positions and what was published.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
-use flate2::Compression;
-use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
@@ -114,14 +110,14 @@ impl Store {
         Ok(true)
     }
 
-    /// Publishes a snapshot, and drops those that are no longer kept. Where one of its number is there already the answer
+    /// Publishes a snapshot, without its kept buckets, and drops those that are no longer kept. Where one of its number is there already the answer
     /// is false.
     pub async fn publish(&self, snapshot: &Published) -> Result<bool> {
-        let body = packed(snapshot)?;
+        let body = serde_json::to_string(&snapshot.without_buckets()).map_err(Error::internal)?;
         repeated(|| self.publish_once(snapshot, &body)).await
     }
 
-    async fn publish_once(&self, snapshot: &Published, body: &[u8]) -> Result<bool> {
+    async fn publish_once(&self, snapshot: &Published, body: &str) -> Result<bool> {
         let mut transaction = self.database.write().await?;
         let launch = snapshot.launch.to_string();
         let added = sqlx::query(
@@ -132,7 +128,7 @@ impl Store {
         .bind(snapshot.number)
         .bind(snapshot.at.0)
         .bind(i64::from(snapshot.has_failed()))
-        .bind(body.to_vec())
+        .bind(body)
         .execute(&mut *transaction)
         .await?
         .rows_affected();
@@ -155,7 +151,7 @@ impl Store {
              where launch_id = $1 and ($2 = 0 or number = $2) order by number desc limit 1",
         );
         let row = self.database.first(query.bind(launch.to_string()).bind(number.unwrap_or(0))).await?;
-        row.as_ref().map(unpacked).transpose()
+        row.as_ref().map(published).transpose()
     }
 
     /// Snapshots of a launch, newest first: those before a number, where one is given.
@@ -170,7 +166,7 @@ impl Store {
              where launch_id = $1 and number < $2 order by number desc limit $3",
         );
         let query = query.bind(launch.to_string()).bind(before.unwrap_or(i64::MAX)).bind(limit);
-        self.database.all(query).await?.iter().map(unpacked).collect()
+        self.database.all(query).await?.iter().map(published).collect()
     }
 }
 
@@ -281,16 +277,7 @@ fn cell(row: &AnyRow, texts: &mut BTreeSet<Arc<str>>) -> Result<(CellKey, Sums)>
     Ok((key, serde_json::from_str(sums).map_err(Error::internal)?))
 }
 
-fn packed(snapshot: &Published) -> Result<Vec<u8>> {
-    let mut pack = GzEncoder::new(Vec::new(), Compression::fast());
-    serde_json::to_writer(&mut pack, snapshot).map_err(Error::internal)?;
-    pack.flush().map_err(Error::internal)?;
-    pack.finish().map_err(Error::internal)
-}
-
-fn unpacked(row: &AnyRow) -> Result<Published> {
-    let body: &[u8] = row.try_get("body")?;
-    let mut text = String::new();
-    GzDecoder::new(body).read_to_string(&mut text).map_err(Error::internal)?;
-    serde_json::from_str(&text).map_err(Error::internal)
+fn published(row: &AnyRow) -> Result<Published> {
+    let body: &str = row.try_get("body")?;
+    serde_json::from_str(body).map_err(Error::internal)
 }

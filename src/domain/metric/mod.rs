@@ -4,6 +4,9 @@ pub mod audits;
 pub mod filter;
 pub mod kind;
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use self::audits::Audits;
