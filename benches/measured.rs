@@ -1,7 +1,5 @@
 //! An experiment of four arms with twenty metrics, on a database of its own.
 
-#![expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a benchmark ends where anything fails")]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,13 +1,7 @@
 //! How long a refresh of a launch's numbers takes with few and with many events stored, beside the full rebuild.
 //!
-//! `cargo bench --bench refresh` prints one row for each size: 0.1, 1 and 10 million events. `REFRESH_SIZES=100000,1000000`
+//! `cargo run --release -p portcullis-benches --bin refresh` prints one row for each size: 0.1, 1 and 10 million events. `REFRESH_SIZES=100000,1000000`
 //! takes others.
-
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a benchmark prints, and ends where anything fails"
-)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,7 +10,6 @@ use portcullis_benches::measured::{ACTIVE_UNITS, ARMS, Measured, NEW_EVENTS, RUN
 
 #[tokio::main]
 async fn main() {
-    #[expect(clippy::disallowed_methods, reason = "the sizes are this program's only setting")]
     let sizes = std::env::var("REFRESH_SIZES").unwrap_or_else(|_| "100000,1000000,10000000".to_owned());
     let sizes: Vec<usize> = sizes.split(',').map(|size| size.trim().parse().unwrap()).collect();
     println!(
