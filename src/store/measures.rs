@@ -86,62 +86,36 @@ impl Store {
     /// Changes a launch's cells and moves its position in one transaction. Where somebody else has moved it meanwhile
     /// nothing is changed, and the answer is false.
     pub async fn move_cells(&self, moved: &Moved<'_>) -> Result<bool> {
-        repeated(|| self.move_cells_once(moved)).await
+        let work = async || {
+            let mut transaction = self.database.write().await?;
+            let taken = move_all(&mut transaction, moved).await?;
+            if taken {
+                transaction.commit().await?;
+            }
+            Ok(taken)
+        };
+        repeated(work).await
     }
 
-    async fn move_cells_once(&self, moved: &Moved<'_>) -> Result<bool> {
-        let mut transaction = self.database.write().await?;
-        if !take_position(&mut transaction, moved).await? {
-            return Ok(false);
-        }
-        let launch = moved.launch.to_string();
-        if moved.anew {
-            sqlx::query("delete from moment_cell where launch_id = $1")
-                .bind(&launch)
-                .execute(&mut *transaction)
-                .await?;
-        } else {
-            drop_merged(&mut transaction, &launch, moved.position).await?;
-        }
-        for chunk in moved.changed.chunks(CHUNK) {
-            put_cells(&mut transaction, &launch, chunk).await?;
-        }
-        transaction.commit().await?;
-        Ok(true)
-    }
-
-    /// Publishes a snapshot, without its kept buckets, and drops those that are no longer kept. Where one of its number is there already the answer
-    /// is false.
-    pub async fn publish(&self, snapshot: &Published) -> Result<bool> {
+    /// Publishes a snapshot, without its kept buckets, together with the change of cells that it shows, and drops snapshots
+    /// that are no longer kept. Where somebody else has moved the cells, or published this number, nothing is changed, and
+    /// the answer is false.
+    pub async fn publish(&self, snapshot: &Published, moved: Option<&Moved<'_>>) -> Result<bool> {
         let body = serde_json::to_string(&snapshot.without_buckets()).map_err(Error::internal)?;
-        repeated(|| self.publish_once(snapshot, &body)).await
-    }
-
-    async fn publish_once(&self, snapshot: &Published, body: &str) -> Result<bool> {
-        let mut transaction = self.database.write().await?;
-        let launch = snapshot.launch.to_string();
-        let added = sqlx::query(
-            "insert into moment_snapshot (launch_id, number, at, failed, body) values ($1, $2, $3, $4, $5)
-             on conflict (launch_id, number) do nothing",
-        )
-        .bind(&launch)
-        .bind(snapshot.number)
-        .bind(snapshot.at.0)
-        .bind(i64::from(snapshot.has_failed()))
-        .bind(body)
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
-        sqlx::query(
-            "delete from moment_snapshot where launch_id = $1 and number <= $2 and (failed = 0 or at < $3)",
-        )
-        .bind(&launch)
-        .bind(snapshot.number - KEPT_SNAPSHOTS)
-        .bind(snapshot.at.0 - KEPT_FAILED_MS)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(added == 1)
+        let work = async || {
+            let mut transaction = self.database.write().await?;
+            if let Some(moved) = moved
+                && !move_all(&mut transaction, moved).await?
+            {
+                return Ok(false);
+            }
+            let added = add_snapshot(&mut transaction, snapshot, &body).await?;
+            if added {
+                transaction.commit().await?;
+            }
+            Ok(added)
+        };
+        repeated(work).await
     }
 
     /// A snapshot of a launch by its number, or the latest.
@@ -168,6 +142,54 @@ impl Store {
         let query = query.bind(launch.to_string()).bind(before.unwrap_or(i64::MAX)).bind(limit);
         self.database.all(query).await?.iter().map(published).collect()
     }
+}
+
+/// Moves the position and changes the cells; says whether the position was where the change was made from.
+async fn move_all(transaction: &mut Transaction<'_, Any>, moved: &Moved<'_>) -> Result<bool> {
+    if !take_position(transaction, moved).await? {
+        return Ok(false);
+    }
+    let launch = moved.launch.to_string();
+    if moved.anew {
+        let all = sqlx::query("delete from moment_cell where launch_id = $1").bind(&launch);
+        all.execute(&mut **transaction).await?;
+    } else {
+        drop_merged(transaction, &launch, moved.position).await?;
+    }
+    for chunk in moved.changed.chunks(CHUNK) {
+        put_cells(transaction, &launch, chunk).await?;
+    }
+    Ok(true)
+}
+
+/// Adds a snapshot and drops those that are no longer kept; says whether its number was free.
+async fn add_snapshot(
+    transaction: &mut Transaction<'_, Any>,
+    snapshot: &Published,
+    body: &str,
+) -> Result<bool> {
+    let launch = snapshot.launch.to_string();
+    let added = sqlx::query(
+        "insert into moment_snapshot (launch_id, number, at, failed, body) values ($1, $2, $3, $4, $5)
+         on conflict (launch_id, number) do nothing",
+    )
+    .bind(&launch)
+    .bind(snapshot.number)
+    .bind(snapshot.at.0)
+    .bind(i64::from(snapshot.has_failed()))
+    .bind(body)
+    .execute(&mut **transaction)
+    .await?
+    .rows_affected();
+    sqlx::query(
+        "delete from moment_snapshot where launch_id = $1 and number <= $2 and (failed = 0 or at < $3)",
+    )
+    .bind(&launch)
+    .bind(snapshot.number - KEPT_SNAPSHOTS)
+    .bind(snapshot.at.0 - KEPT_FAILED_MS)
+    .execute(&mut **transaction)
+    .await?;
+    Ok(added == 1)
 }
 
 /// Moves the position, if it is where the change was made from.

@@ -24,6 +24,17 @@ pub(super) struct Kept {
     cells: Cells,
 }
 
+/// What a refresh made of it.
+struct Advanced {
+    kept: Kept,
+    /// Event time up to which everything is counted.
+    as_of: Timestamp,
+    /// The cells that are to be stored; none where the position stays.
+    changed: Option<BTreeSet<CellKey>>,
+    /// Whether everything was folded anew.
+    anew: bool,
+}
+
 impl Measurer {
     /// Measures a launch and publishes what was found; none where there is nothing to measure by yet. Where somebody else
     /// has measured it meanwhile, what they have published stands.
@@ -49,22 +60,30 @@ impl Measurer {
             None => self.parts.store.measured(id).await?.map(|(position, cells)| Kept { position, cells }),
         };
         let as_of = self.bucket(watermark.plus_ms(-self.parts.allowed_lateness_ms));
-        let Some((kept, as_of)) = self.advance(&launch, kept, &reach, as_of).await? else {
+        let advanced = self.advance(&launch, kept, &reach, as_of).await?;
+        let cut = Cut { as_of: advanced.as_of, watermark };
+        let published = self.audited(&launch, &advanced.kept, &reach, cut).await?;
+        let Advanced { mut kept, changed, anew, .. } = advanced;
+        let rows = changed.iter().flatten().filter_map(|key| kept.cells.get_key_value(key)).collect();
+        let moved = Moved { launch: id, position: &kept.position, anew, changed: rows };
+        let moved = changed.is_some().then_some(&moved);
+        if !self.parts.store.publish(&published, moved).await? {
+            // Somebody else was faster; what they have is as good.
             return self.parts.store.snapshot(id, None).await;
-        };
-        let published = self.publish(&launch, &kept, &reach, Cut { as_of, watermark }).await?;
+        }
+        kept.cells.retain(|_, sums| !sums.is_empty());
         self.kept.lock().await.insert(id, kept);
-        Ok(published)
+        Ok(Some(published))
     }
 
-    /// Folds what is new and stores the cells with the position in one transaction; none where somebody else was faster.
+    /// Folds what is new into the cells.
     async fn advance(
         &self,
         launch: &Launch,
         kept: Option<Kept>,
         reach: &Reach,
         as_of: Timestamp,
-    ) -> Result<Option<(Kept, Timestamp)>> {
+    ) -> Result<Advanced> {
         let mut definition = self.definition(launch);
         if let Some(kept) = &kept {
             definition.keep_frozen(&kept.position.definition);
@@ -92,27 +111,15 @@ impl Measurer {
             before.arrival == reach.arrival && before.definition == definition && changed.is_empty()
         });
         if is_same && let Some(position) = before {
-            return Ok(Some((Kept { position, cells }, as_of)));
+            return Ok(Advanced { kept: Kept { position, cells }, as_of, changed: None, anew: false });
         }
         let arrival = reach.arrival;
         let position = Position { revision: revision + 1, arrival, merged_before, definition };
-        let rows = changed.iter().filter_map(|key| cells.get_key_value(key)).collect();
-        let moved = Moved { launch: launch.id, position: &position, anew, changed: rows };
-        if !self.parts.store.move_cells(&moved).await? {
-            return Ok(None);
-        }
-        cells.retain(|_, sums| !sums.is_empty());
-        Ok(Some((Kept { position, cells }, as_of)))
+        Ok(Advanced { kept: Kept { position, cells }, as_of, changed: Some(changed), anew })
     }
 
-    /// Audits what was measured and publishes it whole.
-    async fn publish(
-        &self,
-        launch: &Launch,
-        kept: &Kept,
-        reach: &Reach,
-        cut: Cut,
-    ) -> Result<Option<Published>> {
+    /// Audits what was measured, so that it can be published whole.
+    async fn audited(&self, launch: &Launch, kept: &Kept, reach: &Reach, cut: Cut) -> Result<Published> {
         let now = self.parts.clock.now();
         let definition = &kept.position.definition;
         let measures = Measure::all(launch, definition);
@@ -148,12 +155,7 @@ impl Measurer {
             Some(before) => Some((*before).clone()),
             None => self.parts.store.snapshot(launch.id, None).await?,
         };
-        let published = Published::publish(launch.id, now, found, metrics, before.as_ref());
-        // Somebody else may have published meanwhile; what they have is as good.
-        if self.parts.store.publish(&published).await? {
-            return Ok(Some(published));
-        }
-        self.parts.store.snapshot(launch.id, None).await
+        Ok(Published::publish(launch.id, now, found, metrics, before.as_ref()))
     }
 
     /// Names of all events that a launch's metrics are made from.
