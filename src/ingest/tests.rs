@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{Ingest, IngestSettings, Writers, seen};
 use crate::analysis::history::History;
 use crate::clock::Clock;
+use crate::database::{Database, DatabaseUrl, NativePool};
 use crate::domain::event::{Assignment, Event, Exposure};
 use crate::domain::launch::LaunchId;
 use crate::domain::time::{DAY_MS, Timestamp};
@@ -69,9 +70,12 @@ struct Front {
 
 impl Front {
     async fn start(folder: &Path, spool_bytes: u64, away: bool) -> Self {
-        let pool = crate::database::open(&folder.join("events.db")).await.unwrap();
+        let database = Database::open(&DatabaseUrl::sqlite(&folder.join("events.db"))).await.unwrap();
+        let NativePool::Sqlite(pool) = database.native() else {
+            panic!("a file is no server");
+        };
         let (away, mute) = (AtomicBool::new(away), AtomicBool::new(false));
-        let store = Arc::new(Moody { store: SqliteEvents::new(pool), away, mute });
+        let store = Arc::new(Moody { store: SqliteEvents::new(pool.clone()), away, mute });
         let spool = Spool::open(&folder.join("spool.db"), spool_bytes).await.unwrap();
         let settings = IngestSettings {
             event_queue: 64,

@@ -41,7 +41,7 @@ async fn only_units_of_which_something_new_is_asked_for_are_read_with_all_they_h
     on_every_engine(async |store| {
         fill(store).await;
         let touched = async |names: &[&str], days: bool, from: i64| {
-            let asked = Asked { from, days, ..all(names, arrival(store).await) };
+            let asked = Asked { days, from, ..all(names, arrival(store).await) };
             units(&read(store, &asked).await).join(" ")
         };
         assert_eq!(touched(&["read"], false, 3).await, "");
