@@ -12,6 +12,7 @@ mod holdouts;
 mod keys;
 mod latches;
 mod layers;
+mod measuring;
 mod queries;
 mod reach;
 mod references;
@@ -28,6 +29,7 @@ use crate::clock::Clock;
 use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
+use crate::events::EventStore;
 use crate::live::Live;
 use crate::store::Store;
 
@@ -39,7 +41,8 @@ pub use queries::{Answer, Page, Subject};
 pub use rollouts::{RollbackTo, Rollout};
 pub use runs::Outcome;
 // What queries are made of and answered with, so that callers need not know the store.
-pub use crate::store::{DecisionQuery, LaunchQuery, Recorded};
+pub use crate::events::Intake;
+pub use crate::store::{DecisionQuery, LaunchQuery, MetricVersion, Recorded};
 
 /// Who makes a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +52,7 @@ pub struct Principal(pub String);
 #[derive(Clone, Debug)]
 pub struct Admin {
     store: Store,
+    events: Arc<dyn EventStore>,
     live: Arc<Live>,
     clock: Clock,
     /// A judgement older than this is none.
@@ -60,8 +64,14 @@ pub struct Admin {
 impl Admin {
     /// Functions over a store and what is in force.
     #[must_use]
-    pub fn new(store: Store, live: Arc<Live>, clock: Clock, max_judgement_age_ms: i64) -> Self {
-        Self { store, live, clock, max_judgement_age_ms, writer: Arc::new(Mutex::new(())) }
+    pub fn new(
+        store: Store,
+        events: Arc<dyn EventStore>,
+        live: Arc<Live>,
+        clock: Clock,
+        max_judgement_age_ms: i64,
+    ) -> Self {
+        Self { store, events, live, clock, max_judgement_age_ms, writer: Arc::new(Mutex::new(())) }
     }
 
     /// Puts in force what is stored, where that is something else: another server on the same database has changed it, or

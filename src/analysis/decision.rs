@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::measurement::ArmUnits;
+use super::measurement::{ArmUnits, Blindness};
 use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
 use crate::stats::outcome::Outcome;
@@ -102,6 +102,8 @@ pub enum ReasonCode {
     SampleRatio,
     /// The metric cannot be computed from what was measured.
     Undefined,
+    /// What its events look like is not to be believed.
+    AuditFailed,
 }
 
 /// One reason, with figures.
@@ -300,6 +302,9 @@ pub struct Judgement {
     pub kept_from: Option<Timestamp>,
     /// How many units each arm got in each epoch.
     pub units: Vec<ArmUnits>,
+    /// How many units each arm was dealt in each epoch, in the epoch of their first exposure.
+    #[serde(default)]
+    pub dealt: Vec<ArmUnits>,
     /// Shares of the arms of an experiment, where they are known.
     pub shares: BTreeMap<String, f64>,
     /// ln of the e-value against the arms having got the units they were to get.
@@ -312,6 +317,9 @@ pub struct Judgement {
     pub arms: Vec<ArmEvidence>,
     /// Whether the hold level is reached, or was and is not left yet.
     pub warned: bool,
+    /// Metrics that no verdict can rest on, whatever their numbers say.
+    #[serde(default)]
+    pub blind: BTreeMap<String, Blindness>,
     /// One for each metric and treatment arm still served.
     pub verdicts: Vec<MetricVerdict>,
 }

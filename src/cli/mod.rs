@@ -5,6 +5,7 @@ mod configure;
 mod demo;
 mod evaluate;
 mod figures;
+mod metrics;
 mod number;
 mod output;
 mod page;
@@ -44,6 +45,8 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// Tells how many units, and how long, it takes to find harm and to show safety.
     Plan(plan::PlanArgs),
+    /// Works on what is measured, directly on the database.
+    Metrics(metrics::MetricsArgs),
 }
 
 impl Cli {
@@ -63,6 +66,7 @@ impl Cli {
                 let answered = evaluate::run(&arguments, &mut stdout().lock());
                 answered.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
             }
+            Command::Metrics(arguments) => metrics::run(&arguments, &mut stdout().lock()),
             Command::Plan(arguments) => plan::run(&arguments, &mut stdout().lock())
                 .map(|()| ExitCode::SUCCESS)
                 .map_err(|error| error.to_string()),

@@ -92,7 +92,7 @@ impl Catalogue {
         found.filter(|stored| !stored.archived)
     }
 
-    /// Every metric in use, as a launch that begins now pins it.
+    /// Every metric in use, as a launch that begins now pins it, and the free ones whose keys nobody has taken.
     #[must_use]
     pub fn pin_metrics(&self) -> Vec<PinnedMetric> {
         let in_use = self.metrics.values().filter(|stored| !stored.archived);
@@ -101,6 +101,8 @@ impl Catalogue {
             revision: stored.revision,
             scale: None,
         };
-        in_use.map(pin).collect()
+        let free = Metric::free().filter(|metric| !self.metrics.contains_key(&metric.key));
+        let free = free.map(|metric| PinnedMetric { metric, revision: 0, scale: None });
+        in_use.map(pin).chain(free).collect()
     }
 }

@@ -2,4 +2,5 @@
 
 pub mod follow;
 pub mod guard;
+pub mod measure;
 pub mod retention;

@@ -30,6 +30,7 @@ mod http;
 mod kinds;
 mod launches;
 mod layers;
+mod measurements;
 mod moments;
 mod overrides;
 mod references;

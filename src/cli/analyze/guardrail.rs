@@ -6,8 +6,7 @@ use super::measure::Measure;
 use super::names::{Names, Of};
 use crate::domain::launch::PinnedMetric;
 use crate::domain::metric::{
-    DEFAULT_FRESHNESS_MS, DEFAULT_MIN_UNITS, DEFAULT_SHIP_MARGIN, Direction, GUARDRAIL_TAG, Metric,
-    MetricKind, check_margins, check_weight,
+    DEFAULT_SHIP_MARGIN, Direction, GUARDRAIL_TAG, Metric, MetricKind, check_margins, check_weight,
 };
 use crate::domain::violation::{Checks, Invalid};
 
@@ -158,19 +157,12 @@ fn metric(field: &str, key: String, options: &Options<'_>) -> Result<Metric, Inv
         Invalid(violations)
     })?;
     Ok(Metric {
-        event: key.clone(),
-        key,
-        description: String::new(),
-        owner: String::new(),
         tags: vec![GUARDRAIL_TAG.to_owned()],
-        kind: MetricKind::Sum,
         direction: if options.lower_is_better { Direction::LowerIsBetter } else { Direction::HigherIsBetter },
         margin,
         ship_margin,
         weight,
-        window_ms: None,
-        freshness_ms: DEFAULT_FRESHNESS_MS,
-        min_units: DEFAULT_MIN_UNITS,
+        ..Metric::of(&key, MetricKind::Sum, &key)
     })
 }
 

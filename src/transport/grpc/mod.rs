@@ -10,6 +10,7 @@ mod evaluation;
 mod events;
 mod guard;
 mod keys;
+mod metrics;
 mod records;
 mod status;
 pub mod wire;
@@ -29,6 +30,7 @@ use wire::evaluation_service_server::EvaluationServiceServer;
 use wire::event_service_server::EventServiceServer;
 use wire::guard_service_server::GuardServiceServer;
 use wire::key_service_server::KeyServiceServer;
+use wire::metric_service_server::MetricServiceServer;
 
 /// Largest request in bytes. Above the field limits, so that an oversized field is named.
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
@@ -64,6 +66,7 @@ pub async fn serve(
     let events = events::Events { live, ingest, clock: clock.clone(), max_event_skew_ms, stop: stop.clone() };
     let guard = guard::Guarding { admin: admin.clone(), clock, stop: stop.clone() };
     let configuring = configuration::Configuring { admin: admin.clone() };
+    let measuring = metrics::Measuring { admin: admin.clone() };
     let keys = keys::Keys { admin: admin.clone() };
     let administration = administration::Administration { admin };
     health_reporter.set_serving::<EvaluationServiceServer<evaluation::Evaluation>>().await;
@@ -72,6 +75,7 @@ pub async fn serve(
     health_reporter.set_serving::<ConfigurationServiceServer<configuration::Configuring>>().await;
     health_reporter.set_serving::<GuardServiceServer<guard::Guarding>>().await;
     health_reporter.set_serving::<KeyServiceServer<keys::Keys>>().await;
+    health_reporter.set_serving::<MetricServiceServer<metrics::Measuring>>().await;
     Server::builder()
         .add_service(health)
         .add_service(reflection().build_v1()?)
@@ -84,6 +88,7 @@ pub async fn serve(
             ConfigurationServiceServer::new(configuring).max_decoding_message_size(MAX_CONFIGURATION_BYTES),
         )
         .add_service(GuardServiceServer::new(guard).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(MetricServiceServer::new(measuring).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(KeyServiceServer::new(keys).max_decoding_message_size(MAX_REQUEST_BYTES))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
         .await?;

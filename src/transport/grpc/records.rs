@@ -140,7 +140,8 @@ fn metric_verdict(verdict: &MetricVerdict) -> wire::MetricVerdict {
     }
 }
 
-fn moments(moments: &Moments) -> wire::Moments {
+/// Sums over units.
+pub(super) fn moments(moments: &Moments) -> wire::Moments {
     wire::Moments {
         n: count(moments.n),
         sum: moments.sum(),
@@ -154,7 +155,7 @@ fn e_value(ln_e: f64) -> f64 {
     ln_e.exp().min(f64::MAX)
 }
 
-fn number(number: u32) -> i32 {
+pub(super) fn number(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
@@ -209,5 +210,6 @@ fn code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::NoVariance => wire::ReasonCode::NoVariance,
         ReasonCode::SampleRatio => wire::ReasonCode::SampleRatio,
         ReasonCode::Undefined => wire::ReasonCode::Undefined,
+        ReasonCode::AuditFailed => wire::ReasonCode::AuditFailed,
     }
 }
