@@ -81,8 +81,13 @@ impl Measured {
         store.commit(&change).await.unwrap();
         let live = Arc::new(Live::new(change.applied_to(&Catalogue::default()), 0));
         let stop = CancellationToken::new();
-        let settings =
-            IngestSettings { event_queue: 1, exposure_queue: 1, exposure_memory: 1, segment_by: Vec::new() };
+        let settings = IngestSettings {
+            event_queue: 1,
+            event_queue_bytes: 1 << 20,
+            exposure_queue: 1,
+            exposure_memory: 1,
+            segment_by: Vec::new(),
+        };
         let spool = Spool::open(&folder.path().join("spool.db"), 1 << 20).await.unwrap();
         let (ingest, writers) = Ingest::start(Arc::clone(&events), spool, &clock, settings, &stop);
         let measurer = Measurer::new(MeasurerParts {

@@ -60,12 +60,11 @@ async fn rebuild_all(arguments: &RebuildArgs, out: &mut impl Write) -> Result<bo
             .await?;
     let store = Store::new(database.relational().clone());
     let events: Arc<dyn EventStore> = events::of(&database);
-    let launches: Vec<LaunchId> = match arguments.launch {
-        Some(id) => vec![LaunchId(id)],
-        None => {
-            let query = LaunchQuery { live_only: true, limit: MAX_LAUNCHES, ..LaunchQuery::default() };
-            store.launches(&query).await?.iter().map(|launch| launch.id).collect()
-        }
+    let launches: Vec<LaunchId> = if let Some(id) = arguments.launch {
+        vec![LaunchId(id)]
+    } else {
+        let query = LaunchQuery { live_only: true, limit: MAX_LAUNCHES, ..LaunchQuery::default() };
+        store.launches(&query).await?.iter().map(|launch| launch.id).collect()
     };
     let mut all_same = true;
     for id in launches {

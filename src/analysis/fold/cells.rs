@@ -111,7 +111,7 @@ impl<'m> Delta<'m> {
             let was = old.as_ref().map(|old| old.levels(outcome)).unwrap_or_default();
             let name = self.names.get(index).cloned().unwrap_or_default();
             let definitions = (before.map(|(_, definition)| definition), after.1);
-            self.replace(&name, measure.shape(), was, new.levels(outcome), definitions);
+            self.replace(&name, measure.shape(), &was, &new.levels(outcome), definitions);
         }
     }
 
@@ -127,7 +127,7 @@ impl<'m> Delta<'m> {
             let stays = |_: Seen<'_>, at: Timestamp| vec![(at, Values::default())];
             let definitions = (old.map(|old| old.definition), new.definition);
             let old_levels = old.map(|old| old.levels(stays)).unwrap_or_default();
-            self.replace(&Arc::from(UNITS), Shape::Counted, old_levels, new.levels(stays), definitions);
+            self.replace(&Arc::from(UNITS), Shape::Counted, &old_levels, &new.levels(stays), definitions);
         }
         let same = |old: &View<'_, '_>| !moved && old.firsts == new.firsts;
         if old.is_some_and(same) {
@@ -162,13 +162,13 @@ impl<'m> Delta<'m> {
         &mut self,
         metric: &Arc<str>,
         shape: Shape,
-        old: Vec<Level<'_>>,
-        new: Vec<Level<'_>>,
+        old: &[Level<'_>],
+        new: &[Level<'_>],
         (before, after): (Option<&Definition>, &Definition),
     ) {
         let same_segments = before.is_none_or(|before| before.segments == after.segments);
-        let common = old.iter().zip(&new).take_while(|(old, new)| same_segments && old == new).count();
-        for (levels, definition, sign) in [(&old, before.unwrap_or(after), -1.0), (&new, after, 1.0)] {
+        let common = old.iter().zip(new).take_while(|(old, new)| same_segments && old == new).count();
+        for (levels, definition, sign) in [(old, before.unwrap_or(after), -1.0), (new, after, 1.0)] {
             let mut last =
                 common.checked_sub(1).and_then(|last| levels.get(last)).and_then(|level| level.stands);
             for level in levels.iter().skip(common) {

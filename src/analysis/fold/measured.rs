@@ -23,6 +23,12 @@ pub struct Cut {
     pub watermark: Timestamp,
 }
 
+/// Outcomes by segment and arm.
+pub type BySegment = BTreeMap<(Arc<str>, Arc<str>), Outcome>;
+
+/// What each bucket changed within the epoch, and of settled units.
+type Changes = BTreeMap<Timestamp, [Sums; 2]>;
+
 /// Until when buckets count, within the epoch and of settled units.
 #[derive(Clone, Copy)]
 struct Ends {
@@ -65,7 +71,7 @@ pub fn segments(
     measure: &Measure<'_>,
     cells: &Cells,
     as_of: Timestamp,
-) -> Result<BTreeMap<(Arc<str>, Arc<str>), Outcome>, Undefined> {
+) -> Result<BySegment, Undefined> {
     let ends = ends(launch, definition, as_of);
     let mut sums: BTreeMap<(Arc<str>, Arc<str>), Sums> = BTreeMap::new();
     for (key, more) in of_metric(cells, &measure.metric.key).filter(|(key, _)| !key.segment.is_empty()) {
@@ -126,7 +132,7 @@ fn rows(
     kept_from: Timestamp,
     as_of: Timestamp,
 ) -> Result<Vec<ArmMoments>, Undefined> {
-    let mut places: BTreeMap<(u32, u32, Arc<str>), BTreeMap<Timestamp, [Sums; 2]>> = BTreeMap::new();
+    let mut places: BTreeMap<(u32, u32, Arc<str>), Changes> = BTreeMap::new();
     for (key, sums) in of_metric(cells, metric) {
         let Some(ends) = ends.get(&key.epoch).filter(|_| key.segment.is_empty()) else {
             continue;
@@ -146,7 +152,7 @@ fn rows(
         }
     }
     let width_ms = as_of.ms_since(kept_from) / crate::analysis::measurement::KEPT_BUCKETS;
-    let row = |((epoch, week, arm), changes): ((u32, u32, Arc<str>), BTreeMap<Timestamp, [Sums; 2]>)| {
+    let row = |((epoch, week, arm), changes): ((u32, u32, Arc<str>), Changes)| {
         let [mut within, mut settled] = <[Sums; 2]>::default();
         let mut row = ArmMoments {
             epoch,

@@ -67,7 +67,7 @@ impl Sums {
     pub(super) fn add_unit(&mut self, values: &Values, shape: Shape, sign: f64) {
         let count = if sign > 0.0 { 1 } else { -1 };
         self.units += count;
-        self.nonzero += if values[0] != 0.0 { count } else { 0 };
+        self.nonzero += if values[0] == 0.0 { 0 } else { count };
         let values = values.get(..shape.values()).unwrap_or_default();
         self.values.resize(values.len(), ExactSum::default());
         self.products.resize(values.len() * (values.len() + 1) / 2, ExactSum::default());

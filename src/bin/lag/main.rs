@@ -184,7 +184,7 @@ async fn count(channel: Channel, launch: String, all: u64) -> Outcome<Vec<Mark>>
                 Event { name: "heartbeat".to_owned(), user: Some(user(VISITORS)), ..Event::default() };
             events.log_events(LogEventsRequest { events: vec![heartbeat] }).await?;
         }
-        if grown_at.elapsed() > Duration::from_secs(300) {
+        if grown_at.elapsed() > Duration::from_mins(5) {
             return Err(
                 format!("only {:?} of {all} events were counted", marks.last().map(|mark| mark.1)).into()
             );

@@ -66,7 +66,7 @@ fn one(flag: &str, names: &Names) -> Result<Guardrail, Invalid> {
         Some(denominator) => format!("{name}/{denominator}"),
         None => name.to_owned(),
     };
-    Ok(Guardrail { metric: metric(&field, key, &options)?, measure })
+    Ok(Guardrail { metric: metric(&field, &key, &options)?, measure })
 }
 
 impl<'f> Options<'f> {
@@ -143,7 +143,7 @@ fn measure(field: &str, value: usize, options: &Options<'_>, names: &Names) -> R
     })
 }
 
-fn metric(field: &str, key: String, options: &Options<'_>) -> Result<Metric, Invalid> {
+fn metric(field: &str, key: &str, options: &Options<'_>) -> Result<Metric, Invalid> {
     let (margin, weight) = (options.margin, options.weight.unwrap_or(1.0));
     let ship_margin = options.ship_margin.unwrap_or_else(|| ship_margin_beside(margin));
     let part = |name: &str| format!("{field}, {name}");
@@ -162,7 +162,7 @@ fn metric(field: &str, key: String, options: &Options<'_>) -> Result<Metric, Inv
         margin,
         ship_margin,
         weight,
-        ..Metric::of(&key, MetricKind::Sum, &key)
+        ..Metric::of(key, MetricKind::Sum, key)
     })
 }
 

@@ -147,6 +147,7 @@ pub enum Action {
 }
 
 impl Action {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -105,7 +105,7 @@ pub(super) fn read_returned(returned: wire::MetricReturned) -> Result<Returned> 
     })
 }
 
-pub(super) fn returned(returned: &Returned) -> wire::MetricReturned {
+pub(super) fn returned(returned: Returned) -> wire::MetricReturned {
     wire::MetricReturned { from_day: days(returned.from_day), to_day: days(returned.to_day) }
 }
 
@@ -148,7 +148,7 @@ pub(super) fn read_state(state: wire::MetricStateChange) -> Result<StateChange> 
     Ok(StateChange { to, days: whole("metric.state.days", state.days)? })
 }
 
-pub(super) fn state(state: &StateChange) -> wire::MetricStateChange {
+pub(super) fn state(state: StateChange) -> wire::MetricStateChange {
     let to = match state.to {
         Activity::Churned => wire::MetricActivity::Churned,
         Activity::Resurrected => wire::MetricActivity::Resurrected,
