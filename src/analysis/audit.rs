@@ -260,7 +260,7 @@ mod tests {
         let metric = Metric::of("buys", MetricKind::Sum, "buy");
         let with = |change: fn(&mut Intake)| {
             let mut intake = steady(24, 100);
-            intake.iter_mut().rev().take(59).for_each(change);
+            intake.iter_mut().rev().take(60).for_each(change);
             failed(&metric, &intake, (5_000, 400), 3)
         };
         assert_eq!(with(|intake| intake.events = 0), [Check::Volume]);
