@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::ServeSettings;
-use crate::database;
+use crate::database::{Database, DatabaseUrl, NativePool};
 use crate::error::Error;
 use crate::events::EventStore;
 use crate::ingest::{Ingest, IngestSettings, Writers};
@@ -24,7 +23,7 @@ use crate::store::Store;
 use crate::transport::grpc::{self, ServeError};
 use crate::transport::{Services, http};
 
-/// Name of the database file in the data folder.
+/// Name of the database file in the data folder, where no other database is set.
 pub const DATABASE_FILE: &str = "portcullis.db";
 
 /// A judgement may be acted on for this many ticks of the guard, and for [`JUDGEMENT_AGE`] where ticks are short.
@@ -74,7 +73,7 @@ pub struct App {
     servers: JoinHandle<Result<(), AppError>>,
     guard: JoinHandle<()>,
     writers: Writers,
-    pool: SqlitePool,
+    database: Database,
     drain_timeout: Duration,
     /// Held as long as the service runs.
     _lock: File,
@@ -84,8 +83,12 @@ impl App {
     /// Builds all parts and starts them. Once it returns, calls are served.
     pub async fn start(settings: &ServeSettings, clock: Clock) -> Result<Self, AppError> {
         let lock = lock_data_dir(&settings.data_dir)?;
-        let pool = database::open(&settings.data_dir.join(DATABASE_FILE)).await?;
-        let store = Store::new(pool.clone());
+        let url = database_url(settings);
+        let database = Database::open(&url).await?;
+        let store = Store::new(database.relational().clone());
+        let NativePool::Sqlite(pool) = database.native() else {
+            return Err(Error::WrongState("events are not stored on PostgreSQL".to_owned()).into());
+        };
         let events = EventStore::new(pool.clone());
         let live = Arc::new(Live::new(store.load().await?, store.last_cursor().await?));
 
@@ -110,7 +113,7 @@ impl App {
         let services = Services { live, ingest, admin, clock, max_event_skew_ms };
         let servers = tokio::spawn(serve(services, listener, http_listener, stop.clone()));
         let guard = tokio::spawn(guard.run(stop.clone()));
-        tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), "serving");
+        tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), database = %url, "serving");
         let drain_timeout = settings.drain_timeout;
         Ok(Self {
             address,
@@ -120,7 +123,7 @@ impl App {
             servers,
             guard,
             writers,
-            pool,
+            database,
             drain_timeout,
             _lock: lock,
         })
@@ -166,7 +169,7 @@ impl App {
         }
         self.stop_writers.cancel();
         self.writers.drained().await;
-        self.pool.close().await;
+        self.database.close().await;
         tracing::info!("stopped");
         match served {
             Ok(ended) => Ok(ended.map_err(Error::internal)??),
@@ -205,6 +208,11 @@ fn lock_data_dir(path: &Path) -> Result<File, AppError> {
         Err(TryLockError::WouldBlock) => Err(AppError::InUse(path.to_owned())),
         Err(TryLockError::Error(cause)) => Err(unusable(cause)),
     }
+}
+
+fn database_url(settings: &ServeSettings) -> DatabaseUrl {
+    let file = || DatabaseUrl::sqlite(&settings.data_dir.join(DATABASE_FILE));
+    settings.database.clone().unwrap_or_else(file)
 }
 
 fn ingest_settings(settings: &ServeSettings) -> IngestSettings {

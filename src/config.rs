@@ -1,17 +1,26 @@
 //! Every setting, read once from flags and environment.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Args, Command, ValueEnum};
+
+use crate::database::{DatabaseUrl, InvalidDatabaseUrl};
 
 /// Settings of the server.
 #[derive(Args, Clone, Debug)]
 pub struct ServeSettings {
-    /// Folder of the database; made when it is not there.
+    /// Folder of the server's own files; made when it is not there.
     #[arg(long, env = "PORTCULLIS_DATA_DIR", default_value = "portcullis-data")]
     pub data_dir: PathBuf,
+    /// Where everything is stored: postgres://USER:PASSWORD@HOST:PORT/DATABASE, or sqlite:PATH; if it is not given, an SQLite
+    /// file in the data folder.
+    #[arg(long, env = "PORTCULLIS_DATABASE", value_name = "URL", hide_env_values = true, value_parser = DatabaseUrlParser)]
+    pub database: Option<DatabaseUrl>,
     /// Address and port of the gRPC server; port 0 takes a free one.
     #[arg(long, env = "PORTCULLIS_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
@@ -63,4 +72,26 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
 
 fn size() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=100_000_000)
+}
+
+/// Says what is wrong without repeating the value, since there may be a password in it.
+#[derive(Clone)]
+struct DatabaseUrlParser;
+
+impl TypedValueParser for DatabaseUrlParser {
+    type Value = DatabaseUrl;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        _: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Self::Value, clap::Error> {
+        let refused = |message: String| {
+            let message = format!("--database {message}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
+        };
+        let text = value.to_str().ok_or_else(|| refused("must be UTF-8".to_owned()))?;
+        text.parse().map_err(|error: InvalidDatabaseUrl| refused(error.to_string()))
+    }
 }

@@ -4,20 +4,20 @@ pub mod change;
 mod read;
 mod write;
 
-use sqlx::SqlitePool;
+use crate::database::Relational;
 
 pub use read::{DecisionQuery, LaunchQuery, Recorded};
 
 /// The store of everything but events. Cloning shares the connections.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: SqlitePool,
+    database: Relational,
 }
 
 impl Store {
     /// A store in an opened database.
     #[must_use]
-    pub fn new(pool: SqlitePool) -> Self {
-        Self { pool }
+    pub fn new(database: Relational) -> Self {
+        Self { database }
     }
 }

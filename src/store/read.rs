@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
 
 use super::Store;
 use crate::analysis::decision::Decision;
+use crate::database::bounded;
 use crate::domain::catalogue::{Catalogue, Shelf};
-use crate::domain::latch::Latch;
+use crate::domain::latch::{Latch, LatchId};
 use crate::domain::launch::{Launch, LaunchId, Target};
 use crate::domain::stored::{Document, Stored};
 use crate::domain::time::Timestamp;
@@ -52,13 +53,17 @@ pub struct Recorded {
 impl Store {
     /// Everything that is configured, as of one moment.
     pub async fn load(&self) -> Result<Catalogue> {
-        let mut transaction = self.pool.begin().await?;
+        bounded(self.load_at_once()).await
+    }
+
+    async fn load_at_once(&self) -> Result<Catalogue> {
+        let mut transaction = self.database.read().await?;
         let revision: i64 = sqlx::query_scalar("select revision from config where id = 1")
             .fetch_one(&mut *transaction)
             .await?;
         // The same that was in force after each change: later than the change before, and not before its own time.
         let changed_at: i64 =
-            sqlx::query_scalar("select coalesce(max(at - config_revision), 0) + ? from audit")
+            sqlx::query_scalar("select coalesce(max(at - config_revision), 0) + $1 from audit")
                 .bind(revision)
                 .fetch_one(&mut *transaction)
                 .await?;
@@ -82,78 +87,70 @@ impl Store {
 
     /// One launch.
     pub async fn launch(&self, id: LaunchId) -> Result<Option<Launch>> {
-        let row = sqlx::query("select body from launch where id = ?")
-            .bind(id.to_string())
-            .fetch_optional(&self.pool)
-            .await?;
-        row.as_ref().map(body).transpose()
+        let query = sqlx::query("select body from launch where id = $1").bind(id.to_string());
+        self.database.first(query).await?.as_ref().map(body).transpose()
     }
 
     /// Launches, newest first.
     pub async fn launches(&self, query: &LaunchQuery) -> Result<Vec<Launch>> {
         let target = query.target.as_ref().map(serde_json::to_string).transpose().map_err(Error::internal)?;
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "select body from launch
-             where (?1 is null or target = ?1) and (not ?2 or live = 1) and (?3 is null or id < ?3)
-             order by id desc limit ?4",
+             where ($1 is null or target = $1) and live >= $2 and ($3 is null or id < $3)
+             order by id desc limit $4",
         )
         .bind(target)
-        .bind(query.live_only)
+        .bind(i64::from(query.live_only))
         .bind(query.before.map(|id| id.to_string()))
-        .bind(query.limit)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(body).collect()
+        .bind(query.limit);
+        self.database.all(query).await?.iter().map(body).collect()
     }
 
     /// Decisions, oldest first.
     pub async fn decisions(&self, query: &DecisionQuery) -> Result<Vec<Recorded>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "select cursor, body from decision
-             where cursor > ?1 and (?2 is null or launch_id = ?2) order by cursor limit ?3",
+             where cursor > $1 and ($2 is null or launch_id = $2) order by cursor limit $3",
         )
         .bind(query.after)
         .bind(query.launch.map(|id| id.to_string()))
-        .bind(query.limit)
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(recorded).collect()
+        .bind(query.limit);
+        self.database.all(query).await?.iter().map(recorded).collect()
     }
 
     /// The latest decision about a launch; `judged`: the latest that rests on a judgement.
     pub async fn latest_decision(&self, launch: LaunchId, judged: bool) -> Result<Option<Decision>> {
-        let row = sqlx::query(
-            "select body from decision
-             where launch_id = ?1 and (not ?2 or body ->> '$.judgement' is not null)
-             order by cursor desc limit 1",
+        let query = sqlx::query(
+            "select body from decision where launch_id = $1 and judged >= $2 order by cursor desc limit 1",
         )
         .bind(launch.to_string())
-        .bind(judged)
-        .fetch_optional(&self.pool)
-        .await?;
-        row.as_ref().map(body).transpose()
+        .bind(i64::from(judged));
+        self.database.first(query).await?.as_ref().map(body).transpose()
     }
 
     /// Cursor of the latest decision; 0 when there is none.
     pub async fn last_cursor(&self) -> Result<i64> {
-        let cursor = sqlx::query_scalar("select coalesce(max(cursor), 0) from decision");
-        Ok(cursor.fetch_one(&self.pool).await?)
+        let query = sqlx::query("select coalesce(max(cursor), 0) as cursor from decision");
+        match self.database.first(query).await? {
+            Some(row) => Ok(row.try_get("cursor")?),
+            None => Ok(0),
+        }
     }
 }
 
-async fn shelf<T: Document>(transaction: &mut Transaction<'_, Sqlite>) -> Result<Shelf<T>> {
+async fn shelf<T: Document>(transaction: &mut Transaction<'_, Any>) -> Result<Shelf<T>> {
     let rows =
-        sqlx::query("select revision, archived, created_at, updated_at, body from document where kind = ?")
+        sqlx::query("select revision, archived, created_at, updated_at, body from document where kind = $1")
             .bind(T::KIND)
             .fetch_all(&mut **transaction)
             .await?;
-    let stored = |row: &SqliteRow| -> Result<(String, Arc<Stored<T>>)> {
+    let stored = |row: &AnyRow| -> Result<(String, Arc<Stored<T>>)> {
         let document: T = body(row)?;
         let key = document.key().to_owned();
         let stored = Stored {
             document,
             revision: row.try_get("revision")?,
-            archived: row.try_get("archived")?,
+            archived: row.try_get::<i64, _>("archived")? != 0,
             created_at: Timestamp(row.try_get("created_at")?),
             updated_at: Timestamp(row.try_get("updated_at")?),
         };
@@ -163,7 +160,7 @@ async fn shelf<T: Document>(transaction: &mut Transaction<'_, Sqlite>) -> Result
 }
 
 /// Live launches, and the latest of each target.
-async fn launches(transaction: &mut Transaction<'_, Sqlite>) -> Result<BTreeMap<LaunchId, Arc<Launch>>> {
+async fn launches(transaction: &mut Transaction<'_, Any>) -> Result<BTreeMap<LaunchId, Arc<Launch>>> {
     let rows = sqlx::query(
         "select body from launch where live = 1 or id in (select max(id) from launch group by target)",
     )
@@ -173,19 +170,17 @@ async fn launches(transaction: &mut Transaction<'_, Sqlite>) -> Result<BTreeMap<
     rows.iter().map(launch).collect()
 }
 
-async fn latches(
-    transaction: &mut Transaction<'_, Sqlite>,
-) -> Result<BTreeMap<crate::domain::latch::LatchId, Arc<Latch>>> {
+async fn latches(transaction: &mut Transaction<'_, Any>) -> Result<BTreeMap<LatchId, Arc<Latch>>> {
     let rows = sqlx::query("select body from latch").fetch_all(&mut **transaction).await?;
     let latch = |row| body(row).map(|latch: Latch| (latch.id, Arc::new(latch)));
     rows.iter().map(latch).collect()
 }
 
-fn recorded(row: &SqliteRow) -> Result<Recorded> {
+fn recorded(row: &AnyRow) -> Result<Recorded> {
     Ok(Recorded { cursor: row.try_get("cursor")?, decision: body(row)? })
 }
 
-fn body<T: DeserializeOwned>(row: &SqliteRow) -> Result<T> {
+fn body<T: DeserializeOwned>(row: &AnyRow) -> Result<T> {
     let text: &str = row.try_get("body")?;
     serde_json::from_str(text).map_err(Error::internal)
 }

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 use serde_json::json;
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Any, Transaction};
 
 use super::Store;
 use super::change::{Change, Write};
-use crate::database::WRITE;
+use crate::database::repeated;
 use crate::domain::launch::Launch;
 use crate::domain::stored::{Document, Stored};
 use crate::error::{Error, Result};
@@ -15,7 +15,11 @@ impl Store {
     /// Makes a change, and says where the decisions now end. A change that was made from an older configuration, or
     /// that takes a key twice, is refused whole.
     pub async fn commit(&self, change: &Change) -> Result<i64> {
-        let mut transaction = self.pool.begin_with(WRITE).await?;
+        repeated(|| self.commit_once(change)).await
+    }
+
+    async fn commit_once(&self, change: &Change) -> Result<i64> {
+        let mut transaction = self.database.write().await?;
         take_revision(&mut transaction, change).await?;
         for write in &change.writes {
             put(&mut transaction, write).await?;
@@ -29,8 +33,8 @@ impl Store {
     }
 }
 
-async fn take_revision(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> Result<()> {
-    let taken = sqlx::query("update config set revision = revision + 1 where id = 1 and revision = ?")
+async fn take_revision(transaction: &mut Transaction<'_, Any>, change: &Change) -> Result<()> {
+    let taken = sqlx::query("update config set revision = revision + 1 where id = 1 and revision = $1")
         .bind(change.base_revision)
         .execute(&mut **transaction)
         .await?
@@ -44,7 +48,7 @@ async fn take_revision(transaction: &mut Transaction<'_, Sqlite>, change: &Chang
     Err(Error::Conflict { kind, key, given: change.base_revision, found })
 }
 
-async fn put(transaction: &mut Transaction<'_, Sqlite>, write: &Write) -> Result<()> {
+async fn put(transaction: &mut Transaction<'_, Any>, write: &Write) -> Result<()> {
     match write {
         Write::Gate(stored) => put_document(transaction, stored).await,
         Write::Experiment(stored) => put_document(transaction, stored).await,
@@ -57,7 +61,7 @@ async fn put(transaction: &mut Transaction<'_, Sqlite>, write: &Write) -> Result
         Write::Launch(launch) => put_launch(transaction, launch).await,
         Write::Latch(latch) => {
             sqlx::query(
-                "insert into latch (id, body) values (?, ?) on conflict (id) do update set body = excluded.body",
+                "insert into latch (id, body) values ($1, $2) on conflict (id) do update set body = excluded.body",
             )
             .bind(latch.id.0.to_string())
             .bind(to_json(latch)?)
@@ -66,10 +70,11 @@ async fn put(transaction: &mut Transaction<'_, Sqlite>, write: &Write) -> Result
             Ok(())
         }
         Write::Decision(decision) => {
-            sqlx::query("insert into decision (id, launch_id, at, body) values (?, ?, ?, ?)")
+            sqlx::query("insert into decision (id, launch_id, at, judged, body) values ($1, $2, $3, $4, $5)")
                 .bind(decision.id.0.to_string())
                 .bind(decision.launch.id.to_string())
                 .bind(decision.at.0)
+                .bind(i64::from(decision.judgement.is_some()))
                 .bind(to_json(decision)?)
                 .execute(&mut **transaction)
                 .await?;
@@ -79,13 +84,10 @@ async fn put(transaction: &mut Transaction<'_, Sqlite>, write: &Write) -> Result
 }
 
 /// The revision is part of the condition, so that two changes made from the same revision cannot both go through.
-async fn put_document<T: Document>(
-    transaction: &mut Transaction<'_, Sqlite>,
-    stored: &Stored<T>,
-) -> Result<()> {
+async fn put_document<T: Document>(transaction: &mut Transaction<'_, Any>, stored: &Stored<T>) -> Result<()> {
     let done = sqlx::query(
         "insert into document (kind, key, revision, archived, created_at, updated_at, body)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         values ($1, $2, $3, $4, $5, $6, $7)
          on conflict (kind, key) do update
          set revision = excluded.revision, archived = excluded.archived, updated_at = excluded.updated_at,
              body = excluded.body
@@ -94,7 +96,7 @@ async fn put_document<T: Document>(
     .bind(T::KIND)
     .bind(stored.document.key())
     .bind(stored.revision)
-    .bind(stored.archived)
+    .bind(i64::from(stored.archived))
     .bind(stored.created_at.0)
     .bind(stored.updated_at.0)
     .bind(to_json(&stored.document)?)
@@ -111,9 +113,9 @@ async fn put_document<T: Document>(
     }
 }
 
-async fn put_launch(transaction: &mut Transaction<'_, Sqlite>, launch: &Launch) -> Result<()> {
+async fn put_launch(transaction: &mut Transaction<'_, Any>, launch: &Launch) -> Result<()> {
     let done = sqlx::query(
-        "insert into launch (id, revision, target, live, body) values (?1, ?2, ?3, ?4, ?5)
+        "insert into launch (id, revision, target, live, body) values ($1, $2, $3, $4, $5)
          on conflict (id) do update
          set revision = excluded.revision, live = excluded.live, body = excluded.body
          where launch.revision = excluded.revision - 1",
@@ -121,7 +123,7 @@ async fn put_launch(transaction: &mut Transaction<'_, Sqlite>, launch: &Launch) 
     .bind(launch.id.to_string())
     .bind(launch.revision)
     .bind(to_json(&launch.target)?)
-    .bind(launch.is_live())
+    .bind(i64::from(launch.is_live()))
     .bind(to_json(launch)?)
     .execute(&mut **transaction)
     .await?
@@ -133,9 +135,9 @@ async fn put_launch(transaction: &mut Transaction<'_, Sqlite>, launch: &Launch) 
     Err(Error::Conflict { kind: "launch", key, given: launch.revision - 1, found: launch.revision })
 }
 
-async fn add_audit(transaction: &mut Transaction<'_, Sqlite>, change: &Change) -> Result<()> {
+async fn add_audit(transaction: &mut Transaction<'_, Any>, change: &Change) -> Result<()> {
     let detail: Vec<serde_json::Value> = change.writes.iter().map(audit_entry).collect();
-    sqlx::query("insert into audit (at, actor, action, config_revision, detail) values (?, ?, ?, ?, ?)")
+    sqlx::query("insert into audit (at, actor, action, config_revision, detail) values ($1, $2, $3, $4, $5)")
         .bind(change.at.0)
         .bind(&change.actor)
         .bind(&change.action)

@@ -12,14 +12,14 @@ use crate::visitors::{check_gate, get_experiment, ids};
 
 /// What a command said.
 #[derive(Debug)]
-struct Told {
-    code: i32,
-    out: String,
-    complaint: String,
+pub(crate) struct Told {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) complaint: String,
 }
 
 /// Runs the program; `server` is what it speaks to.
-async fn run(server: Option<&Server>, arguments: &[&str]) -> Told {
+pub(crate) async fn run(server: Option<&Server>, arguments: &[&str]) -> Told {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     command.args(arguments).stdin(std::process::Stdio::null());
     if let Some(server) = server {

@@ -2,22 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use portcullis::app::DATABASE_FILE;
 use portcullis::transport::grpc::wire::event_service_client::EventServiceClient;
 use portcullis::transport::grpc::wire::{Event, EventOutcome, EventResult, LogEventsRequest, MetricKind};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{Connection, Row};
+use sqlx::Row;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::documents::{gate, metric};
-use crate::server::{Server, connect, eventually, gate_target, new_folder, wire_time};
+use crate::home::Home;
+use crate::server::{Server, connect, eventually, gate_target, wire_time};
 use crate::visitors::{check_gate, event, ids, log, log_batch, user};
 
 /// Tasks that log at the same time.
@@ -124,9 +121,9 @@ struct Sent {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_killed_under_load_keeps_every_acknowledged_event_once() {
-    let folder = new_folder();
+    let home = Home::new().await;
     let address = free_address();
-    let mut server = serve(folder.path(), address);
+    let mut server = serve(&home, address);
     let channel = connect(address).await;
 
     let (sent, answered) = (Arc::new(Mutex::new(Sent::default())), Arc::new(AtomicUsize::new(0)));
@@ -162,9 +159,9 @@ async fn a_server_killed_under_load_keeps_every_acknowledged_event_once() {
     let sent = Arc::into_inner(sent).expect("the loggers have ended").into_inner();
     assert!(!sent.unanswered.is_empty(), "the server was killed in the middle");
 
-    let mut server = serve(folder.path(), address);
+    let mut server = serve(&home, address);
     let mut client = EventServiceClient::new(connect(address).await);
-    let stored = stored_ids(folder.path()).await;
+    let stored = stored_ids(&home).await;
     for id in &sent.acknowledged {
         assert_eq!(stored.get(id), Some(&1), "acknowledged, but not stored exactly once: {id}");
     }
@@ -181,7 +178,7 @@ async fn a_server_killed_under_load_keeps_every_acknowledged_event_once() {
     let resent = sent.unanswered.iter().flatten().map(|event| event.id.clone());
     let all: BTreeMap<String, i64> =
         sent.acknowledged.iter().cloned().chain(resent).map(|id| (id, 1)).collect();
-    assert!(stored_ids(folder.path()).await == all, "each id is stored once, and no other");
+    assert!(stored_ids(&home).await == all, "each id is stored once, and no other");
 }
 
 fn numbered(logger: usize, round: usize, number: usize) -> Event {
@@ -192,7 +189,7 @@ fn numbered(logger: usize, round: usize, number: usize) -> Event {
 }
 
 /// The program itself, as a process of its own.
-fn serve(folder: &Path, address: SocketAddr) -> Child {
+fn serve(home: &Home, address: SocketAddr) -> Child {
     Command::new(env!("CARGO_BIN_EXE_portcullis"))
         .args([
             "serve",
@@ -202,9 +199,11 @@ fn serve(folder: &Path, address: SocketAddr) -> Child {
             "127.0.0.1:0",
             "--listen",
             &address.to_string(),
+            "--database",
+            &home.url(),
             "--data-dir",
         ])
-        .arg(folder)
+        .arg(home.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -217,14 +216,7 @@ fn free_address() -> SocketAddr {
 }
 
 /// How often each event id is stored, read past the program.
-async fn stored_ids(folder: &Path) -> BTreeMap<String, i64> {
-    let options = SqliteConnectOptions::new()
-        .filename(folder.join(DATABASE_FILE))
-        .read_only(true)
-        .busy_timeout(Duration::from_secs(10));
-    let mut connection = SqliteConnection::connect_with(&options).await.expect("the database opens");
-    let rows =
-        sqlx::query("select id, count(*) as times from event group by id").fetch_all(&mut connection).await;
-    let rows = rows.expect("the events are read");
+async fn stored_ids(home: &Home) -> BTreeMap<String, i64> {
+    let rows = home.rows("select id, count(*) as times from event group by id").await;
     rows.iter().map(|row| (row.get("id"), row.get("times"))).collect()
 }

@@ -1,8 +1,7 @@
 //! Every decision can be made again from its record alone.
 
 use portcullis::analysis::judge::judge;
-use portcullis::app::DATABASE_FILE;
-use portcullis::database;
+use portcullis::database::Database;
 use portcullis::store::{DecisionQuery, Store};
 
 use crate::documents::{gate, guardrail, percentage, ramp, step};
@@ -20,11 +19,12 @@ async fn every_decision_can_be_made_again_from_its_record() {
     harm(&server, &mut Crowd::new("new_checkout", "visited_signup").doing(0.3, 0.5)).await;
     server.create_gate(gate("edited", 50.0)).await;
     server.set_rollout(percentage("edited", 20.0)).await.unwrap();
-    let folder = server.stop().await;
+    let home = server.stop().await;
 
-    let pool = database::open(&folder.path().join(DATABASE_FILE)).await.unwrap();
+    let database = Database::open(&home.url().parse().unwrap()).await.unwrap();
     let all = DecisionQuery { limit: 1_000, ..DecisionQuery::default() };
-    let recorded = Store::new(pool).decisions(&all).await.unwrap();
+    let recorded = Store::new(database.relational().clone()).decisions(&all).await.unwrap();
+    database.close().await;
     let mut replayed = 0;
     for decision in recorded.iter().map(|recorded| &recorded.decision) {
         let Some(judgement) = &decision.judgement else {

@@ -30,9 +30,9 @@ async fn everything_is_there_again_after_a_restart() {
         })
         .await;
     let before_check = server.check(&target).await;
-    let folder = server.stop().await;
+    let home = server.stop().await;
 
-    let server = Server::start_in(folder, Clock::system()).await;
+    let server = Server::start_in(home, Clock::system()).await;
     assert_eq!(groups(&server, "button_color_v3", &visitors).await, before_groups);
     assert_eq!(check_gate(&server, "other", &visitors).await, before_other);
     assert!(passing(&check_gate(&server, "new_checkout", crowd.visitors()).await).is_empty());

@@ -1,7 +1,6 @@
 //! A server for one test: a real one, on a free port, with a data folder of its own.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,10 +18,11 @@ use portcullis::transport::grpc::wire::{
     self, CheckLaunchRequest, CheckLaunchResponse, Decision, DecisionKind, ListDecisionsRequest, Target,
     TargetKind,
 };
-use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_types::StatusExt;
+
+use crate::home::Home;
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,51 +34,51 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 /// A running server.
 pub(crate) struct Server {
     pub(crate) app: App,
-    folder: Arc<TempDir>,
+    home: Arc<Home>,
     channel: Channel,
 }
 
 impl Server {
     /// A new server that reads the system's clock.
     pub(crate) async fn start() -> Self {
-        Self::start_in(new_folder(), Clock::system()).await
+        Self::start_in(Home::new().await, Clock::system()).await
     }
 
     /// A new server that reads the test's clock.
     pub(crate) async fn start_with(clock: &TestClock) -> Self {
-        Self::start_in(new_folder(), clock.clock()).await
+        Self::start_in(Home::new().await, clock.clock()).await
     }
 
-    /// A server on a data folder that another one may have left.
-    pub(crate) async fn start_in(folder: Arc<TempDir>, clock: Clock) -> Self {
-        let settings = settings(folder.path());
-        Self::start_as(folder, settings, clock).await
+    /// A server on what another one may have left.
+    pub(crate) async fn start_in(home: Arc<Home>, clock: Clock) -> Self {
+        let settings = settings(&home);
+        Self::start_as(home, settings, clock).await
     }
 
     /// A new server where one batch of events may wait.
     pub(crate) async fn start_narrow() -> Self {
-        let folder = new_folder();
-        let settings = ServeSettings { event_queue: 1, ..settings(folder.path()) };
-        Self::start_as(folder, settings, Clock::system()).await
+        let home = Home::new().await;
+        let settings = ServeSettings { event_queue: 1, ..settings(&home) };
+        Self::start_as(home, settings, Clock::system()).await
     }
 
     /// A server that is set otherwise.
-    pub(crate) async fn start_as(folder: Arc<TempDir>, settings: ServeSettings, clock: Clock) -> Self {
+    pub(crate) async fn start_as(home: Arc<Home>, settings: ServeSettings, clock: Clock) -> Self {
         let app = App::start(&settings, clock).await.expect("the server starts");
         let channel = connect(app.address()).await;
-        Self { app, folder, channel }
+        Self { app, home, channel }
     }
 
-    /// Stops the server as SIGTERM does, and leaves its data folder.
-    pub(crate) async fn stop(self) -> Arc<TempDir> {
+    /// Stops the server as SIGTERM does, and leaves what it has stored.
+    pub(crate) async fn stop(self) -> Arc<Home> {
         drop(self.channel);
         self.app.stop().await.expect("the server stops");
-        self.folder
+        self.home
     }
 
     /// What comes of a second server on the same data folder.
     pub(crate) async fn start_second(&self) -> Result<App, AppError> {
-        App::start(&settings(self.folder.path()), Clock::system()).await
+        App::start(&settings(&self.home), Clock::system()).await
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -89,8 +89,8 @@ impl Server {
         self.app.http_address()
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
     }
 
     pub(crate) fn channel(&self) -> Channel {
@@ -157,9 +157,10 @@ impl Server {
 }
 
 /// Settings of a server that looks often and waits for no late events.
-pub(crate) fn settings(folder: &Path) -> ServeSettings {
+pub(crate) fn settings(home: &Home) -> ServeSettings {
     ServeSettings {
-        data_dir: folder.to_owned(),
+        data_dir: home.path().to_owned(),
+        database: Some(home.url().parse().expect("the address of a database")),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         http_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         tick: Duration::from_millis(50),
@@ -172,10 +173,6 @@ pub(crate) fn settings(folder: &Path) -> ServeSettings {
         log: "off".to_owned(),
         log_format: LogFormat::Text,
     }
-}
-
-pub(crate) fn new_folder() -> Arc<TempDir> {
-    Arc::new(tempfile::tempdir().expect("a folder"))
 }
 
 /// A connection, once the server takes it.

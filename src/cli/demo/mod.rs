@@ -99,6 +99,7 @@ async fn tell(
 fn server_settings(folder: &Path) -> ServeSettings {
     ServeSettings {
         data_dir: folder.to_owned(),
+        database: None,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         tick: Duration::from_millis(200),

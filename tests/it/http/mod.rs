@@ -18,12 +18,10 @@ use hyper_util::rt::TokioExecutor;
 use portcullis::transport::grpc::wire::key_service_client::KeyServiceClient;
 use portcullis::transport::grpc::wire::{CreateSdkKeyRequest, SdkKey, SdkKeyKind};
 use serde_json::Value;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::any::AnyRow;
 use tonic::transport::Channel;
 
 use crate::server::Server;
-use portcullis::app::DATABASE_FILE;
 
 /// What came back.
 struct Answer {
@@ -91,14 +89,8 @@ impl Server {
     }
 
     /// What a query of the database finds, past the program.
-    async fn rows(&self, query: &str) -> Vec<SqliteRow> {
-        let mut connection = self.database().await;
-        sqlx::query(AssertSqlSafe(query.to_owned())).fetch_all(&mut connection).await.expect("rows")
-    }
-
-    async fn database(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(self.folder().join(DATABASE_FILE));
-        SqliteConnection::connect_with(&options).await.expect("the database opens")
+    async fn rows(&self, query: &str) -> Vec<AnyRow> {
+        self.home().rows(query).await
     }
 }
 

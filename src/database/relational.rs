@@ -1,0 +1,85 @@
+//! Statements that are the same on every engine.
+
+use std::time::Duration;
+
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyPool, Transaction};
+use tokio::time::{sleep, timeout};
+
+use super::failure::{busy, is_in_the_way};
+use crate::error::{Error, Result};
+
+/// Longer than any statement may take on the server: what lasts longer has lost its connection.
+const DEADLINE: Duration = Duration::from_secs(40);
+/// How often work is tried that others got in the way of.
+const TRIES: u32 = 5;
+/// What the wait before another try begins with.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Connections that speak what all engines understand. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Relational {
+    pool: AnyPool,
+    begin: Begin,
+}
+
+/// How transactions begin on the engine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begin {
+    /// Sees one state of everything.
+    pub(super) read: &'static str,
+    /// Changes.
+    pub(super) write: &'static str,
+}
+
+impl Relational {
+    pub(super) fn new(pool: AnyPool, begin: Begin) -> Self {
+        Self { pool, begin }
+    }
+
+    /// A transaction that sees one state of everything. It is for reading.
+    pub async fn read(&self) -> Result<Transaction<'static, Any>> {
+        Ok(self.pool.begin_with(self.begin.read).await?)
+    }
+
+    /// A transaction that may write.
+    pub async fn write(&self) -> Result<Transaction<'static, Any>> {
+        Ok(self.pool.begin_with(self.begin.write).await?)
+    }
+
+    /// All rows of a query.
+    pub async fn all(&self, query: Query<'_, Any, AnyArguments>) -> Result<Vec<AnyRow>> {
+        bounded(async { Ok(query.fetch_all(&self.pool).await?) }).await
+    }
+
+    /// The first row of a query.
+    pub async fn first(&self, query: Query<'_, Any, AnyArguments>) -> Result<Option<AnyRow>> {
+        bounded(async { Ok(query.fetch_optional(&self.pool).await?) }).await
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Ends work that has lost its connection, instead of waiting for what never comes.
+pub async fn bounded<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = || Error::Unavailable(format!("the store does not answer in {} s", DEADLINE.as_secs()));
+    timeout(DEADLINE, work).await.map_err(|_| late())?
+}
+
+/// Does work that is safe to repeat as a whole, such as one transaction: again where the database undid it because others
+/// got in its way.
+pub async fn repeated<T, W: Future<Output = Result<T>>>(work: impl Fn() -> W) -> Result<T> {
+    let mut pause = PAUSE;
+    for _ in 1..TRIES {
+        match bounded(work()).await {
+            Err(error) if is_in_the_way(&error) => tracing::debug!(error = %error.in_full(), "repeated"),
+            done => return done,
+        }
+        sleep(pause).await;
+        pause *= 2;
+    }
+    bounded(work()).await.map_err(busy)
+}

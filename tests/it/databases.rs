@@ -1,0 +1,187 @@
+//! Databases: those of versions before, those that are not there, and several servers on one.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flate2::read::GzDecoder;
+use portcullis::app::DATABASE_FILE;
+use portcullis::clock::Clock;
+use portcullis::database::{Database, DatabaseUrl, Relational, repeated};
+use portcullis::error::{Error, Result};
+use portcullis::transport::grpc::wire::{DecisionKind, EventOutcome};
+use sqlx::Row;
+use tokio::sync::Barrier;
+
+use crate::commands::run;
+use crate::documents::percentage;
+use crate::home::Home;
+use crate::server::{Server, gate_target};
+use crate::visitors::{event, log_batch};
+
+/// Decisions in the golden database, and those of them that rest on a judgement.
+const DECISIONS: usize = 22;
+const JUDGED: i64 = 17;
+
+fn golden(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_sqlite_file_of_the_first_version_is_brought_up_to_date_and_served() {
+    let home = Home::with_sqlite();
+    let (packed, mut dump) = (std::fs::read(golden("sqlite-0001.sql.gz")).unwrap(), String::new());
+    GzDecoder::new(&packed[..]).read_to_string(&mut dump).unwrap();
+    std::fs::File::create(home.path().join(DATABASE_FILE)).unwrap();
+    home.execute(&dump).await;
+
+    let server = Server::start_in(home, Clock::system()).await;
+    let exported = golden("sqlite-0001.yaml");
+    let told = run(Some(&server), &["apply", &exported.display().to_string(), "--check", "--prune"]).await;
+    assert_eq!(told.code, 0, "{told:?}");
+
+    // The guard may have added to them meanwhile.
+    let decisions = server.decisions("").await;
+    assert!(decisions.len() >= DECISIONS, "{}", decisions.len());
+    assert!((1..).zip(&decisions[..DECISIONS]).all(|(cursor, decision)| decision.cursor == cursor));
+    let judged = format!(
+        "select count(*) as judged, count(body ->> '$.judgement') as rested from decision
+         where judged = 1 and cursor <= {DECISIONS}"
+    );
+    let judged = server.home().rows(&judged).await;
+    assert_eq!((judged[0].get("judged"), judged[0].get("rested")), (JUDGED, JUDGED));
+    let answer = server.check(&gate_target("show_new_signup_form")).await;
+    assert_eq!(answer.decision(), DecisionKind::Block);
+    assert!(answer.latches[0].closed);
+    let refused = server.set_rollout(percentage("show_new_signup_form", 20.0)).await.unwrap_err();
+    assert!(refused.message().contains("latch"), "{}", refused.message());
+
+    let mut known = event("visitor-50", "page_view");
+    known.id = "page_view-50".to_owned();
+    let new = event("visitor-50", "page_view");
+    assert_eq!(log_batch(&server, vec![known, new]).await, [EventOutcome::Duplicate, EventOutcome::Stored]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_set_wrongly_is_refused_by_the_flags_name_and_without_its_password() {
+    for (url, wrong) in [
+        ("mysql://guard:hunter2@db/flags", "it begins with neither"),
+        ("postgres://guard:hunter2@db", "the database is missing"),
+        ("postgres://guard:hunter2@db:many/flags", "invalid port number"),
+        ("sqlite:", "the path is missing"),
+    ] {
+        let told = run(None, &["serve", "--database", url]).await;
+        assert_ne!(told.code, 0);
+        let said = &told.complaint;
+        assert!(said.contains("--database must be `postgres://USER:PASSWORD@HOST:PORT/DATABASE`"), "{said}");
+        assert!(said.contains(wrong) && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_is_said_without_the_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().display().to_string();
+    let url = "postgres://guard:hunter2@127.0.0.1:1/flags";
+    let told = run(None, &["serve", "--data-dir", &data_dir, "--database", url]).await;
+    assert_eq!(told.code, 1);
+    let said = &told.complaint;
+    assert!(said.contains("the store is not available") && said.contains("refused"), "{said}");
+    assert!(!said.contains("hunter2") && !told.out.contains("hunter2"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_a_later_version_is_refused() {
+    let home = Home::new().await;
+    Database::open(&url(&home)).await.unwrap().close().await;
+    home.execute("update _sqlx_migrations set version = 9999 where version = 1").await;
+    let refused = Database::open(&url(&home)).await.unwrap_err().to_string();
+    assert!(refused.contains("migration 9999") && refused.contains("later"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_open_a_new_postgres_database_at_once_take_turns() {
+    let home = Home::with_postgres().await;
+    let opened: Vec<_> = (0..4)
+        .map(|_| {
+            let url = url(&home);
+            tokio::spawn(async move { Database::open(&url).await })
+        })
+        .collect();
+    for opened in opened {
+        let database = opened.await.unwrap().unwrap();
+        let revision = sqlx::query("select revision from config");
+        let row = database.relational().first(revision).await.unwrap().unwrap();
+        assert_eq!(row.get::<i64, _>(0), 0);
+        database.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_ended_a_deadlock_on_postgres_is_done_again() {
+    let home = Home::with_postgres().await;
+    let database = Database::open(&url(&home)).await.unwrap();
+    home.execute(
+        "create table crossing (id bigint, passed bigint); insert into crossing values (1, 0), (2, 0)",
+    )
+    .await;
+    // Both hold one row before either asks for the other one; only the first tries meet.
+    let (meet, relational) = (Arc::new(Barrier::new(2)), database.relational());
+    let from = |first, second| {
+        let (meet, met) = (Arc::clone(&meet), Arc::new(std::sync::atomic::AtomicBool::new(false)));
+        repeated(move || {
+            let (meet, met, relational) = (Arc::clone(&meet), Arc::clone(&met), relational.clone());
+            async move {
+                let mut transaction = relational.write().await?;
+                for id in [first, second] {
+                    sqlx::query("update crossing set passed = passed + 1 where id = $1")
+                        .bind(id)
+                        .execute(&mut *transaction)
+                        .await?;
+                    if !met.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                        meet.wait().await;
+                    }
+                }
+                Ok(transaction.commit().await?)
+            }
+        })
+    };
+    let (one, other) = tokio::join!(from(1_i64, 2_i64), from(2, 1));
+    one.unwrap();
+    other.unwrap();
+    let passed = home.rows("select passed from crossing").await;
+    assert!(passed.iter().all(|row| row.get::<i64, _>(0) == 2), "each way was gone once");
+    database.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_the_postgres_server_ends_is_unavailable_and_the_next_one_works() {
+    let home = Home::with_postgres().await;
+    let database = Database::open(&url(&home)).await.unwrap();
+    let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+               where datname = current_database() and pid <> pg_backend_pid()";
+    let interrupted = count_decisions(database.relational(), async || {
+        home.rows(cut).await;
+    });
+    let failure = interrupted.await.unwrap_err();
+    assert!(matches!(&failure, Error::Unavailable(_)), "{}", failure.in_full());
+    assert_eq!(count_decisions(database.relational(), async || {}).await.unwrap(), 0);
+    database.close().await;
+}
+
+/// Counts decisions in a transaction in the middle of which something happens.
+async fn count_decisions(relational: &Relational, meanwhile: impl AsyncFn()) -> Result<i64> {
+    let mut transaction = relational.write().await?;
+    meanwhile().await;
+    // The server's word takes a moment.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let query = "select count(*) from decision";
+    let row = sqlx::query(query).fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(row.try_get(0)?)
+}
+
+fn url(home: &Home) -> DatabaseUrl {
+    home.url().parse().unwrap()
+}
