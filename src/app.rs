@@ -17,6 +17,7 @@ use crate::database::{Database, DatabaseUrl, NativePool};
 use crate::error::Error;
 use crate::events::EventStore;
 use crate::ingest::{Ingest, IngestSettings, Writers};
+use crate::jobs::follow;
 use crate::jobs::guard::Guard;
 use crate::live::Live;
 use crate::store::Store;
@@ -72,6 +73,7 @@ pub struct App {
     stop_writers: CancellationToken,
     servers: JoinHandle<Result<(), AppError>>,
     guard: JoinHandle<()>,
+    follower: JoinHandle<()>,
     writers: Writers,
     database: Database,
     drain_timeout: Duration,
@@ -110,6 +112,7 @@ impl App {
         let (listener, address) = listen(settings.listen).await?;
         let (http_listener, http_address) = listen(settings.http_listen).await?;
         let max_event_skew_ms = milliseconds(settings.max_event_skew);
+        let follower = tokio::spawn(follow::run(admin.clone(), stop.clone()));
         let services = Services { live, ingest, admin, clock, max_event_skew_ms };
         let servers = tokio::spawn(serve(services, listener, http_listener, stop.clone()));
         let guard = tokio::spawn(guard.run(stop.clone()));
@@ -122,6 +125,7 @@ impl App {
             stop_writers,
             servers,
             guard,
+            follower,
             writers,
             database,
             drain_timeout,
@@ -164,8 +168,10 @@ impl App {
             tracing::warn!("calls were still under way at the end of the drain timeout, and are cut off");
             abort.abort();
         }
-        if let Err(error) = self.guard.await {
-            tracing::error!(%error, "the guard did not end cleanly");
+        for (job, name) in [(self.guard, "guard"), (self.follower, "follower")] {
+            if let Err(error) = job.await {
+                tracing::error!(%error, "the {name} did not end cleanly");
+            }
         }
         self.stop_writers.cancel();
         self.writers.drained().await;

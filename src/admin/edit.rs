@@ -297,7 +297,13 @@ impl Edit {
         references::check(&self)?;
         let Self { admin, writer, in_force, change, .. } = self;
         let commit = async move {
-            let cursor = admin.store.commit(&change).await?;
+            let cursor = match admin.store.commit(&change).await {
+                Ok(cursor) => cursor,
+                Err(error) => {
+                    drop(writer);
+                    return Err(admin.refused(error).await);
+                }
+            };
             admin.live.replace(change.applied_to(&in_force.catalogue), cursor);
             drop(writer);
             tracing::info!(
@@ -309,6 +315,18 @@ impl Edit {
             Ok(admin.live.in_force())
         };
         tokio::spawn(commit).await.map_err(Error::internal)?
+    }
+}
+
+impl Admin {
+    /// Where another server was first, the next change is made from what it left.
+    async fn refused(&self, error: Error) -> Error {
+        if matches!(error, Error::Conflict { .. })
+            && let Err(cause) = self.catch_up().await
+        {
+            tracing::warn!(error = cause.in_full(), "what another server changed could not be read");
+        }
+        error
     }
 }
 

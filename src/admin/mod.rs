@@ -27,6 +27,7 @@ use crate::analysis::decision::Judgement;
 use crate::clock::Clock;
 use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
+use crate::error::Result;
 use crate::live::Live;
 use crate::store::Store;
 
@@ -61,6 +62,23 @@ impl Admin {
     #[must_use]
     pub fn new(store: Store, live: Arc<Live>, clock: Clock, max_judgement_age_ms: i64) -> Self {
         Self { store, live, clock, max_judgement_age_ms, writer: Arc::new(Mutex::new(())) }
+    }
+
+    /// Puts in force what is stored, where that is something else: another server on the same database has changed it, or
+    /// what became of a change of ours was lost with its connection.
+    pub async fn catch_up(&self) -> Result<()> {
+        if self.store.revision().await? == self.live.in_force().catalogue.revision {
+            return Ok(());
+        }
+        // No change of ours is under way meanwhile.
+        let _writer = self.writer.lock().await;
+        let stored = self.store.load().await?;
+        let (before, revision) = (self.live.in_force().catalogue.revision, stored.revision);
+        if revision != before {
+            self.live.replace(stored, self.store.last_cursor().await?);
+            tracing::info!(before, revision, "configuration taken over from the store");
+        }
+        Ok(())
     }
 
     /// The guard's latest judgement of a launch, as long as it is not too old to be acted on, and of the share in force.

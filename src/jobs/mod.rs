@@ -1,3 +1,4 @@
 //! Background work: idempotent, with no input but the time, woken by new data and by a period.
 
+pub mod follow;
 pub mod guard;

@@ -85,6 +85,15 @@ impl Store {
         Ok(catalogue)
     }
 
+    /// Revision of what is configured.
+    pub async fn revision(&self) -> Result<i64> {
+        let query = sqlx::query("select revision from config where id = 1");
+        match self.database.first(query).await? {
+            Some(row) => Ok(row.try_get("revision")?),
+            None => Err(Error::internal("the configuration has no revision")),
+        }
+    }
+
     /// One launch.
     pub async fn launch(&self, id: LaunchId) -> Result<Option<Launch>> {
         let query = sqlx::query("select body from launch where id = $1").bind(id.to_string());

@@ -6,18 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
-use portcullis::app::DATABASE_FILE;
+use portcullis::app::{App, DATABASE_FILE};
 use portcullis::clock::Clock;
+use portcullis::config::ServeSettings;
 use portcullis::database::{Database, DatabaseUrl, Relational, repeated};
 use portcullis::error::{Error, Result};
-use portcullis::transport::grpc::wire::{DecisionKind, EventOutcome};
+use portcullis::transport::grpc::wire::admin_service_client::AdminServiceClient;
+use portcullis::transport::grpc::wire::{CreateGateRequest, DecisionKind, EventOutcome, GetGateRequest};
 use sqlx::Row;
 use tokio::sync::Barrier;
+use tonic::Code;
+use tonic::transport::Channel;
 
 use crate::commands::run;
-use crate::documents::percentage;
+use crate::documents::{gate, percentage};
 use crate::home::Home;
-use crate::server::{Server, gate_target};
+use crate::server::{Server, connect, eventually, gate_target, settings};
 use crate::visitors::{event, log_batch};
 
 /// Decisions in the golden database, and those of them that rest on a judgement.
@@ -116,6 +120,47 @@ async fn servers_that_open_a_new_postgres_database_at_once_take_turns() {
         assert_eq!(row.get::<i64, _>(0), 0);
         database.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_server_changes_another_one_on_the_same_database_serves() {
+    let one = Server::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = ServeSettings { data_dir: folder.path().to_owned(), ..settings(one.home()) };
+    let other = App::start(&settings, Clock::system()).await.unwrap();
+    let mut admin = AdminServiceClient::new(connect(other.address()).await);
+
+    one.create_gate(gate("shared", 50.0)).await;
+    let there = eventually("the other server knows the gate", async || {
+        let request = GetGateRequest { key: "shared".to_owned() };
+        admin.get_gate(request).await.map_err(|status| status.to_string())
+    });
+    assert_eq!(there.await.into_inner().gate.unwrap().revision, 1);
+
+    // Whoever comes second is told so, and is right when the changes of the other one have come.
+    let mut refused = 0;
+    for round in 0..10 {
+        refused += made(&mut one.admin(), &format!("one-{round}")).await;
+        refused += made(&mut admin, &format!("other-{round}")).await;
+    }
+    assert!(refused > 0, "the servers never got in each other's way");
+    let last = eventually("the first one knows what the other one made", async || {
+        let request = GetGateRequest { key: "other-9".to_owned() };
+        one.admin().get_gate(request).await.map_err(|status| status.to_string())
+    });
+    last.await;
+    other.stop().await.unwrap();
+}
+
+/// Makes a gate, and says how often it was refused because somebody else had changed the configuration.
+async fn made(admin: &mut AdminServiceClient<Channel>, key: &str) -> usize {
+    for refused in 0..20 {
+        match admin.create_gate(CreateGateRequest { gate: Some(gate(key, 50.0)) }).await {
+            Ok(_) => return refused,
+            Err(status) => assert_eq!(status.code(), Code::Aborted, "{status}"),
+        }
+    }
+    panic!("`{key}` was refused again and again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
