@@ -113,7 +113,8 @@ impl App {
         let (http_listener, http_address) = listen(settings.http_listen).await?;
         let max_event_skew_ms = milliseconds(settings.max_event_skew);
         let follower = tokio::spawn(follow::run(admin.clone(), stop.clone()));
-        let services = Services { live, ingest, admin, clock, max_event_skew_ms };
+        let watch_patience = settings.watch_patience;
+        let services = Services { live, ingest, admin, clock, max_event_skew_ms, watch_patience };
         let servers = tokio::spawn(serve(services, listener, http_listener, stop.clone()));
         let guard = tokio::spawn(guard.run(stop.clone()));
         tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), database = %url, "serving");

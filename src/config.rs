@@ -45,6 +45,9 @@ pub struct ServeSettings {
     /// Exposures that are remembered so that repeats need no write.
     #[arg(long, env = "PORTCULLIS_EXPOSURE_MEMORY", default_value_t = 1_000_000, value_parser = size())]
     pub exposure_memory: u32,
+    /// How long a watcher of decisions may leave them untaken before its stream is ended.
+    #[arg(long, env = "PORTCULLIS_WATCH_PATIENCE", default_value = "30s", value_parser = positive_duration)]
+    pub watch_patience: Duration,
     /// How long calls under way may go on after a stop.
     #[arg(long, env = "PORTCULLIS_DRAIN_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Admin;
-use crate::analysis::decision::{DecisionKind, Judgement, Reason, ReasonCode};
+use crate::analysis::decision::{DecisionId, DecisionKind, Judgement, Reason, ReasonCode};
 use crate::analysis::plan::{answer_raise, latch_reason};
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, LaunchId, Target};
@@ -91,6 +91,17 @@ impl Admin {
     /// Decisions, oldest first.
     pub async fn decisions(&self, query: &DecisionQuery) -> Result<Vec<Recorded>> {
         self.store.decisions(query).await
+    }
+
+    /// One decision.
+    pub async fn decision(&self, id: DecisionId) -> Result<Recorded> {
+        let not_found = || Error::NotFound { kind: "decision", key: id.0.to_string() };
+        self.store.decision(id).await?.ok_or_else(not_found)
+    }
+
+    /// Cursor of the latest decision; 0 when there is none.
+    pub async fn last_cursor(&self) -> Result<i64> {
+        self.store.last_cursor().await
     }
 
     /// Tells when decisions are added, by the latest cursor.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::measurement::ArmUnits;
+pub use crate::domain::decision_kind::DecisionKind;
 use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
 use crate::stats::outcome::Outcome;
@@ -14,31 +15,6 @@ use crate::stats::undefined::Undefined;
 
 /// The actor of everything that the guard does by itself.
 pub const GUARD: &str = "guard";
-
-/// What is said of a launch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DecisionKind {
-    /// Exposure may be raised.
-    Allow,
-    /// Not now.
-    Hold,
-    /// No: a latch is closed.
-    Block,
-    /// Harm: the treatment goes off.
-    RollBack,
-}
-
-impl fmt::Display for DecisionKind {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.pad(match self {
-            Self::Allow => "allow",
-            Self::Hold => "hold",
-            Self::Block => "block",
-            Self::RollBack => "roll_back",
-        })
-    }
-}
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

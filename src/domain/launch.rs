@@ -51,6 +51,18 @@ pub enum Target {
 }
 
 impl Target {
+    /// What paths begin with.
+    pub const KINDS: [&str; 2] = ["gate", "experiment"];
+
+    /// The target in one word: `gate:KEY/RULE` or `experiment:KEY`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self {
+            Self::GateRule { gate, rule } => format!("gate:{gate}/{rule}"),
+            Self::Experiment { experiment } => format!("experiment:{experiment}"),
+        }
+    }
+
     /// Whether both are of one gate, or one experiment. A latch bears on all rules of its gate, because another rule
     /// could let in the same units.
     #[must_use]

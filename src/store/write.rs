@@ -70,14 +70,18 @@ async fn put(transaction: &mut Transaction<'_, Any>, write: &Write) -> Result<()
             Ok(())
         }
         Write::Decision(decision) => {
-            sqlx::query("insert into decision (id, launch_id, at, judged, body) values ($1, $2, $3, $4, $5)")
-                .bind(decision.id.0.to_string())
-                .bind(decision.launch.id.to_string())
-                .bind(decision.at.0)
-                .bind(i64::from(decision.judgement.is_some()))
-                .bind(to_json(decision)?)
-                .execute(&mut **transaction)
-                .await?;
+            sqlx::query(
+                "insert into decision (id, launch_id, at, judged, kind, target, body) values ($1, $2, $3, $4, $5, $6, $7)",
+            )
+            .bind(decision.id.0.to_string())
+            .bind(decision.launch.id.to_string())
+            .bind(decision.at.0)
+            .bind(i64::from(decision.judgement.is_some()))
+            .bind(decision.kind.name())
+            .bind(decision.launch.target.path())
+            .bind(to_json(decision)?)
+            .execute(&mut **transaction)
+            .await?;
             Ok(())
         }
     }

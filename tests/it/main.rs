@@ -36,4 +36,5 @@ mod restart;
 mod server;
 mod users;
 mod visitors;
+mod watching;
 mod widening;

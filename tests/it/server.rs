@@ -169,6 +169,7 @@ pub(crate) fn settings(home: &Home) -> ServeSettings {
         event_queue: 256,
         exposure_queue: 65_536,
         exposure_memory: 1_000_000,
+        watch_patience: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(5),
         log: "off".to_owned(),
         log_format: LogFormat::Text,

@@ -108,6 +108,7 @@ fn server_settings(folder: &Path) -> ServeSettings {
         event_queue: 256,
         exposure_queue: 65_536,
         exposure_memory: 1_000_000,
+        watch_patience: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(5),
         log: String::new(),
         log_format: LogFormat::Text,

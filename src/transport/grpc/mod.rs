@@ -5,6 +5,7 @@ pub mod codec;
 mod condition;
 mod configuration;
 mod convert;
+mod decisions;
 mod documents;
 mod evaluation;
 mod events;
@@ -56,10 +57,10 @@ pub async fn serve(
             .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let Services { live, ingest, admin, clock, max_event_skew_ms } = services;
+    let Services { live, ingest, admin, clock, max_event_skew_ms, watch_patience } = services;
     let evaluation = evaluation::Evaluation { live, ingest: ingest.clone(), clock: clock.clone() };
     let events = events::Events { ingest, clock: clock.clone(), max_event_skew_ms };
-    let guard = guard::Guarding { admin: admin.clone(), clock, stop: stop.clone() };
+    let guard = guard::Guarding { admin: admin.clone(), clock, stop: stop.clone(), watch_patience };
     let configuring = configuration::Configuring { admin: admin.clone() };
     let keys = keys::Keys { admin: admin.clone() };
     let administration = administration::Administration { admin };
