@@ -17,15 +17,20 @@ use crate::database::{Database, DatabaseUrl, NativePool};
 use crate::error::Error;
 use crate::events::EventStore;
 use crate::ingest::{Ingest, IngestSettings, Writers};
+use crate::jobs::deliver::{Deliver, DeliverySettings, Form};
 use crate::jobs::follow;
 use crate::jobs::guard::Guard;
 use crate::live::Live;
 use crate::store::Store;
+use crate::transport::grpc::json::decision_form;
 use crate::transport::grpc::{self, ServeError};
 use crate::transport::{Services, http};
 
 /// Name of the database file in the data folder, where no other database is set.
 pub const DATABASE_FILE: &str = "portcullis.db";
+
+/// Folder of secrets in the data folder, where no other is set.
+const SECRETS_FOLDER: &str = "secrets";
 
 /// A judgement may be acted on for this many ticks of the guard, and for [`JUDGEMENT_AGE`] where ticks are short.
 const JUDGEMENT_TICKS: u32 = 3;
@@ -74,6 +79,7 @@ pub struct App {
     servers: JoinHandle<Result<(), AppError>>,
     guard: JoinHandle<()>,
     follower: JoinHandle<()>,
+    deliverer: JoinHandle<()>,
     writers: Writers,
     database: Database,
     drain_timeout: Duration,
@@ -98,6 +104,7 @@ impl App {
         let (ingest, writers) = Ingest::start(&events, &clock, ingest_settings(settings), &stop_writers);
         let max_judgement_age_ms =
             milliseconds(settings.tick.saturating_mul(JUDGEMENT_TICKS).max(JUDGEMENT_AGE));
+        let outbox = store.clone();
         let admin = Admin::new(store, Arc::clone(&live), clock.clone(), max_judgement_age_ms);
         let guard = Guard {
             live: Arc::clone(&live),
@@ -109,6 +116,9 @@ impl App {
             allowed_lateness_ms: milliseconds(settings.allowed_lateness),
         };
 
+        let (form, delivery) = (Form::of(decision_form()?), delivery_settings(settings));
+        let deliver = Deliver::new(Arc::clone(&live), outbox, clock.clone(), form, delivery)?;
+
         let (listener, address) = listen(settings.listen).await?;
         let (http_listener, http_address) = listen(settings.http_listen).await?;
         let max_event_skew_ms = milliseconds(settings.max_event_skew);
@@ -117,6 +127,7 @@ impl App {
         let services = Services { live, ingest, admin, clock, max_event_skew_ms, watch_patience };
         let servers = tokio::spawn(serve(services, listener, http_listener, stop.clone()));
         let guard = tokio::spawn(guard.run(stop.clone()));
+        let deliverer = tokio::spawn(deliver.run(stop.clone()));
         tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), database = %url, "serving");
         let drain_timeout = settings.drain_timeout;
         Ok(Self {
@@ -127,6 +138,7 @@ impl App {
             servers,
             guard,
             follower,
+            deliverer,
             writers,
             database,
             drain_timeout,
@@ -169,7 +181,8 @@ impl App {
             tracing::warn!("calls were still under way at the end of the drain timeout, and are cut off");
             abort.abort();
         }
-        for (job, name) in [(self.guard, "guard"), (self.follower, "follower")] {
+        let jobs = [(self.guard, "guard"), (self.follower, "follower"), (self.deliverer, "deliverer")];
+        for (job, name) in jobs {
             if let Err(error) = job.await {
                 tracing::error!(%error, "the {name} did not end cleanly");
             }
@@ -228,6 +241,17 @@ fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
         event_queue: size(settings.event_queue),
         exposure_queue: size(settings.exposure_queue),
         exposure_memory: size(settings.exposure_memory),
+    }
+}
+
+fn delivery_settings(settings: &ServeSettings) -> DeliverySettings {
+    let secrets_dir = || settings.data_dir.join(SECRETS_FOLDER);
+    DeliverySettings {
+        attempts: settings.webhook_attempts,
+        retry: settings.webhook_retry,
+        timeout: settings.webhook_timeout,
+        private_addresses: settings.webhook_private_addresses,
+        secrets_dir: settings.secrets_dir.clone().unwrap_or_else(secrets_dir),
     }
 }
 

@@ -48,6 +48,21 @@ pub struct ServeSettings {
     /// How long a watcher of decisions may leave them untaken before its stream is ended.
     #[arg(long, env = "PORTCULLIS_WATCH_PATIENCE", default_value = "30s", value_parser = positive_duration)]
     pub watch_patience: Duration,
+    /// How often a decision is sent to a webhook that does not take it before it is given up.
+    #[arg(long, env = "PORTCULLIS_WEBHOOK_ATTEMPTS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub webhook_attempts: u32,
+    /// How long the second attempt waits; each wait after it is twice as long, and a day at most.
+    #[arg(long, env = "PORTCULLIS_WEBHOOK_RETRY", default_value = "5s", value_parser = positive_duration)]
+    pub webhook_retry: Duration,
+    /// How long a webhook may take to answer.
+    #[arg(long, env = "PORTCULLIS_WEBHOOK_TIMEOUT", default_value = "10s", value_parser = positive_duration)]
+    pub webhook_timeout: Duration,
+    /// Whether decisions may be sent to private, loopback and link-local addresses.
+    #[arg(long, env = "PORTCULLIS_WEBHOOK_PRIVATE_ADDRESSES")]
+    pub webhook_private_addresses: bool,
+    /// Folder of the secrets that webhooks name, one a file; if it is not given, `secrets` in the data folder.
+    #[arg(long, env = "PORTCULLIS_SECRETS_DIR")]
+    pub secrets_dir: Option<PathBuf>,
     /// How long calls under way may go on after a stop.
     #[arg(long, env = "PORTCULLIS_DRAIN_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,

@@ -15,10 +15,12 @@ use crate::domain::latch::{Latch, LatchId};
 use crate::domain::launch::{Launch, LaunchPlan, LaunchState, Needs, Target};
 use crate::domain::stored::Stored;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::Webhook;
 use crate::engine::form::Ruleset;
 use crate::error::{Error, Result};
 use crate::live::InForce;
 use crate::store::change::{Change, Kept, Write};
+use crate::store::outbox::{Notice, NoticeId};
 use tokio::sync::OwnedMutexGuard;
 
 /// A change in the making. While it lives no other change can be made.
@@ -289,7 +291,18 @@ impl Edit {
             at: self.now(),
             config_revision: self.catalogue().revision + 1,
         };
+        let wanted = self.catalogue().webhooks.values().filter(|stored| {
+            !stored.archived && stored.document.wants(decision.kind, &decision.launch.target)
+        });
+        let notice = |stored: &Arc<Stored<Webhook>>| Notice {
+            id: NoticeId(new_id(decision.at)),
+            webhook: stored.document.key.clone(),
+            decision: decision.id,
+            at: decision.at,
+        };
+        let notices: Vec<Write> = wanted.map(|stored| Write::Notice(notice(stored))).collect();
         self.change.writes.push(Write::Decision(Box::new(decision)));
+        self.change.writes.extend(notices);
     }
 
     /// Writes everything and puts it in force. It goes on when the caller goes away, so that what is stored is served.

@@ -18,6 +18,7 @@ mod references;
 mod rollouts;
 mod runs;
 mod segments;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ pub use queries::{Answer, Page, Subject};
 pub use rollouts::{RollbackTo, Rollout};
 pub use runs::Outcome;
 // What queries are made of and answered with, so that callers need not know the store.
+pub use crate::store::outbox::{Delivery, DeliveryQuery, NoticeId};
 pub use crate::store::{DecisionQuery, LaunchQuery, Recorded};
 
 /// Who makes a change.

@@ -15,6 +15,7 @@ use super::sdk_key::{SdkKey, SecretHash};
 use super::segment::Segment;
 use super::stored::Stored;
 use super::time::Timestamp;
+use super::webhook::Webhook;
 
 /// Stored documents of one kind, by key.
 pub type Shelf<T> = BTreeMap<String, Arc<Stored<T>>>;
@@ -40,6 +41,8 @@ pub struct Catalogue {
     pub layers: Shelf<Layer>,
     /// Metrics.
     pub metrics: Shelf<Metric>,
+    /// Webhooks.
+    pub webhooks: Shelf<Webhook>,
     /// Keys of SDKs.
     pub sdk_keys: Shelf<SdkKey>,
     /// Live launches, and the latest ended one of each target.

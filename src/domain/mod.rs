@@ -24,3 +24,4 @@ pub mod target_filter;
 pub mod time;
 pub mod user;
 pub mod violation;
+pub mod webhook;

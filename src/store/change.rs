@@ -14,6 +14,8 @@ use crate::domain::sdk_key::SdkKey;
 use crate::domain::segment::Segment;
 use crate::domain::stored::{Document, Stored};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::Webhook;
+use crate::store::outbox::Notice;
 
 /// Everything that one change writes.
 #[derive(Clone, Debug)]
@@ -47,6 +49,8 @@ pub enum Write {
     Layer(Stored<Layer>),
     /// A metric.
     Metric(Stored<Metric>),
+    /// A webhook.
+    Webhook(Stored<Webhook>),
     /// A key of an SDK.
     SdkKey(Stored<SdkKey>),
     /// A launch.
@@ -55,6 +59,8 @@ pub enum Write {
     Latch(Latch),
     /// A decision, to be added.
     Decision(Box<Decision>),
+    /// A notice of such a decision.
+    Notice(Notice),
 }
 
 /// A document that has a place in the catalogue.
@@ -136,6 +142,16 @@ impl Kept for Metric {
     }
 }
 
+impl Kept for Webhook {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.webhooks
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::Webhook(stored)
+    }
+}
+
 impl Kept for SdkKey {
     fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
         &catalogue.sdk_keys
@@ -177,12 +193,13 @@ impl Write {
             Self::Config(stored) => put(&mut catalogue.configs, stored),
             Self::Layer(stored) => put(&mut catalogue.layers, stored),
             Self::Metric(stored) => put(&mut catalogue.metrics, stored),
+            Self::Webhook(stored) => put(&mut catalogue.webhooks, stored),
             Self::SdkKey(stored) => put(&mut catalogue.sdk_keys, stored),
             Self::Launch(launch) => catalogue.put_launch((**launch).clone()),
             Self::Latch(latch) => {
                 catalogue.latches.insert(latch.id, latch.clone().into());
             }
-            Self::Decision(_) => {}
+            Self::Decision(_) | Self::Notice(_) => {}
         }
     }
 }

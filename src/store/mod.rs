@@ -1,6 +1,7 @@
 //! Configuration, launches, latches, decisions and audit. The only place with their SQL.
 
 pub mod change;
+pub mod outbox;
 mod read;
 mod write;
 

@@ -6,6 +6,7 @@ use sqlx::{Any, Transaction};
 
 use super::Store;
 use super::change::{Change, Write};
+use super::outbox::put_notice;
 use crate::database::repeated;
 use crate::domain::launch::Launch;
 use crate::domain::stored::{Document, Stored};
@@ -57,7 +58,9 @@ async fn put(transaction: &mut Transaction<'_, Any>, write: &Write) -> Result<()
         Write::Config(stored) => put_document(transaction, stored).await,
         Write::Layer(stored) => put_document(transaction, stored).await,
         Write::Metric(stored) => put_document(transaction, stored).await,
+        Write::Webhook(stored) => put_document(transaction, stored).await,
         Write::SdkKey(stored) => put_document(transaction, stored).await,
+        Write::Notice(notice) => put_notice(transaction, notice).await,
         Write::Launch(launch) => put_launch(transaction, launch).await,
         Write::Latch(latch) => {
             sqlx::query(
@@ -165,10 +168,13 @@ fn audit_entry(write: &Write) -> serde_json::Value {
         Write::Config(stored) => document(stored),
         Write::Layer(stored) => document(stored),
         Write::Metric(stored) => document(stored),
+        // Its secret is stored with it, and nowhere else.
+        Write::Webhook(stored) => document(&Stored { document: stored.document.shown(), ..stored.clone() }),
         Write::SdkKey(stored) => document(stored),
         Write::Launch(launch) => json!({ "kind": "launch", "id": launch.id, "revision": launch.revision }),
         Write::Latch(latch) => json!({ "kind": "latch", "latch": latch }),
         Write::Decision(decision) => json!({ "kind": "decision", "id": decision.id }),
+        Write::Notice(notice) => json!({ "kind": "notice", "id": notice.id, "webhook": notice.webhook }),
     }
 }
 

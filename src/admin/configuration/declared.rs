@@ -18,6 +18,7 @@ use crate::domain::metric::Metric;
 use crate::domain::rule::Rule;
 use crate::domain::segment::Segment;
 use crate::domain::stored::Stored;
+use crate::domain::webhook::Webhook;
 use crate::error::{Error, Result};
 
 /// A document that a configuration declares.
@@ -42,6 +43,13 @@ impl Declared for Segment {}
 impl Declared for DynamicConfig {}
 impl Declared for Layer {}
 impl Declared for Holdout {}
+
+/// A secret that is not given again stays.
+impl Declared for Webhook {
+    fn settled(self, before: Option<&Self>) -> Self {
+        self.with_secret_of(before)
+    }
+}
 
 /// Percentages of rules that stay are changed as by hand: what is lowered first, what is raised last.
 impl Declared for Gate {

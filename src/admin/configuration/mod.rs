@@ -16,6 +16,7 @@ use crate::domain::metric::Metric;
 use crate::domain::segment::Segment;
 use crate::domain::stored::Document;
 use crate::domain::violation::{Invalid, Violation};
+use crate::domain::webhook::Webhook;
 use crate::error::{Error, Result};
 use crate::store::change::Write;
 use declared::Declared;
@@ -115,7 +116,9 @@ impl<'e> Making<'e> {
         self.bring_all::<Layer>(configuration)?;
         self.bring_all::<Experiment>(configuration)?;
         self.bring_all::<Holdout>(configuration)?;
+        self.bring_all::<Webhook>(configuration)?;
         if *prune {
+            self.prune_all::<Webhook>(configuration)?;
             self.prune_all::<Holdout>(configuration)?;
             self.prune_all::<Experiment>(configuration)?;
             self.prune_all::<Layer>(configuration)?;

@@ -21,6 +21,7 @@ use super::segment::Segment;
 use super::stored::Stored;
 use super::time::Timestamp;
 use super::violation::{Checks, Invalid, Violation};
+use super::webhook::Webhook;
 
 pub use difference::{Action, Difference, difference};
 pub use section::Section;
@@ -51,6 +52,9 @@ pub struct Configuration {
     /// Holdouts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub holdouts: Vec<Holdout>,
+    /// Webhooks; the texts of their secrets are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<Webhook>,
 }
 
 /// A document that is not valid.
@@ -70,8 +74,8 @@ impl Configuration {
     /// The documents of a catalogue that are in use, in the order of their keys.
     #[must_use]
     pub fn of(catalogue: &Catalogue) -> Self {
-        fn in_use<T: Clone>(shelf: &Shelf<T>) -> Vec<T> {
-            shelf.values().filter(|stored| !stored.archived).map(|stored| stored.document.clone()).collect()
+        fn in_use<T: Section>(shelf: &Shelf<T>) -> Vec<T> {
+            shelf.values().filter(|stored| !stored.archived).map(|stored| stored.document.shown()).collect()
         }
         Self {
             metrics: in_use(&catalogue.metrics),
@@ -81,6 +85,7 @@ impl Configuration {
             layers: in_use(&catalogue.layers),
             experiments: in_use(&catalogue.experiments),
             holdouts: in_use(&catalogue.holdouts),
+            webhooks: in_use(&catalogue.webhooks),
         }
     }
 
@@ -99,6 +104,7 @@ impl Configuration {
             layers: shelf(&self.layers, now),
             experiments: shelf(&self.experiments, now),
             holdouts: shelf(&self.holdouts, now),
+            webhooks: shelf(&self.webhooks, now),
             ..Catalogue::default()
         }
     }
@@ -116,6 +122,7 @@ impl Configuration {
         self.check_keys::<Layer>(&mut checks);
         self.check_keys::<Experiment>(&mut checks);
         self.check_keys::<Holdout>(&mut checks);
+        self.check_keys::<Webhook>(&mut checks);
         checks.finish()
     }
 
@@ -130,6 +137,7 @@ impl Configuration {
         found.extend(self.invalid_of::<Layer>());
         found.extend(self.invalid_of::<Experiment>());
         found.extend(self.invalid_of::<Holdout>());
+        found.extend(self.invalid_of::<Webhook>());
         found
     }
 
@@ -146,6 +154,7 @@ impl Configuration {
         sort(&mut self.layers);
         sort(&mut self.experiments);
         sort(&mut self.holdouts);
+        sort(&mut self.webhooks);
         self
     }
 
@@ -153,7 +162,7 @@ impl Configuration {
     #[must_use]
     pub fn len(&self) -> usize {
         let lists = [self.metrics.len(), self.segments.len(), self.gates.len(), self.configs.len()];
-        let others = [self.layers.len(), self.experiments.len(), self.holdouts.len()];
+        let others = [self.layers.len(), self.experiments.len(), self.holdouts.len(), self.webhooks.len()];
         lists.iter().chain(&others).sum()
     }
 
@@ -177,6 +186,7 @@ impl Configuration {
         leave_out::<Layer>(self, kind, key);
         leave_out::<Experiment>(self, kind, key);
         leave_out::<Holdout>(self, kind, key);
+        leave_out::<Webhook>(self, kind, key);
     }
 
     fn invalid_of<T: Section>(&self) -> Vec<InvalidDocument> {

@@ -7,6 +7,7 @@ use prost_types::{Duration, ListValue, Struct, Timestamp as WireTime, Value as W
 use serde_json::{Number, Value};
 
 use super::wire;
+use crate::domain::decision_kind::DecisionKind;
 use crate::domain::launch::{Needs, Step, Target};
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
@@ -226,4 +227,18 @@ pub(super) fn page_size(size: i32) -> Result<usize> {
         Ok(size) if size <= 1_000 => Ok(size),
         _ => Err(Error::field("page_size", format!("must be from 1 to 1,000, is {size}"))),
     }
+}
+
+/// Kinds of decisions that are asked for.
+pub(super) fn decision_kinds(field: &str, kinds: &[i32]) -> Result<Vec<DecisionKind>> {
+    let kind = |(index, kind): (usize, &i32)| match wire::DecisionKind::try_from(*kind) {
+        Ok(wire::DecisionKind::Allow) => Ok(DecisionKind::Allow),
+        Ok(wire::DecisionKind::Hold) => Ok(DecisionKind::Hold),
+        Ok(wire::DecisionKind::Block) => Ok(DecisionKind::Block),
+        Ok(wire::DecisionKind::RollBack) => Ok(DecisionKind::RollBack),
+        Ok(wire::DecisionKind::Unspecified) | Err(_) => {
+            Err(Error::field(format!("{field}[{index}]"), "must be ALLOW, HOLD, BLOCK or ROLL_BACK"))
+        }
+    };
+    kinds.iter().enumerate().map(kind).collect()
 }

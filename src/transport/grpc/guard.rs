@@ -6,12 +6,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::administration::{PRINCIPAL, named_principal};
-use super::convert::{duration_ms, page_size, required, timestamp};
+use super::convert::{decision_kinds, duration_ms, page_size, required, timestamp};
 use super::decisions::{DecisionStream, Watch};
 use super::wire::guard_service_server::GuardService;
 use super::{records, wire};
 use crate::admin::{Admin, DecisionQuery, LaunchQuery, Subject};
-use crate::analysis::decision::{DecisionId, DecisionKind};
+use crate::analysis::decision::DecisionId;
 use crate::clock::Clock;
 use crate::domain::launch::{LaunchId, Target};
 use crate::domain::target_filter::TargetFilter;
@@ -104,7 +104,7 @@ impl GuardService for Guarding {
         let query = DecisionQuery {
             launch: launch_filter(&request.launch_id)?,
             target: request.target.map(target_filter).transpose()?,
-            kinds: decision_kinds(&request.kinds)?,
+            kinds: decision_kinds("kinds", &request.kinds)?,
             after: request.after_cursor,
             limit: i64::try_from(size + 1).unwrap_or(i64::MAX),
         };
@@ -145,7 +145,7 @@ impl GuardService for Guarding {
         let wanted = DecisionQuery {
             launch: launch_filter(&request.launch_id)?,
             target: request.target.map(target_filter).transpose()?,
-            kinds: decision_kinds(&request.kinds)?,
+            kinds: decision_kinds("kinds", &request.kinds)?,
             after,
             ..DecisionQuery::default()
         };
@@ -179,6 +179,16 @@ fn launch_filter(text: &str) -> Result<Option<LaunchId>> {
     if text.is_empty() { Ok(None) } else { launch_id("launch_id", text).map(Some) }
 }
 
+fn heartbeat(duration: Option<&prost_types::Duration>) -> Result<Duration> {
+    let Some(duration) = duration else {
+        return Ok(HEARTBEAT);
+    };
+    let ms = duration_ms("heartbeat", duration)?;
+    let fits = u64::try_from(ms).ok().filter(|ms| HEARTBEAT_MS.contains(ms));
+    fits.map(Duration::from_millis)
+        .ok_or_else(|| Error::field("heartbeat", "must be from 100 ms to 10 minutes"))
+}
+
 /// Targets that are asked for; one without a rule stands for all rules of its gate.
 fn target_filter(message: wire::Target) -> Result<TargetFilter> {
     let path = match message.kind() {
@@ -188,27 +198,4 @@ fn target_filter(message: wire::Target) -> Result<TargetFilter> {
         wire::TargetKind::Unspecified => String::new(),
     };
     path.parse().map_err(|_| Error::field("target", "must have a kind and a key"))
-}
-
-fn decision_kinds(kinds: &[i32]) -> Result<Vec<DecisionKind>> {
-    let kind = |(index, kind): (usize, &i32)| match wire::DecisionKind::try_from(*kind) {
-        Ok(wire::DecisionKind::Allow) => Ok(DecisionKind::Allow),
-        Ok(wire::DecisionKind::Hold) => Ok(DecisionKind::Hold),
-        Ok(wire::DecisionKind::Block) => Ok(DecisionKind::Block),
-        Ok(wire::DecisionKind::RollBack) => Ok(DecisionKind::RollBack),
-        Ok(wire::DecisionKind::Unspecified) | Err(_) => {
-            Err(Error::field(format!("kinds[{index}]"), "must be ALLOW, HOLD, BLOCK or ROLL_BACK"))
-        }
-    };
-    kinds.iter().enumerate().map(kind).collect()
-}
-
-fn heartbeat(duration: Option<&prost_types::Duration>) -> Result<Duration> {
-    let Some(duration) = duration else {
-        return Ok(HEARTBEAT);
-    };
-    let ms = duration_ms("heartbeat", duration)?;
-    let fits = u64::try_from(ms).ok().filter(|ms| HEARTBEAT_MS.contains(ms));
-    fits.map(Duration::from_millis)
-        .ok_or_else(|| Error::field("heartbeat", "must be from 100 ms to 10 minutes"))
 }

@@ -6,10 +6,12 @@ mod condition;
 mod configuration;
 mod convert;
 mod decisions;
+mod deliveries;
 mod documents;
 mod evaluation;
 mod events;
 mod guard;
+pub mod json;
 mod keys;
 mod records;
 mod status;
@@ -28,6 +30,7 @@ use wire::evaluation_service_server::EvaluationServiceServer;
 use wire::event_service_server::EventServiceServer;
 use wire::guard_service_server::GuardServiceServer;
 use wire::key_service_server::KeyServiceServer;
+use wire::webhook_service_server::WebhookServiceServer;
 
 /// Largest request in bytes. Above the field limits, so that an oversized field is named.
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
@@ -63,6 +66,7 @@ pub async fn serve(
     let guard = guard::Guarding { admin: admin.clone(), clock, stop: stop.clone(), watch_patience };
     let configuring = configuration::Configuring { admin: admin.clone() };
     let keys = keys::Keys { admin: admin.clone() };
+    let deliveries = deliveries::Deliveries { admin: admin.clone() };
     let administration = administration::Administration { admin };
     health_reporter.set_serving::<EvaluationServiceServer<evaluation::Evaluation>>().await;
     health_reporter.set_serving::<EventServiceServer<events::Events>>().await;
@@ -70,6 +74,7 @@ pub async fn serve(
     health_reporter.set_serving::<ConfigurationServiceServer<configuration::Configuring>>().await;
     health_reporter.set_serving::<GuardServiceServer<guard::Guarding>>().await;
     health_reporter.set_serving::<KeyServiceServer<keys::Keys>>().await;
+    health_reporter.set_serving::<WebhookServiceServer<deliveries::Deliveries>>().await;
     Server::builder()
         .add_service(health)
         .add_service(reflection().build_v1()?)
@@ -83,6 +88,7 @@ pub async fn serve(
         )
         .add_service(GuardServiceServer::new(guard).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(KeyServiceServer::new(keys).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(WebhookServiceServer::new(deliveries).max_decoding_message_size(MAX_REQUEST_BYTES))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
         .await?;
     Ok(())

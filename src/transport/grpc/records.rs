@@ -158,7 +158,8 @@ fn number(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-fn kind(kind: DecisionKind) -> wire::DecisionKind {
+/// What is said of a launch.
+pub(super) fn kind(kind: DecisionKind) -> wire::DecisionKind {
     match kind {
         DecisionKind::Allow => wire::DecisionKind::Allow,
         DecisionKind::Hold => wire::DecisionKind::Hold,

@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 pub use self::calls::PRINCIPAL;
 pub(super) use self::calls::{named_principal, principal};
 use self::rollout::rollout;
+use super::convert::required;
 use super::documents::DocumentMessage;
 use super::wire::admin_service_server::AdminService;
 use super::{records, wire};
@@ -297,6 +298,51 @@ impl AdminService for Administration {
         request: Request<wire::ArchiveMetricRequest>,
     ) -> Answer<wire::ArchiveMetricResponse> {
         self.archive(request, |it| (it.key, it.revision), |metric| wire::ArchiveMetricResponse { metric })
+            .await
+    }
+
+    async fn create_webhook(
+        &self,
+        request: Request<wire::CreateWebhookRequest>,
+    ) -> Answer<wire::CreateWebhookResponse> {
+        let actor = principal(request.metadata())?;
+        let (webhook, _) = required("webhook", request.into_inner().webhook)?.read()?;
+        let (stored, secret) = self.admin.create_webhook(&actor, webhook).await?;
+        let webhook = Some(DocumentMessage::sent(&stored));
+        let secret = secret.map(|text| text.0).unwrap_or_default();
+        Ok(Response::new(wire::CreateWebhookResponse { webhook, secret }))
+    }
+
+    async fn get_webhook(
+        &self,
+        request: Request<wire::GetWebhookRequest>,
+    ) -> Answer<wire::GetWebhookResponse> {
+        self.get(request, |it| it.key, |webhook| wire::GetWebhookResponse { webhook })
+    }
+
+    async fn list_webhooks(
+        &self,
+        request: Request<wire::ListWebhooksRequest>,
+    ) -> Answer<wire::ListWebhooksResponse> {
+        let paging = |it: wire::ListWebhooksRequest| (it.page_size, it.page_token, it.include_archived);
+        self.list(request, paging, |webhooks, next_page_token| wire::ListWebhooksResponse {
+            webhooks,
+            next_page_token,
+        })
+    }
+
+    async fn update_webhook(
+        &self,
+        request: Request<wire::UpdateWebhookRequest>,
+    ) -> Answer<wire::UpdateWebhookResponse> {
+        self.update(request, |it| it.webhook, |webhook| wire::UpdateWebhookResponse { webhook }).await
+    }
+
+    async fn archive_webhook(
+        &self,
+        request: Request<wire::ArchiveWebhookRequest>,
+    ) -> Answer<wire::ArchiveWebhookResponse> {
+        self.archive(request, |it| (it.key, it.revision), |webhook| wire::ArchiveWebhookResponse { webhook })
             .await
     }
 

@@ -8,6 +8,7 @@ mod layer;
 mod metric;
 mod rule;
 mod segment;
+mod webhook;
 
 use crate::admin::Administered;
 use crate::domain::stored::Stored;
