@@ -8,7 +8,7 @@ use super::{Admin, Principal};
 use crate::analysis::decision::{
     Decision, DecisionAction, DecisionId, DecisionKind, Judgement, Reason, ReasonCode,
 };
-use crate::analysis::plan::{answer_raise, latch_reason};
+use crate::analysis::plan::{answer, answer_raise, latch_reason};
 use crate::clock::new_id;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::latch::{Latch, LatchId};
@@ -176,13 +176,14 @@ impl Edit {
         let launches = self.in_force.catalogue.launches.values();
         launches.filter(|launch| launch.is_live() && launch.target.is_same_entity(target)).try_for_each(
             |launch| {
-                // What an experiment needs evidence for is shipping a group; more units are how it gets there.
-                let needs = match launch.target {
-                    Target::GateRule { .. } => launch.needs(),
-                    Target::Experiment { .. } => Needs::Time,
-                };
                 let judgement = self.admin.judgement(launch, self.now());
-                let (kind, reasons) = answer_raise(launch, judgement.as_deref(), None, needs);
+                let (kind, reasons) = match launch.target {
+                    Target::GateRule { .. } => answer(launch, judgement.as_deref(), None),
+                    // What an experiment needs evidence for is shipping a group; more units are how it gets there.
+                    Target::Experiment { .. } => {
+                        answer_raise(launch, judgement.as_deref(), None, Needs::Time)
+                    }
+                };
                 refuse_unless_allowed(kind, reasons)
             },
         )
@@ -205,6 +206,14 @@ impl Edit {
         change(&mut changed, self.now());
         let percentage = if changed.state == LaunchState::Cancelled { 0.0 } else { changed.percentage() };
         self.decide_by_hand(launch, percentage, action, what);
+        self.put_launch(changed);
+    }
+
+    /// Ends a launch in a person's name, with `percentage` in force from then on.
+    pub(super) fn cancel(&mut self, launch: &Launch, percentage: f64, what: &str) {
+        let mut changed = launch.clone();
+        changed.end(LaunchState::Cancelled, self.now());
+        self.decide_by_hand(launch, percentage, DecisionAction::Cancel, what);
         self.put_launch(changed);
     }
 
@@ -236,8 +245,9 @@ impl Edit {
 
     fn decide_by_hand(&mut self, launch: &Launch, percentage: f64, action: DecisionAction, what: &str) {
         let message = format!("{what} by {}", self.actor());
+        let kind = if action == DecisionAction::Pause { DecisionKind::Hold } else { DecisionKind::Allow };
         let said = Said {
-            kind: DecisionKind::Allow,
+            kind,
             action,
             arm: None,
             reasons: vec![Reason::of_launch(ReasonCode::Operator, message)],

@@ -113,9 +113,7 @@ fn roll_back(edit: &mut Edit, launch: &mut Launch, plan: &Plan) -> Result<f64> {
     close_latch(edit, launch, None, plan);
     match launch.target {
         Target::GateRule { .. } => {
-            // Where a person has lowered it to the fallback or below, falling back would change nothing.
-            let fallback = launch.rollback_percentage;
-            let percentage = if fallback < served { fallback } else { 0.0 };
+            let percentage = fallback(launch, served);
             set_percentage(edit, &launch.target, percentage)?;
             Ok(percentage)
         }
@@ -126,8 +124,14 @@ fn roll_back(edit: &mut Edit, launch: &mut Launch, plan: &Plan) -> Result<f64> {
     }
 }
 
+/// The percentage that a rule falls back to. Where a person has lowered it there or below, falling back would change
+/// nothing.
+pub(super) fn fallback(launch: &Launch, served: f64) -> f64 {
+    if launch.rollback_percentage < served { launch.rollback_percentage } else { 0.0 }
+}
+
 /// Sets a rule's percentage to what its launch says. Other units reach what depends on the gate from now on.
-fn set_percentage(edit: &mut Edit, target: &Target, percentage: f64) -> Result<()> {
+pub(super) fn set_percentage(edit: &mut Edit, target: &Target, percentage: f64) -> Result<()> {
     if let Target::GateRule { gate, rule } = target {
         let dependents = dependents_of(edit, target);
         edit.regroup_all(&dependents, "the rollout of a gate that it depends on was changed");

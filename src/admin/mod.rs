@@ -1,6 +1,7 @@
 //! One audited function for each change. People and the guard call the same ones.
 
 mod buckets;
+mod by_hand;
 mod configs;
 mod configuration;
 mod documents;

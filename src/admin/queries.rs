@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Admin;
 use crate::analysis::decision::{DecisionKind, Judgement, Reason, ReasonCode};
-use crate::analysis::plan::{answer_raise, latch_reason};
+use crate::analysis::plan::{self, latch_reason};
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, LaunchId, Target};
 use crate::domain::stored::Stored;
@@ -148,7 +148,7 @@ fn say(
 ) -> (DecisionKind, Vec<Reason>) {
     match (launch, closed) {
         (_, Some(latch)) => (DecisionKind::Block, vec![latch_reason(latch)]),
-        (Some(launch), None) if launch.is_live() => answer_raise(launch, judgement, None, launch.needs()),
+        (Some(launch), None) if launch.is_live() => plan::answer(launch, judgement, None),
         (Some(_), None) => {
             let reason = Reason::of_launch(ReasonCode::Ended, "the launch has ended, and no latch is closed");
             (DecisionKind::Allow, vec![reason])

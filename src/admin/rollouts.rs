@@ -10,7 +10,7 @@ use crate::analysis::decision::DecisionAction;
 use crate::clock::new_id;
 use crate::domain::gate::Gate;
 use crate::domain::launch::{
-    CONTROL, Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step, TREATMENT, Target, check_steps,
+    CONTROL, Launch, LaunchId, LaunchPlan, Needs, Step, TREATMENT, Target, check_steps,
 };
 use crate::domain::rule::Rule;
 use crate::domain::stored::Stored;
@@ -150,13 +150,17 @@ pub(super) fn unit_type<'g>(gate: &'g Gate, rule: &'g Rule) -> &'g str {
 }
 
 /// A person's lower share for a launch that goes on, or its end when nobody is to get the treatment. Where the step in
-/// force needs evidence, what takes its place does too.
+/// force needs evidence or an approval, what takes its place does too.
 fn edit_launch(edit: &mut Edit, launch: &Launch, mut steps: Vec<Step>, rollback: Option<RollbackTo>) {
     if steps.iter().all(|step| step.percentage <= 0.0) {
         return end_launch(edit, launch, "the rollout was set to 0 percent");
     }
-    for step in steps.iter_mut().filter(|_| launch.needs() == Needs::Evidence) {
-        step.needs = Needs::Evidence;
+    for step in &mut steps {
+        step.needs = match (launch.needs(), step.needs) {
+            (Needs::Evidence, _) => Needs::Evidence,
+            (Needs::Approval, Needs::Time) => Needs::Approval,
+            (_, asked) => asked,
+        };
     }
     edit.change_launch(launch, DecisionAction::Edit, "the rollout was changed", |changed, now| {
         if rollback == Some(RollbackTo::Zero) {
@@ -173,16 +177,19 @@ pub(super) fn cancel_launch(edit: &mut Edit, gate: &str, rule: &str, what: &str)
     }
 }
 
-/// Ends a launch by hand. A hold is not shaken off this way: with evidence of harm past the hold level, a latch closes.
+/// Ends a launch by hand, with nobody in the treatment any more.
 pub(super) fn end_launch(edit: &mut Edit, launch: &Launch, what: &str) {
+    end_launch_at(edit, launch, 0.0, what);
+}
+
+/// Ends a launch by hand, with `percentage` in force from then on. A hold is not shaken off this way: with evidence of harm past the hold level, a latch closes.
+pub(super) fn end_launch_at(edit: &mut Edit, launch: &Launch, percentage: f64, what: &str) {
     let judgement = edit.judgement(launch);
     if launch.warned || judgement.is_some_and(|judgement| judgement.warned) {
         let cause = "a person ended the launch while evidence of harm was past the hold level";
         edit.close_latch(launch, None, cause.to_owned());
     }
-    edit.change_launch(launch, DecisionAction::Cancel, what, |changed, now| {
-        changed.end(LaunchState::Cancelled, now);
-    });
+    edit.cancel(launch, percentage, what);
 }
 
 fn find_rule<'g>(gate: &'g Gate, id: &str) -> Result<&'g Rule> {

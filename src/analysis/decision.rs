@@ -62,6 +62,12 @@ pub enum DecisionAction {
     Cancel,
     /// A person opened a latch.
     ResolveLatch,
+    /// A person stopped further steps.
+    Pause,
+    /// A person let further steps be taken again.
+    Resume,
+    /// A person approved the step in force.
+    Approve,
 }
 
 /// Kinds of reasons.
@@ -102,6 +108,10 @@ pub enum ReasonCode {
     SampleRatio,
     /// The metric cannot be computed from what was measured.
     Undefined,
+    /// A person has paused the launch.
+    Paused,
+    /// The step in force waits for a person's approval.
+    AwaitingApproval,
 }
 
 /// One reason, with figures.

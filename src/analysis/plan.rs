@@ -5,7 +5,7 @@ use super::decision::{Compared, DecisionKind, Judgement, MetricVerdict, Reason, 
 use super::outlook::outlook;
 use super::sample_ratio;
 use crate::domain::latch::Latch;
-use crate::domain::launch::{Launch, Needs, Target};
+use crate::domain::launch::{Launch, LaunchState, Needs, Target};
 use crate::domain::time::Timestamp;
 use crate::stats::e_process::MIN_EPOCH_UNITS;
 use crate::stats::marks::MIN_TREATED;
@@ -48,7 +48,7 @@ pub fn plan(launch: &Launch, judgement: &Judgement, latch: Option<&Latch>, now: 
         let reasons = vec![Reason::of_launch(ReasonCode::NoData, message)];
         return Plan { kind: DecisionKind::Hold, reasons, action: Action::Complete };
     }
-    let (kind, mut reasons) = answer_raise(launch, Some(judgement), latch, launch.needs());
+    let (kind, mut reasons) = answer(launch, Some(judgement), latch);
     let unfinished = unfinished_step(launch, judgement, now);
     let action = match (kind, &unfinished) {
         (DecisionKind::Allow, None) if launch.next_step().is_some() => Action::Advance,
@@ -59,7 +59,40 @@ pub fn plan(launch: &Launch, judgement: &Judgement, latch: Option<&Latch>, now: 
     Plan { kind, reasons, action }
 }
 
-/// Whether more units may get the treatment now, and why.
+/// Whether a launch may go on to more exposure now, and why: what the guard says, and what people have said of it.
+#[must_use]
+pub fn answer(
+    launch: &Launch,
+    judgement: Option<&Judgement>,
+    latch: Option<&Latch>,
+) -> (DecisionKind, Vec<Reason>) {
+    let (kind, reasons) = answer_raise(launch, judgement, latch, launch.needs());
+    let mut waits = waits(launch);
+    match kind {
+        DecisionKind::Allow if waits.is_empty() => (kind, reasons),
+        DecisionKind::Allow => (DecisionKind::Hold, waits),
+        _ => {
+            waits.splice(0..0, reasons);
+            (kind, waits)
+        }
+    }
+}
+
+/// What people have to do before the launch goes on.
+fn waits(launch: &Launch) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if launch.state == LaunchState::Paused {
+        reasons
+            .push(Reason::of_launch(ReasonCode::Paused, "the launch is paused; a person has to resume it"));
+    }
+    if launch.awaits_approval() {
+        let message = format!("step {} waits for a person's approval", launch.current_step);
+        reasons.push(Reason::of_launch(ReasonCode::AwaitingApproval, message));
+    }
+    reasons
+}
+
+/// Whether more units may get the treatment now, and why, by the evidence alone.
 #[must_use]
 pub fn answer_raise(
     launch: &Launch,

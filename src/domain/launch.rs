@@ -5,13 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::key::check_percentage;
 use super::metric::Metric;
-use super::time::{DAY_MS, Timestamp};
-use super::violation::{Checks, Invalid};
+use super::time::Timestamp;
 
-/// Most steps of one ramp.
-pub const MAX_STEPS: usize = 100;
+pub use super::ramp::{Approval, MAX_STEPS, Needs, Step, check_steps};
+
 /// Arm of the units that reached a gate's rule and did not pass.
 pub const CONTROL: &str = "control";
 /// Arm of the units that passed a gate's rule.
@@ -72,71 +70,14 @@ impl fmt::Display for Target {
     }
 }
 
-/// One step of a ramp.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Step {
-    /// Share that gets the treatment, 0 to 100; for an experiment its allocation.
-    pub percentage: f64,
-    /// The least time it lasts, in milliseconds.
-    pub min_duration_ms: i64,
-    /// The least number of units in each arm, first exposed in this step.
-    pub min_units: u64,
-    /// What else it needs before the next one.
-    pub needs: Needs,
-}
-
-/// What a step needs besides its duration and units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Needs {
-    /// Nothing, as long as no guardrail holds the launch.
-    Time,
-    /// Every guardrail shown safe.
-    Evidence,
-}
-
-impl Step {
-    /// A percentage from now on.
-    #[must_use]
-    pub fn at_once(percentage: f64) -> Self {
-        Self { percentage, min_duration_ms: 0, min_units: 0, needs: Needs::Time }
-    }
-}
-
-/// Checks the steps of a ramp; `field` is the path of the list.
-pub fn check_steps(field: &str, steps: &[Step]) -> Result<(), Invalid> {
-    let mut checks = Checks::default();
-    let count = steps.len();
-    checks.require(
-        (1..=MAX_STEPS).contains(&count),
-        field,
-        format!("must have 1 to {MAX_STEPS}, has {count}"),
-    );
-    let starts = count == 1 || steps.first().is_none_or(|step| step.percentage > 0.0);
-    checks.require(
-        starts,
-        format!("{field}[0].percentage"),
-        "must be above 0: a ramp begins with some units",
-    );
-    let mut floor = -1.0;
-    for (index, step) in steps.iter().take(MAX_STEPS).enumerate() {
-        let path = format!("{field}[{index}]");
-        check_percentage(&mut checks, &format!("{path}.percentage"), step.percentage);
-        let grows = step.percentage > floor || step.percentage.is_nan();
-        checks.require(grows, format!("{path}.percentage"), "must be above that of the step before");
-        floor = step.percentage;
-        let duration = (0..=365 * DAY_MS).contains(&step.min_duration_ms);
-        checks.require(duration, format!("{path}.min_duration"), "must be from 0 to 365 days");
-    }
-    checks.finish()
-}
-
 /// Where a launch stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LaunchState {
     /// More steps are to come.
     Ramping,
+    /// More steps are to come, and a person has stopped them. It is still judged and protected.
+    Paused,
     /// At its last step, and still compared with a control.
     Steady,
     /// Ended as planned.
@@ -201,6 +142,9 @@ pub struct Launch {
     pub steps: Vec<Step>,
     /// Index of the step in force.
     pub current_step: usize,
+    /// Steps that may be left, by the word of a person.
+    #[serde(default)]
+    pub approvals: Vec<Approval>,
     /// Stretches of constant allocation, oldest first; never empty.
     pub epochs: Vec<Epoch>,
     /// What is compared; the first is the control.
@@ -258,6 +202,7 @@ impl Launch {
             state: LaunchState::Steady,
             steps: plan.steps,
             current_step: 0,
+            approvals: Vec::new(),
             epochs: Vec::new(),
             arms,
             metrics: plan.metrics,
@@ -277,7 +222,7 @@ impl Launch {
     /// Whether it has not ended.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self.state, LaunchState::Ramping | LaunchState::Steady)
+        matches!(self.state, LaunchState::Ramping | LaunchState::Paused | LaunchState::Steady)
     }
 
     /// The step in force.
@@ -290,6 +235,13 @@ impl Launch {
     #[must_use]
     pub fn needs(&self) -> Needs {
         self.step().map_or(Needs::Time, |step| step.needs)
+    }
+
+    /// Whether the step in force waits for a person's approval.
+    #[must_use]
+    pub fn awaits_approval(&self) -> bool {
+        let is_approved = self.approvals.iter().any(|approval| approval.step == self.current_step);
+        self.needs() == Needs::Approval && self.next_step().is_some() && !is_approved
     }
 
     /// The step after the one in force.
@@ -344,12 +296,31 @@ impl Launch {
         }
     }
 
+    /// Keeps further steps from being taken.
+    pub fn pause(&mut self) {
+        self.state = LaunchState::Paused;
+    }
+
+    /// Lets further steps be taken again.
+    pub fn resume(&mut self) {
+        self.state = self.state_of_step();
+    }
+
+    /// Lets the step in force be left.
+    pub fn approve(&mut self, principal: String, reason: String, now: Timestamp) {
+        self.approvals.push(Approval { step: self.current_step, principal, reason, at: now });
+    }
+
     /// Replaces the ramp by other steps, the first of them from now on. The epoch goes on where its share stays.
     pub fn replan(&mut self, steps: Vec<Step>, now: Timestamp) {
         let percentage = steps.first().map_or(0.0, |step| step.percentage);
         self.steps = steps;
         self.current_step = 0;
-        self.state = self.state_of_step();
+        self.approvals.clear();
+        // A pause is lifted by its own name only.
+        if self.state != LaunchState::Paused || self.next_step().is_none() {
+            self.state = self.state_of_step();
+        }
         #[expect(clippy::float_cmp, reason = "the same number is the same share")]
         if percentage != self.percentage() {
             self.begin_epoch(percentage, now);

@@ -28,6 +28,7 @@ mod launches;
 mod layers;
 mod moments;
 mod overrides;
+mod ramps;
 mod references;
 mod replay;
 mod restart;

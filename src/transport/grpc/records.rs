@@ -7,7 +7,7 @@ use crate::analysis::decision::{
     DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode, Verdict,
 };
 use crate::domain::latch::Latch;
-use crate::domain::launch::{Arm, Epoch, Launch, LaunchState, PinnedMetric};
+use crate::domain::launch::{Approval, Arm, Epoch, Launch, LaunchState, PinnedMetric};
 use crate::domain::time::Timestamp;
 use crate::stats::moments::Moments;
 
@@ -15,6 +15,7 @@ use crate::stats::moments::Moments;
 pub(super) fn launch(launch: &Launch) -> wire::Launch {
     let state = match launch.state {
         LaunchState::Ramping => wire::LaunchState::Ramping,
+        LaunchState::Paused => wire::LaunchState::Paused,
         LaunchState::Steady => wire::LaunchState::Steady,
         LaunchState::Completed => wire::LaunchState::Completed,
         LaunchState::RolledBack => wire::LaunchState::RolledBack,
@@ -48,6 +49,16 @@ pub(super) fn launch(launch: &Launch) -> wire::Launch {
         start_time: Some(wire_time(launch.started_at)),
         end_time: launch.ended_at.map(wire_time),
         unit_type: launch.unit_type.clone(),
+        approvals: launch.approvals.iter().map(approval).collect(),
+    }
+}
+
+fn approval(approval: &Approval) -> wire::StepApproval {
+    wire::StepApproval {
+        step: i32::try_from(approval.step).unwrap_or(i32::MAX),
+        principal: approval.principal.clone(),
+        reason: approval.reason.clone(),
+        time: Some(wire_time(approval.at)),
     }
 }
 
@@ -178,6 +189,9 @@ fn action(action: DecisionAction) -> wire::DecisionAction {
         DecisionAction::Complete => wire::DecisionAction::Complete,
         DecisionAction::Cancel => wire::DecisionAction::Cancel,
         DecisionAction::ResolveLatch => wire::DecisionAction::ResolveLatch,
+        DecisionAction::Pause => wire::DecisionAction::Pause,
+        DecisionAction::Resume => wire::DecisionAction::Resume,
+        DecisionAction::Approve => wire::DecisionAction::Approve,
     }
 }
 
@@ -209,5 +223,7 @@ fn code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::NoVariance => wire::ReasonCode::NoVariance,
         ReasonCode::SampleRatio => wire::ReasonCode::SampleRatio,
         ReasonCode::Undefined => wire::ReasonCode::Undefined,
+        ReasonCode::Paused => wire::ReasonCode::Paused,
+        ReasonCode::AwaitingApproval => wire::ReasonCode::AwaitingApproval,
     }
 }
