@@ -27,8 +27,7 @@ use crate::transport::{Services, http};
 /// Name of the database file in the data folder.
 pub const DATABASE_FILE: &str = "portcullis.db";
 
-/// A judgement may be acted on for this many ticks of the guard, and for [`JUDGEMENT_AGE`] where ticks are short.
-const JUDGEMENT_TICKS: u32 = 3;
+/// A judgement may be acted on for this long even where ticks are short.
 const JUDGEMENT_AGE: Duration = Duration::from_secs(30);
 
 /// What can keep the service from starting or from ending cleanly.
@@ -92,8 +91,9 @@ impl App {
         let (stop, stop_writers) = (CancellationToken::new(), CancellationToken::new());
         let (ingest, writers) = Ingest::start(&events, &clock, ingest_settings(settings), &stop_writers);
         let max_judgement_age_ms =
-            milliseconds(settings.tick.saturating_mul(JUDGEMENT_TICKS).max(JUDGEMENT_AGE));
-        let admin = Admin::new(store, Arc::clone(&live), clock.clone(), max_judgement_age_ms);
+            milliseconds(settings.tick.saturating_mul(settings.stalled_after_ticks).max(JUDGEMENT_AGE));
+        let admin =
+            Admin::new(store, Arc::clone(&live), clock.clone(), &settings.environment, max_judgement_age_ms);
         let guard = Guard {
             live: Arc::clone(&live),
             events,

@@ -7,8 +7,8 @@ use super::guarding::{fallback, set_percentage};
 use super::rollouts::end_launch_at;
 use super::runs::Outcome;
 use super::{Admin, Principal};
+use crate::analysis::answer::answer_raise;
 use crate::analysis::decision::DecisionAction;
-use crate::analysis::plan::answer_raise;
 use crate::domain::experiment::Experiment;
 use crate::domain::launch::{Launch, LaunchId, LaunchState, Needs, Target};
 use crate::domain::violation::Checks;
@@ -41,7 +41,7 @@ impl Admin {
         edit.refuse_latched(&launch.target, None)?;
         // The next step asks for what it needs by itself; what stands against any raise stands against going on.
         let judgement = edit.judgement(&launch);
-        let (kind, reasons) = answer_raise(&launch, judgement.as_ref(), None, Needs::Time);
+        let (kind, reasons) = answer_raise(&launch, judgement.as_ref(), None, Needs::Time, edit.now());
         refuse_unless_allowed(kind, reasons)?;
         let what = format!("the launch was resumed ({reason})");
         edit.change_launch(&launch, DecisionAction::Resume, &what, |launch, _| launch.resume());

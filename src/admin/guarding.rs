@@ -55,7 +55,8 @@ impl Admin {
             Action::Advance => {
                 // A latch may have closed since the look began, and what depends on the gate would be raised with it.
                 let dependents = dependents_of(&edit, &launch.target);
-                let is_open = edit.refuse_latched(&launch.target, None).is_ok();
+                let is_fresh = self.judgement(&launch, edit.now()).is_some();
+                let is_open = is_fresh && edit.refuse_latched(&launch.target, None).is_ok();
                 if !is_open || edit.allow_all_wider(&dependents).is_err() {
                     return Ok(false);
                 }

@@ -31,6 +31,7 @@ impl Admin {
         let open = expires_at.ms_since(edit.now());
         checks.require((1..=MAX_OPEN_MS).contains(&open), "expire_time", "must be in the next 30 days");
         checks.finish()?;
+        edit.check_listed(|policy| &policy.resolvers, "resolve latches")?;
         let not_found = || Error::NotFound { kind: "latch", key: id.to_string() };
         let mut latch = (**edit.catalogue().latches.get(&LatchId(id)).ok_or_else(not_found)?).clone();
         latch.resolution = Some(Resolution {

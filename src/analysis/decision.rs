@@ -68,6 +68,8 @@ pub enum DecisionAction {
     Resume,
     /// A person approved the step in force.
     Approve,
+    /// A person let the launch pass what holds or blocks it.
+    Override,
 }
 
 /// Kinds of reasons.
@@ -112,6 +114,12 @@ pub enum ReasonCode {
     Paused,
     /// The step in force waits for a person's approval.
     AwaitingApproval,
+    /// A person has let the launch pass what holds or blocks it.
+    Overridden,
+    /// What would be done, and is not, because the policy or the guardrail is in shadow.
+    Shadow,
+    /// The policy of the environment does not let it.
+    Policy,
 }
 
 /// One reason, with figures.
@@ -356,4 +364,7 @@ pub struct Decision {
     pub at: Timestamp,
     /// Revision of the configuration afterwards.
     pub config_revision: i64,
+    /// How long ago the guard had looked at the launch, in milliseconds; none when it never had.
+    #[serde(default)]
+    pub guard_age_ms: Option<i64>,
 }

@@ -6,18 +6,16 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::metric::Metric;
+use super::policy::{PinnedPolicy, Policy, Undecided};
 use super::time::Timestamp;
 
+pub use super::policy::{ALPHA, ALPHA_HOLD};
 pub use super::ramp::{Approval, MAX_STEPS, Needs, Step, check_steps};
 
 /// Arm of the units that reached a gate's rule and did not pass.
 pub const CONTROL: &str = "control";
 /// Arm of the units that passed a gate's rule.
 pub const TREATMENT: &str = "treatment";
-/// Chance of a false rollback over a whole launch.
-pub const ALPHA: f64 = 0.05;
-/// Evidence of 1 over this holds a launch.
-pub const ALPHA_HOLD: f64 = 0.20;
 
 /// Id of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -159,12 +157,43 @@ pub struct Launch {
     pub warned: bool,
     /// Where the guard falls back to.
     pub rollback_percentage: f64,
+    /// The policy it began under.
+    #[serde(default)]
+    pub policy: PinnedPolicy,
+    /// Its own choice of guardrails, besides what the policy attaches.
+    #[serde(default)]
+    pub choice: GuardrailChoice,
+    /// A person's word that lets it pass what holds or blocks it.
+    #[serde(default)]
+    pub overridden: Option<Override>,
     /// Who began it.
     pub principal: String,
     /// When it began.
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// Guardrails that a launch takes or leaves by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardrailChoice {
+    /// Keys of metrics that are its guardrails although the policy attaches them not.
+    pub add: Vec<String>,
+    /// Keys of metrics that are not its guardrails although the policy attaches them.
+    pub drop: Vec<String>,
+}
+
+/// A person's word that lets one launch pass what holds or blocks it, for a while. Harm is still acted on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// Who.
+    pub principal: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
 }
 
 /// What it takes to begin a launch.
@@ -188,10 +217,31 @@ pub struct LaunchPlan {
     pub principal: String,
 }
 
+impl GuardrailChoice {
+    /// Whether a metric is a guardrail by this choice under a policy.
+    #[must_use]
+    pub fn attaches(&self, policy: &Policy, metric: &Metric) -> bool {
+        let has_tag = metric.tags.iter().any(|tag| policy.guardrail_tags.contains(tag));
+        let is_required = metric.tags.iter().any(|tag| policy.required_tags.contains(tag));
+        is_required || self.add.contains(&metric.key) || (has_tag && !self.drop.contains(&metric.key))
+    }
+}
+
 impl Launch {
-    /// Begins a launch at its first step.
+    /// Begins a launch at its first step, under the policy that is built in.
     #[must_use]
     pub fn begin(plan: LaunchPlan, now: Timestamp) -> Self {
+        Self::begin_under(PinnedPolicy::default(), GuardrailChoice::default(), plan, now)
+    }
+
+    /// Begins a launch at its first step, under a policy.
+    #[must_use]
+    pub fn begin_under(
+        policy: PinnedPolicy,
+        choice: GuardrailChoice,
+        plan: LaunchPlan,
+        now: Timestamp,
+    ) -> Self {
         let percentage = plan.steps.first().map_or(0.0, |step| step.percentage);
         let arms = plan.arms.into_iter().map(|name| Arm { name, stopped_at: None }).collect();
         let mut launch = Self {
@@ -206,10 +256,13 @@ impl Launch {
             epochs: Vec::new(),
             arms,
             metrics: plan.metrics,
-            alpha: ALPHA,
-            alpha_hold: ALPHA_HOLD,
+            alpha: policy.policy.alpha,
+            alpha_hold: policy.policy.alpha_hold,
             warned: false,
             rollback_percentage: plan.rollback_percentage,
+            policy,
+            choice,
+            overridden: None,
             principal: plan.principal,
             started_at: now,
             ended_at: None,
@@ -284,7 +337,31 @@ impl Launch {
 
     /// Its guardrails.
     pub fn guardrails(&self) -> impl Iterator<Item = &PinnedMetric> {
-        self.metrics.iter().filter(|pinned| pinned.metric.is_guardrail())
+        self.metrics.iter().filter(|pinned| self.is_guardrail(&pinned.metric))
+    }
+
+    /// Whether a metric can hold it and roll it back.
+    #[must_use]
+    pub fn is_guardrail(&self, metric: &Metric) -> bool {
+        self.choice.attaches(&self.policy.policy, metric) && !self.is_for_show(metric)
+    }
+
+    /// Whether a metric says what it would do to it as a guardrail, and does nothing.
+    #[must_use]
+    pub fn is_for_show(&self, metric: &Metric) -> bool {
+        self.policy.policy.shadow_guardrails.contains(&metric.key)
+    }
+
+    /// What a raise needs to be shown: evidence where the policy does not go on without.
+    #[must_use]
+    pub fn needs_safety(&self, needs: Needs) -> bool {
+        needs == Needs::Evidence || self.policy.policy.undecided == Undecided::Hold
+    }
+
+    /// The override in force at `now`.
+    #[must_use]
+    pub fn override_at(&self, now: Timestamp) -> Option<&Override> {
+        self.overridden.as_ref().filter(|overridden| now < overridden.expires_at)
     }
 
     /// Takes the next step, if there is one.

@@ -11,22 +11,27 @@ pub const MAX_STEPS: usize = 100;
 
 /// One step of a ramp.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Step {
     /// Share that gets the treatment, 0 to 100; for an experiment its allocation.
     pub percentage: f64,
     /// The least time it lasts, in milliseconds.
+    #[serde(default)]
     pub min_duration_ms: i64,
     /// The least number of units in each arm, first exposed in this step.
+    #[serde(default)]
     pub min_units: u64,
     /// What else it needs before the next one.
+    #[serde(default)]
     pub needs: Needs,
 }
 
 /// What a step needs besides its duration and units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Needs {
     /// Nothing, as long as no guardrail holds the launch.
+    #[default]
     Time,
     /// A person's approval of just this step.
     Approval,

@@ -10,6 +10,7 @@ use crate::domain::latch::Latch;
 use crate::domain::launch::Launch;
 use crate::domain::layer::Layer;
 use crate::domain::metric::Metric;
+use crate::domain::policy::Policy;
 use crate::domain::sdk_key::SdkKey;
 use crate::domain::segment::Segment;
 use crate::domain::stored::{Document, Stored};
@@ -47,6 +48,8 @@ pub enum Write {
     Layer(Stored<Layer>),
     /// A metric.
     Metric(Stored<Metric>),
+    /// A policy.
+    Policy(Stored<Policy>),
     /// A key of an SDK.
     SdkKey(Stored<SdkKey>),
     /// A launch.
@@ -136,6 +139,16 @@ impl Kept for Metric {
     }
 }
 
+impl Kept for Policy {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.policies
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::Policy(stored)
+    }
+}
+
 impl Kept for SdkKey {
     fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
         &catalogue.sdk_keys
@@ -177,6 +190,7 @@ impl Write {
             Self::Config(stored) => put(&mut catalogue.configs, stored),
             Self::Layer(stored) => put(&mut catalogue.layers, stored),
             Self::Metric(stored) => put(&mut catalogue.metrics, stored),
+            Self::Policy(stored) => put(&mut catalogue.policies, stored),
             Self::SdkKey(stored) => put(&mut catalogue.sdk_keys, stored),
             Self::Launch(launch) => catalogue.put_launch((**launch).clone()),
             Self::Latch(latch) => {

@@ -72,6 +72,7 @@ impl Store {
             configs: shelf(&mut transaction).await?,
             layers: shelf(&mut transaction).await?,
             metrics: shelf(&mut transaction).await?,
+            policies: shelf(&mut transaction).await?,
             sdk_keys: shelf(&mut transaction).await?,
             launches: launches(&mut transaction).await?,
             latches: latches(&mut transaction).await?,

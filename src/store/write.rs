@@ -53,6 +53,7 @@ async fn put(transaction: &mut Transaction<'_, Sqlite>, write: &Write) -> Result
         Write::Config(stored) => put_document(transaction, stored).await,
         Write::Layer(stored) => put_document(transaction, stored).await,
         Write::Metric(stored) => put_document(transaction, stored).await,
+        Write::Policy(stored) => put_document(transaction, stored).await,
         Write::SdkKey(stored) => put_document(transaction, stored).await,
         Write::Launch(launch) => put_launch(transaction, launch).await,
         Write::Latch(latch) => {
@@ -159,6 +160,7 @@ fn audit_entry(write: &Write) -> serde_json::Value {
         Write::Config(stored) => document(stored),
         Write::Layer(stored) => document(stored),
         Write::Metric(stored) => document(stored),
+        Write::Policy(stored) => document(stored),
         Write::SdkKey(stored) => document(stored),
         Write::Launch(launch) => json!({ "kind": "launch", "id": launch.id, "revision": launch.revision }),
         Write::Latch(latch) => json!({ "kind": "latch", "latch": latch }),

@@ -28,6 +28,8 @@ mod launches;
 mod layers;
 mod moments;
 mod overrides;
+mod overriding;
+mod policies;
 mod ramps;
 mod references;
 mod replay;

@@ -125,6 +125,19 @@ impl GuardService for Guarding {
         Ok(Response::new(wire::CancelLaunchResponse { launch }))
     }
 
+    async fn override_launch(
+        &self,
+        request: Request<wire::OverrideLaunchRequest>,
+    ) -> Answer<wire::OverrideLaunchResponse> {
+        let actor = required(PRINCIPAL, named_principal(request.metadata())?)?;
+        let request = request.into_inner();
+        let id = launch_id("launch_id", &request.launch_id)?;
+        let expire_time = required("expire_time", request.expire_time)?;
+        let expires_at = timestamp("expire_time", &expire_time)?;
+        let launch = self.admin.override_launch(&actor, id, &request.reason, expires_at).await?;
+        Ok(Response::new(wire::OverrideLaunchResponse { launch: Some(records::launch(&launch)) }))
+    }
+
     async fn approve_step(
         &self,
         request: Request<wire::ApproveStepRequest>,

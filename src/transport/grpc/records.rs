@@ -1,13 +1,14 @@
 //! Launches, verdicts, decisions and latches as they are sent.
 
 use super::convert::{count, wire_step, wire_target, wire_time};
+use super::documents::policy;
 use super::wire;
 use crate::admin::{Answer, Recorded};
 use crate::analysis::decision::{
     DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode, Verdict,
 };
 use crate::domain::latch::Latch;
-use crate::domain::launch::{Approval, Arm, Epoch, Launch, LaunchState, PinnedMetric};
+use crate::domain::launch::{Approval, Arm, Epoch, Launch, LaunchState, Override, PinnedMetric};
 use crate::domain::time::Timestamp;
 use crate::stats::moments::Moments;
 
@@ -31,7 +32,7 @@ pub(super) fn launch(launch: &Launch) -> wire::Launch {
     let metric = |pinned: &PinnedMetric| wire::LaunchMetric {
         key: pinned.metric.key.clone(),
         revision: pinned.revision,
-        guardrail: pinned.metric.is_guardrail(),
+        guardrail: launch.is_guardrail(&pinned.metric),
     };
     wire::Launch {
         id: launch.id.to_string(),
@@ -50,6 +51,17 @@ pub(super) fn launch(launch: &Launch) -> wire::Launch {
         end_time: launch.ended_at.map(wire_time),
         unit_type: launch.unit_type.clone(),
         approvals: launch.approvals.iter().map(approval).collect(),
+        r#override: launch.overridden.as_ref().map(overridden),
+        policy: Some(policy::sent(&launch.policy.policy, launch.policy.revision)),
+    }
+}
+
+fn overridden(word: &Override) -> wire::LaunchOverride {
+    wire::LaunchOverride {
+        principal: word.principal.clone(),
+        reason: word.reason.clone(),
+        time: Some(wire_time(word.at)),
+        expire_time: Some(wire_time(word.expires_at)),
     }
 }
 
@@ -98,6 +110,7 @@ pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
         time: Some(wire_time(decision.at)),
         config_revision: decision.config_revision,
         percentage: decision.percentage,
+        guard_age_ms: decision.guard_age_ms,
     }
 }
 
@@ -192,6 +205,7 @@ fn action(action: DecisionAction) -> wire::DecisionAction {
         DecisionAction::Pause => wire::DecisionAction::Pause,
         DecisionAction::Resume => wire::DecisionAction::Resume,
         DecisionAction::Approve => wire::DecisionAction::Approve,
+        DecisionAction::Override => wire::DecisionAction::Override,
     }
 }
 
@@ -225,5 +239,8 @@ fn code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::Undefined => wire::ReasonCode::Undefined,
         ReasonCode::Paused => wire::ReasonCode::Paused,
         ReasonCode::AwaitingApproval => wire::ReasonCode::AwaitingApproval,
+        ReasonCode::Overridden => wire::ReasonCode::Overridden,
+        ReasonCode::Shadow => wire::ReasonCode::Shadow,
+        ReasonCode::Policy => wire::ReasonCode::Policy,
     }
 }
