@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Every file of the API, by its path below `proto/`.
-const FILES: [&str; 15] = [
+const FILES: [&str; 17] = [
     "portcullis/v1/admin.proto",
     "portcullis/v1/condition.proto",
     "portcullis/v1/config.proto",
@@ -17,6 +17,8 @@ const FILES: [&str; 15] = [
     "portcullis/v1/key.proto",
     "portcullis/v1/layer.proto",
     "portcullis/v1/metric.proto",
+    "portcullis/v1/policy.proto",
+    "portcullis/v1/ramp.proto",
     "portcullis/v1/segment.proto",
     "portcullis/v1/webhook.proto",
 ];

@@ -32,8 +32,7 @@ pub const DATABASE_FILE: &str = "portcullis.db";
 /// Folder of secrets in the data folder, where no other is set.
 const SECRETS_FOLDER: &str = "secrets";
 
-/// A judgement may be acted on for this many ticks of the guard, and for [`JUDGEMENT_AGE`] where ticks are short.
-const JUDGEMENT_TICKS: u32 = 3;
+/// A judgement may be acted on for this long even where ticks are short.
 const JUDGEMENT_AGE: Duration = Duration::from_secs(30);
 
 /// What can keep the service from starting or from ending cleanly.
@@ -103,9 +102,10 @@ impl App {
         let (stop, stop_writers) = (CancellationToken::new(), CancellationToken::new());
         let (ingest, writers) = Ingest::start(&events, &clock, ingest_settings(settings), &stop_writers);
         let max_judgement_age_ms =
-            milliseconds(settings.tick.saturating_mul(JUDGEMENT_TICKS).max(JUDGEMENT_AGE));
+            milliseconds(settings.tick.saturating_mul(settings.stalled_after_ticks).max(JUDGEMENT_AGE));
         let outbox = store.clone();
-        let admin = Admin::new(store, Arc::clone(&live), clock.clone(), max_judgement_age_ms);
+        let admin =
+            Admin::new(store, Arc::clone(&live), clock.clone(), &settings.environment, max_judgement_age_ms);
         let guard = Guard {
             live: Arc::clone(&live),
             events,

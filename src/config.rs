@@ -11,6 +11,8 @@ use clap::{Arg, Args, Command, ValueEnum};
 
 use crate::database::{DatabaseUrl, InvalidDatabaseUrl};
 
+use crate::domain::policy::DEFAULT_ENVIRONMENT;
+
 /// Settings of the server.
 #[derive(Args, Clone, Debug)]
 pub struct ServeSettings {
@@ -27,9 +29,15 @@ pub struct ServeSettings {
     /// Address and port of the HTTP server for SDKs and health; port 0 takes a free one.
     #[arg(long, env = "PORTCULLIS_HTTP_LISTEN", default_value = "127.0.0.1:8080")]
     pub http_listen: SocketAddr,
+    /// Which environment this server is; launches are under the policy of this key.
+    #[arg(long, env = "PORTCULLIS_ENVIRONMENT", default_value = DEFAULT_ENVIRONMENT)]
+    pub environment: String,
     /// The longest time between two looks of the guard; it looks sooner when there are new events.
     #[arg(long, env = "PORTCULLIS_TICK", default_value = "10s", value_parser = positive_duration)]
     pub tick: Duration,
+    /// After how many ticks without a look of the guard its word is none: nothing is raised then, and health says so.
+    #[arg(long, env = "PORTCULLIS_STALLED_AFTER_TICKS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub stalled_after_ticks: u32,
     /// How long after its time an event is waited for before numbers count as complete.
     #[arg(long, env = "PORTCULLIS_ALLOWED_LATENESS", default_value = "2s", value_parser = humantime::parse_duration)]
     pub allowed_lateness: Duration,

@@ -89,6 +89,7 @@ fn any_configuration() -> impl Strategy<Value = Configuration> {
     documents.prop_map(|(segments, gates, configs, layers, experiments, holdouts)| {
         let configuration = Configuration {
             metrics: Vec::new(),
+            policies: Vec::new(),
             segments: renamed(segments, |it, index| it.key = format!("segment_{index}")),
             gates: renamed(gates, |it, index| it.key = format!("gate_{index}")),
             configs: renamed(configs, |it, index| it.key = format!("config_{index}")),

@@ -4,12 +4,11 @@ use super::documents::{Administered, check_fixed};
 use super::edit::Edit;
 use super::reach::dependents;
 use super::references::{Referent, rule_conditions};
-use super::rollouts::{RollbackTo, begin_launch, cancel_launch, end_launch, target, unit_type};
+use super::rollouts::{begin_launch_at_once, cancel_launch, end_launch, target, unit_type};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::condition::Condition;
 use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
-use crate::domain::launch::Step;
 use crate::domain::rule::Rule;
 use crate::domain::stored::Document;
 use crate::domain::violation::Checks;
@@ -30,7 +29,7 @@ impl Administered for Gate {
     fn made(&self, edit: &mut Edit) -> Result<()> {
         check_no_segment("gate.key", &self.key)?;
         for rule in self.rules.iter().filter(|rule| self.enabled && rule.percentage > 0.0) {
-            begin_launch(edit, self, rule, vec![Step::at_once(rule.percentage)], RollbackTo::Zero);
+            begin_launch_at_once(edit, self, rule)?;
         }
         Ok(())
     }
@@ -42,7 +41,7 @@ impl Administered for Gate {
             edit.allow_wider(&target(&self.key, ""))?;
         }
         for rule in wider {
-            widen_rule(edit, self, rule);
+            widen_rule(edit, self, rule)?;
         }
         for rule in before.rules.iter().filter(|rule| !self.enabled || self.rule(&rule.id).is_none()) {
             cancel_launch(edit, &self.key, &rule.id, "the rule was taken out of use");
@@ -113,19 +112,18 @@ fn wider_rules<'g>(stored: &Gate, given: &'g Gate) -> impl Iterator<Item = &'g R
 }
 
 /// A rule whose units may be others from now on: its live launch begins a new epoch; without one, a launch begins.
-fn widen_rule(edit: &mut Edit, gate: &Gate, rule: &Rule) {
+fn widen_rule(edit: &mut Edit, gate: &Gate, rule: &Rule) -> Result<()> {
     let launch = edit.catalogue().live_launch(&target(&gate.key, &rule.id)).cloned();
     match launch {
         Some(launch) if launch.unit_type == unit_type(gate, rule) => {
-            return edit.regroup(&launch, "the rule's conditions, draw or place were changed");
+            edit.regroup(&launch, "the rule's conditions, draw or place were changed");
+            return Ok(());
         }
         // What was seen of units of another kind says nothing of these.
         Some(launch) => end_launch(edit, &launch, "the rule draws units of another type"),
         None => {}
     }
-    if rule.percentage > 0.0 {
-        begin_launch(edit, gate, rule, vec![Step::at_once(rule.percentage)], RollbackTo::Zero);
-    }
+    if rule.percentage > 0.0 { begin_launch_at_once(edit, gate, rule) } else { Ok(()) }
 }
 
 /// Whether both let the same units through.

@@ -10,6 +10,7 @@ use crate::analysis::decision::{Decision, DecisionAction, GUARD, Judgement, Reas
 use crate::analysis::plan::{Action, Plan};
 use crate::domain::experiment::Experiment;
 use crate::domain::gate::Gate;
+use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, LaunchState, Target};
 use crate::error::Result;
 
@@ -18,7 +19,14 @@ impl Admin {
     ///
     /// `judged` is the launch as it was judged. When a person has changed it since, only protection goes through: the
     /// later intent that lowers wins, and everything else is judged anew.
-    pub async fn carry_out(&self, judged: &Launch, judgement: &Judgement, plan: &Plan) -> Result<bool> {
+    pub async fn carry_out(
+        &self,
+        judged: &Launch,
+        judgement: &Judgement,
+        latch: Option<&Latch>,
+        plan: &Plan,
+    ) -> Result<bool> {
+        let found = (judgement, latch);
         let mut edit = self.edit(&Principal(GUARD.to_owned()), "guard").await;
         let Some(current) = edit.catalogue().launches.get(&judged.id).cloned() else {
             return Ok(false);
@@ -41,53 +49,38 @@ impl Admin {
                     return Ok(false);
                 }
                 if !repeats {
-                    decide(
-                        &mut edit,
-                        judged,
-                        launch.percentage(),
-                        DecisionAction::None,
-                        None,
-                        judgement,
-                        plan,
-                    );
+                    decide(&mut edit, judged, launch.percentage(), DecisionAction::None, None, found, plan);
                 }
             }
             Action::Advance => {
                 // A latch may have closed since the look began, and what depends on the gate would be raised with it.
                 let dependents = dependents_of(&edit, &launch.target);
-                let is_open = edit.refuse_latched(&launch.target, None).is_ok();
+                let is_fresh = self.judgement(&launch, edit.now()).is_some();
+                let is_open = is_fresh && edit.refuse_latched(&launch.target, None).is_ok();
                 if !is_open || edit.allow_all_wider(&dependents).is_err() {
                     return Ok(false);
                 }
                 launch.advance(edit.now());
                 set_percentage(&mut edit, &launch.target, launch.percentage())?;
-                decide(
-                    &mut edit,
-                    judged,
-                    launch.percentage(),
-                    DecisionAction::Advance,
-                    None,
-                    judgement,
-                    plan,
-                );
+                decide(&mut edit, judged, launch.percentage(), DecisionAction::Advance, None, found, plan);
             }
             Action::Complete => {
                 let percentage = launch.percentage();
                 launch.end(LaunchState::Completed, edit.now());
-                decide(&mut edit, judged, percentage, DecisionAction::Complete, None, judgement, plan);
+                decide(&mut edit, judged, percentage, DecisionAction::Complete, None, found, plan);
             }
             Action::StopArms(arms) => {
                 for arm in arms {
                     launch.stop_arm(arm, edit.now());
                     close_latch(&mut edit, &launch, Some(arm), plan);
                     let (percentage, arm) = (launch.percentage(), Some(arm.clone()));
-                    decide(&mut edit, judged, percentage, DecisionAction::StopArm, arm, judgement, plan);
+                    decide(&mut edit, judged, percentage, DecisionAction::StopArm, arm, found, plan);
                 }
                 stop_groups(&mut edit, &launch.target, arms)?;
             }
             Action::RollBack => {
                 let percentage = roll_back(&mut edit, &mut launch, plan)?;
-                decide(&mut edit, judged, percentage, DecisionAction::RollBack, None, judgement, plan);
+                decide(&mut edit, judged, percentage, DecisionAction::RollBack, None, found, plan);
             }
         }
         edit.put_launch(launch);
@@ -113,9 +106,7 @@ fn roll_back(edit: &mut Edit, launch: &mut Launch, plan: &Plan) -> Result<f64> {
     close_latch(edit, launch, None, plan);
     match launch.target {
         Target::GateRule { .. } => {
-            // Where a person has lowered it to the fallback or below, falling back would change nothing.
-            let fallback = launch.rollback_percentage;
-            let percentage = if fallback < served { fallback } else { 0.0 };
+            let percentage = fallback(launch, served);
             set_percentage(edit, &launch.target, percentage)?;
             Ok(percentage)
         }
@@ -126,8 +117,14 @@ fn roll_back(edit: &mut Edit, launch: &mut Launch, plan: &Plan) -> Result<f64> {
     }
 }
 
+/// The percentage that a rule falls back to. Where a person has lowered it there or below, falling back would change
+/// nothing.
+pub(super) fn fallback(launch: &Launch, served: f64) -> f64 {
+    if launch.rollback_percentage < served { launch.rollback_percentage } else { 0.0 }
+}
+
 /// Sets a rule's percentage to what its launch says. Other units reach what depends on the gate from now on.
-fn set_percentage(edit: &mut Edit, target: &Target, percentage: f64) -> Result<()> {
+pub(super) fn set_percentage(edit: &mut Edit, target: &Target, percentage: f64) -> Result<()> {
     if let Target::GateRule { gate, rule } = target {
         let dependents = dependents_of(edit, target);
         edit.regroup_all(&dependents, "the rollout of a gate that it depends on was changed");
@@ -171,10 +168,10 @@ fn decide(
     percentage: f64,
     action: DecisionAction,
     arm: Option<String>,
-    judgement: &Judgement,
+    (judgement, latch): (&Judgement, Option<&Latch>),
     plan: &Plan,
 ) {
     let (kind, reasons) = (plan.kind, plan.reasons.clone());
-    let said = Said { kind, action, arm, reasons, judgement: Some(judgement.clone()) };
+    let said = Said { kind, action, arm, reasons, judgement: Some(judgement.clone()), latch: latch.cloned() };
     edit.decide(judged, percentage, said);
 }

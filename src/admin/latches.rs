@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::by_hand::check_reason;
 use super::edit::Said;
 use super::{Admin, Principal};
 use crate::analysis::decision::{DecisionAction, DecisionKind, Reason, ReasonCode};
@@ -14,8 +15,6 @@ use crate::error::{Error, Result};
 
 /// Longest time that a latch may be open.
 const MAX_OPEN_MS: i64 = 30 * DAY_MS;
-/// Most bytes in the reason.
-const MAX_REASON_BYTES: usize = 1_024;
 
 impl Admin {
     /// Opens a closed latch until an expiry, in the name of a principal and with a reason.
@@ -28,15 +27,11 @@ impl Admin {
     ) -> Result<Latch> {
         let mut edit = self.edit(actor, "resolve_latch").await;
         let mut checks = Checks::default();
-        let length = reason.trim().len();
-        checks.require(
-            (1..=MAX_REASON_BYTES).contains(&length),
-            "reason",
-            format!("must be 1 to {MAX_REASON_BYTES} bytes"),
-        );
+        check_reason(&mut checks, reason);
         let open = expires_at.ms_since(edit.now());
         checks.require((1..=MAX_OPEN_MS).contains(&open), "expire_time", "must be in the next 30 days");
         checks.finish()?;
+        edit.check_listed(|policy| &policy.resolvers, "resolve latches")?;
         let not_found = || Error::NotFound { kind: "latch", key: id.to_string() };
         let mut latch = (**edit.catalogue().latches.get(&LatchId(id)).ok_or_else(not_found)?).clone();
         latch.resolution = Some(Resolution {
@@ -53,6 +48,7 @@ impl Admin {
             arm: latch.arm.clone(),
             reasons: vec![Reason::of_launch(ReasonCode::Operator, message)],
             judgement: None,
+            latch: None,
         };
         if let Some(launch) = launch {
             let percentage = in_force(edit.catalogue(), &launch.target);

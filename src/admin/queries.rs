@@ -5,8 +5,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Admin;
+use crate::analysis::answer::answer;
 use crate::analysis::decision::{DecisionId, DecisionKind, Judgement, Reason, ReasonCode};
-use crate::analysis::plan::{answer_raise, latch_reason};
+use crate::analysis::plan::latch_reason;
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, LaunchId, Target};
 use crate::domain::stored::Stored;
@@ -146,7 +147,8 @@ impl Admin {
         };
         let latches: Vec<Latch> = catalogue.latches_of(&target).map(|latch| (**latch).clone()).collect();
         let closed = catalogue.closed_latch(&target, None, now);
-        let (kind, reasons) = say(launch.as_ref(), judgement.as_deref(), closed.map(AsRef::as_ref));
+        let closed = closed.map(AsRef::as_ref);
+        let (kind, reasons) = say(launch.as_ref(), judgement.as_deref(), closed, now);
         let judgement = judgement.map(|judgement| (*judgement).clone());
         Ok(Answer { kind, reasons, launch, judgement, latches, now })
     }
@@ -156,10 +158,11 @@ fn say(
     launch: Option<&Launch>,
     judgement: Option<&Judgement>,
     closed: Option<&Latch>,
+    now: Timestamp,
 ) -> (DecisionKind, Vec<Reason>) {
     match (launch, closed) {
+        (Some(launch), closed) if launch.is_live() => answer(launch, judgement, closed, now),
         (_, Some(latch)) => (DecisionKind::Block, vec![latch_reason(latch)]),
-        (Some(launch), None) if launch.is_live() => answer_raise(launch, judgement, None, launch.needs()),
         (Some(_), None) => {
             let reason = Reason::of_launch(ReasonCode::Ended, "the launch has ended, and no latch is closed");
             (DecisionKind::Allow, vec![reason])

@@ -10,7 +10,7 @@ use crate::analysis::decision::DecisionAction;
 use crate::clock::new_id;
 use crate::domain::gate::Gate;
 use crate::domain::launch::{
-    CONTROL, Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step, TREATMENT, Target, check_steps,
+    CONTROL, GuardrailChoice, Launch, LaunchId, LaunchPlan, Needs, Step, TREATMENT, Target, check_steps,
 };
 use crate::domain::rule::Rule;
 use crate::domain::stored::Stored;
@@ -27,6 +27,10 @@ pub struct Rollout {
     pub field: &'static str,
     /// The steps, the first of them from now on.
     pub steps: Vec<Step>,
+    /// Whether the caller has planned these steps. Where a single percentage is asked for, the policy plans the way there.
+    pub names_steps: bool,
+    /// Guardrails that a new launch takes or leaves.
+    pub choice: GuardrailChoice,
     /// Where the guard falls back to; none is zero for a new launch, and keeps what one that goes on has.
     pub rollback_to: Option<RollbackTo>,
     /// Refuse unless this is the gate's revision.
@@ -69,8 +73,14 @@ impl Edit {
         let gate = &stored.document;
         let rule = find_rule(gate, &rollout.rule)?;
         let target = target(&gate.key, &rule.id);
-        let first = rollout.steps.first().map_or(0.0, |step| step.percentage);
         let highest = rollout.steps.last().map_or(0.0, |step| step.percentage);
+        let mut steps = rollout.steps;
+        if highest > rule.percentage {
+            let policy = self.policy().policy;
+            steps = if rollout.names_steps { steps } else { policy.steps(rule.percentage, highest) };
+            steps = policy.held_back(rule.percentage, steps);
+        }
+        let first = steps.first().map_or(0.0, |step| step.percentage);
         if highest > rule.percentage {
             self.refuse_latched(&target, None)?;
             if !gate.enabled {
@@ -94,11 +104,11 @@ impl Edit {
             // A raise by hand is a launch of its own: everyone counts afresh, with the guardrails there are by now.
             Some(launch) if highest > rule.percentage => {
                 end_launch(self, &launch, "a new launch took its place");
-                begin_launch(self, gate, rule, rollout.steps, rollback);
+                begin_launch(self, gate, rule, (steps, rollout.choice), rollback)?;
             }
-            Some(launch) => edit_launch(self, &launch, rollout.steps, rollout.rollback_to),
+            Some(launch) => edit_launch(self, &launch, steps, rollout.rollback_to),
             None if highest > first || first > rule.percentage => {
-                begin_launch(self, gate, rule, rollout.steps, rollback);
+                begin_launch(self, gate, rule, (steps, rollout.choice), rollback)?;
             }
             None => {}
         }
@@ -124,9 +134,9 @@ pub(super) fn begin_launch(
     edit: &mut Edit,
     gate: &Gate,
     rule: &Rule,
-    steps: Vec<Step>,
+    (steps, choice): (Vec<Step>, GuardrailChoice),
     rollback: RollbackTo,
-) {
+) -> Result<()> {
     let rollback_percentage = match rollback {
         RollbackTo::Zero => 0.0,
         RollbackTo::Previous => rule.percentage,
@@ -137,11 +147,18 @@ pub(super) fn begin_launch(
         unit_type: unit_type(gate, rule).to_owned(),
         steps,
         arms: vec![CONTROL.to_owned(), TREATMENT.to_owned()],
-        metrics: edit.catalogue().pin_metrics(),
+        metrics: Vec::new(),
         rollback_percentage,
         principal: edit.actor().to_owned(),
     };
-    edit.begin_launch(plan, "a launch began");
+    edit.begin_launch(plan, choice, "a launch began")
+}
+
+/// Begins the launch of a rule that is new, or that others reach from now on, at the percentage it has.
+pub(super) fn begin_launch_at_once(edit: &mut Edit, gate: &Gate, rule: &Rule) -> Result<()> {
+    edit.allow_at_once(rule.percentage)?;
+    let steps = (vec![Step::at_once(rule.percentage)], GuardrailChoice::default());
+    begin_launch(edit, gate, rule, steps, RollbackTo::Zero)
 }
 
 /// Which id a rule buckets.
@@ -150,13 +167,17 @@ pub(super) fn unit_type<'g>(gate: &'g Gate, rule: &'g Rule) -> &'g str {
 }
 
 /// A person's lower share for a launch that goes on, or its end when nobody is to get the treatment. Where the step in
-/// force needs evidence, what takes its place does too.
+/// force needs evidence or an approval, what takes its place does too.
 fn edit_launch(edit: &mut Edit, launch: &Launch, mut steps: Vec<Step>, rollback: Option<RollbackTo>) {
     if steps.iter().all(|step| step.percentage <= 0.0) {
         return end_launch(edit, launch, "the rollout was set to 0 percent");
     }
-    for step in steps.iter_mut().filter(|_| launch.needs() == Needs::Evidence) {
-        step.needs = Needs::Evidence;
+    for step in &mut steps {
+        step.needs = match (launch.needs(), step.needs) {
+            (Needs::Evidence, _) => Needs::Evidence,
+            (Needs::Approval, Needs::Time) => Needs::Approval,
+            (_, asked) => asked,
+        };
     }
     edit.change_launch(launch, DecisionAction::Edit, "the rollout was changed", |changed, now| {
         if rollback == Some(RollbackTo::Zero) {
@@ -173,16 +194,19 @@ pub(super) fn cancel_launch(edit: &mut Edit, gate: &str, rule: &str, what: &str)
     }
 }
 
-/// Ends a launch by hand. A hold is not shaken off this way: with evidence of harm past the hold level, a latch closes.
+/// Ends a launch by hand, with nobody in the treatment any more.
 pub(super) fn end_launch(edit: &mut Edit, launch: &Launch, what: &str) {
+    end_launch_at(edit, launch, 0.0, what);
+}
+
+/// Ends a launch by hand, with `percentage` in force from then on. A hold is not shaken off this way: with evidence of harm past the hold level, a latch closes.
+pub(super) fn end_launch_at(edit: &mut Edit, launch: &Launch, percentage: f64, what: &str) {
     let judgement = edit.judgement(launch);
     if launch.warned || judgement.is_some_and(|judgement| judgement.warned) {
         let cause = "a person ended the launch while evidence of harm was past the hold level";
         edit.close_latch(launch, None, cause.to_owned());
     }
-    edit.change_launch(launch, DecisionAction::Cancel, what, |changed, now| {
-        changed.end(LaunchState::Cancelled, now);
-    });
+    edit.cancel(launch, percentage, what);
 }
 
 fn find_rule<'g>(gate: &'g Gate, id: &str) -> Result<&'g Rule> {

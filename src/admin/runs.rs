@@ -7,11 +7,11 @@ use super::edit::{Edit, refuse_unless_allowed};
 use super::experiments::target;
 use super::layers::check_member;
 use super::{Admin, Principal, buckets};
+use crate::analysis::answer::answer_raise;
 use crate::analysis::decision::DecisionAction;
-use crate::analysis::plan::answer_raise;
 use crate::clock::new_id;
 use crate::domain::experiment::{self, Experiment, Status};
-use crate::domain::launch::{Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step};
+use crate::domain::launch::{GuardrailChoice, Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step};
 use crate::domain::stored::Stored;
 use crate::error::{Error, Result};
 
@@ -31,9 +31,10 @@ impl Admin {
         actor: &Principal,
         key: &str,
         revision: i64,
+        choice: GuardrailChoice,
     ) -> Result<(Arc<Stored<Experiment>>, Option<Launch>)> {
         let mut edit = self.edit(actor, "start_experiment").await;
-        edit.start_experiment(key, revision)?;
+        edit.start_experiment(key, revision, choice)?;
         let in_force = edit.commit().await?;
         let launch = in_force.catalogue.latest_launch(&target(key)).map(|launch| (**launch).clone());
         Ok((stored_in(&in_force, key)?, launch))
@@ -56,7 +57,12 @@ impl Admin {
 
 impl Edit {
     /// Starts a draft.
-    pub(super) fn start_experiment(&mut self, key: &str, revision: i64) -> Result<()> {
+    pub(super) fn start_experiment(
+        &mut self,
+        key: &str,
+        revision: i64,
+        choice: GuardrailChoice,
+    ) -> Result<()> {
         let stored = self.in_use::<Experiment>(key)?;
         if stored.document.status != Status::Draft {
             let message = format!("experiment `{key}` was started already; only a draft can be started");
@@ -72,7 +78,7 @@ impl Edit {
         self.refers(&experiment);
         experiment.status = Status::Running;
         let plan = launch_plan(self, &experiment);
-        self.begin_launch(plan, "the experiment was started");
+        self.begin_launch(plan, choice, "the experiment was started")?;
         self.put(stored.changed(experiment, self.now()));
         Ok(())
     }
@@ -117,7 +123,7 @@ fn launch_plan(edit: &Edit, experiment: &Experiment) -> LaunchPlan {
         unit_type: experiment.unit_type.clone(),
         steps: vec![Step { needs: Needs::Evidence, ..Step::at_once(experiment.allocation) }],
         arms: std::iter::once(control.clone()).chain(others).collect(),
-        metrics: edit.catalogue().pin_metrics(),
+        metrics: Vec::new(),
         rollback_percentage: 0.0,
         principal: edit.actor().to_owned(),
     }
@@ -144,6 +150,6 @@ fn allow_ship(edit: &Edit, experiment: &Experiment, launch: Option<&Launch>, gro
         judgement.verdicts.retain(|verdict| verdict.arm == group);
         judgement
     });
-    let (kind, reasons) = answer_raise(launch, judgement.as_ref(), None, Needs::Evidence);
+    let (kind, reasons) = answer_raise(launch, judgement.as_ref(), None, Needs::Evidence, edit.now());
     refuse_unless_allowed(kind, reasons)
 }

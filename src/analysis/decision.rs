@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::measurement::ArmUnits;
 pub use crate::domain::decision_kind::DecisionKind;
+use crate::domain::latch::Latch;
 use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
 use crate::stats::outcome::Outcome;
@@ -38,6 +39,14 @@ pub enum DecisionAction {
     Cancel,
     /// A person opened a latch.
     ResolveLatch,
+    /// A person stopped further steps.
+    Pause,
+    /// A person let further steps be taken again.
+    Resume,
+    /// A person approved the step in force.
+    Approve,
+    /// A person let the launch pass what holds or blocks it.
+    Override,
 }
 
 /// Kinds of reasons.
@@ -78,6 +87,16 @@ pub enum ReasonCode {
     SampleRatio,
     /// The metric cannot be computed from what was measured.
     Undefined,
+    /// A person has paused the launch.
+    Paused,
+    /// The step in force waits for a person's approval.
+    AwaitingApproval,
+    /// A person has let the launch pass what holds or blocks it.
+    Overridden,
+    /// What would be done, and is not, because the policy or the guardrail is in shadow.
+    Shadow,
+    /// The policy of the environment does not let it.
+    Policy,
 }
 
 /// One reason, with figures.
@@ -322,4 +341,13 @@ pub struct Decision {
     pub at: Timestamp,
     /// Revision of the configuration afterwards.
     pub config_revision: i64,
+    /// How long ago the guard had looked at the launch, in milliseconds; none when it never had.
+    #[serde(default)]
+    pub guard_age_ms: Option<i64>,
+    /// Revision of the gate or experiment that it was made from; none in records from before this was kept.
+    #[serde(default)]
+    pub target_revision: Option<i64>,
+    /// The latch that was closed on the target when the guard looked; none when a person acted.
+    #[serde(default)]
+    pub latch: Option<Latch>,
 }

@@ -159,7 +159,7 @@ impl Look<'_, '_> {
         MetricVerdict {
             metric: metric.key.clone(),
             arm: comparison.arm.to_owned(),
-            guardrail: metric.is_guardrail(),
+            guardrail: self.launch.is_guardrail(metric),
             verdict,
             reason,
             undefined,
@@ -217,7 +217,7 @@ fn smaller<'m>(moments: impl Iterator<Item = &'m EpochMoments>, view: View) -> u
 
 /// A guardrail's weight in the launch: all guardrails and arms the launch began with sum to 1.
 fn weight(launch: &Launch, pinned: &PinnedMetric) -> f64 {
-    if !pinned.metric.is_guardrail() {
+    if !launch.is_guardrail(&pinned.metric) {
         return 0.0;
     }
     let total: f64 = launch.guardrails().map(|other| other.metric.weight).sum();

@@ -1,6 +1,8 @@
 //! From measurements to a plan. It says what to do and changes nothing.
 
 mod comparison;
+pub mod again;
+pub mod answer;
 pub mod decision;
 mod evidence;
 pub mod influence;

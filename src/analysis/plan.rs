@@ -1,5 +1,6 @@
 //! From a judgement to what is said and done: protect, then hold for data, then progress.
 
+use super::answer::{answer, overridden};
 use super::comparison::{View, total};
 use super::decision::{Compared, DecisionKind, Judgement, MetricVerdict, Reason, ReasonCode, Verdict};
 use super::outlook::outlook;
@@ -40,15 +41,17 @@ pub enum Action {
 /// What a live launch needs now.
 #[must_use]
 pub fn plan(launch: &Launch, judgement: &Judgement, latch: Option<&Latch>, now: Timestamp) -> Plan {
-    if let Some(action) = protection(launch, judgement) {
-        return Plan { kind: DecisionKind::RollBack, reasons: harm_reasons(launch, judgement), action };
+    if let Some(action) = protection(launch, judgement).filter(|_| !launch.policy.policy.shadow) {
+        let mut reasons = overridden(launch, now);
+        reasons.extend(harm_reasons(launch, judgement));
+        return Plan { kind: DecisionKind::RollBack, reasons, action };
     }
     if has_no_control(launch) {
         let message = "everyone got it at once: there is no control, and the guard cannot judge this launch";
         let reasons = vec![Reason::of_launch(ReasonCode::NoData, message)];
         return Plan { kind: DecisionKind::Hold, reasons, action: Action::Complete };
     }
-    let (kind, mut reasons) = answer_raise(launch, Some(judgement), latch, launch.needs());
+    let (kind, mut reasons) = answer(launch, Some(judgement), latch, now);
     let unfinished = unfinished_step(launch, judgement, now);
     let action = match (kind, &unfinished) {
         (DecisionKind::Allow, None) if launch.next_step().is_some() => Action::Advance,
@@ -59,9 +62,8 @@ pub fn plan(launch: &Launch, judgement: &Judgement, latch: Option<&Latch>, now: 
     Plan { kind, reasons, action }
 }
 
-/// Whether more units may get the treatment now, and why.
-#[must_use]
-pub fn answer_raise(
+/// Whether more units may get the treatment by the evidence alone, and why.
+pub(super) fn by_evidence(
     launch: &Launch,
     judgement: Option<&Judgement>,
     latch: Option<&Latch>,
@@ -95,7 +97,7 @@ pub fn answer_raise(
         let code = verdict.reason.unwrap_or(ReasonCode::NoData);
         of_metric(code, verdict, blind_message(launch, verdict, judgement, code))
     }));
-    if needs == Needs::Evidence {
+    if launch.needs_safety(needs) {
         let undecided = guardrails().filter(|verdict| verdict.verdict == Verdict::Undecided);
         reasons.extend(undecided.map(|verdict| {
             let code = verdict.reason.unwrap_or(ReasonCode::Undecided);

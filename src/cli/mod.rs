@@ -2,14 +2,19 @@
 
 mod analyze;
 mod configure;
+mod decision;
+mod delivery;
 mod demo;
 mod evaluate;
 mod figures;
+mod launch;
 mod number;
 mod output;
 mod page;
 mod plan;
 mod serve;
+mod server;
+mod time;
 
 use std::io::stdout;
 use std::process::ExitCode;
@@ -42,14 +47,30 @@ enum Command {
     Import(configure::ImportArgs),
     /// Says what users get from a configuration, and why, without a server.
     Evaluate(evaluate::EvaluateArgs),
+    /// Asks the guard about a launch, or says something to it.
+    Launch(launch::LaunchArgs),
+    /// Shows what was decided, and makes it again from the record alone.
+    Decision(decision::DecisionArgs),
+    /// Shows what webhooks are still to get, and has it sent again.
+    Delivery(delivery::DeliveryArgs),
     /// Tells how many units, and how long, it takes to find harm and to show safety.
     Plan(plan::PlanArgs),
 }
 
 impl Cli {
+    /// Reads the command line and runs the command.
+    #[must_use]
+    pub fn main() -> ExitCode {
+        Self::try_parse().map_or_else(|error| told(&error), Self::run)
+    }
+
     /// Runs the command. Errors are written to standard error.
     #[must_use]
     pub fn run(self) -> ExitCode {
+        let on_error = match &self.command {
+            Command::Launch(_) | Command::Decision(_) => ExitCode::from(launch::ERROR),
+            _ => ExitCode::FAILURE,
+        };
         let outcome = match self.command {
             Command::Serve(settings) => serve::run(&settings),
             Command::Demo(settings) => demo::run(&settings),
@@ -63,6 +84,9 @@ impl Cli {
                 let answered = evaluate::run(&arguments, &mut stdout().lock());
                 answered.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
             }
+            Command::Launch(arguments) => launch::run(&arguments, &mut stdout()),
+            Command::Decision(arguments) => decision::run(&arguments, &mut stdout().lock()),
+            Command::Delivery(arguments) => delivery::run(&arguments, &mut stdout().lock()),
             Command::Plan(arguments) => plan::run(&arguments, &mut stdout().lock())
                 .map(|()| ExitCode::SUCCESS)
                 .map_err(|error| error.to_string()),
@@ -72,7 +96,21 @@ impl Cli {
             {
                 eprintln!("portcullis: {message}");
             }
-            ExitCode::FAILURE
+            on_error
         })
+    }
+}
+
+/// Writes what is wrong with the command line, or the help that was asked for. The codes 1 and 2 have a meaning of their own
+/// where the guard is asked, and a slip of the pen is no answer of the guard.
+fn told(error: &clap::Error) -> ExitCode {
+    // Where even that can not be written, the exit code says it.
+    let _ = error.print();
+    let asks_the_guard =
+        std::env::args_os().nth(1).is_some_and(|first| first == "launch" || first == "decision");
+    match (error.use_stderr(), asks_the_guard) {
+        (false, _) => ExitCode::SUCCESS,
+        (true, true) => ExitCode::from(launch::ERROR),
+        (true, false) => ExitCode::from(2),
     }
 }

@@ -16,6 +16,8 @@ pub mod launch;
 pub mod layer;
 pub mod metric;
 pub mod parameters;
+pub mod policy;
+pub mod ramp;
 pub mod rule;
 pub mod sdk_key;
 pub mod segment;

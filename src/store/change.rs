@@ -10,6 +10,7 @@ use crate::domain::latch::Latch;
 use crate::domain::launch::Launch;
 use crate::domain::layer::Layer;
 use crate::domain::metric::Metric;
+use crate::domain::policy::Policy;
 use crate::domain::sdk_key::SdkKey;
 use crate::domain::segment::Segment;
 use crate::domain::stored::{Document, Stored};
@@ -51,6 +52,8 @@ pub enum Write {
     Metric(Stored<Metric>),
     /// A webhook.
     Webhook(Stored<Webhook>),
+    /// A policy.
+    Policy(Stored<Policy>),
     /// A key of an SDK.
     SdkKey(Stored<SdkKey>),
     /// A launch.
@@ -152,6 +155,16 @@ impl Kept for Webhook {
     }
 }
 
+impl Kept for Policy {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.policies
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::Policy(stored)
+    }
+}
+
 impl Kept for SdkKey {
     fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
         &catalogue.sdk_keys
@@ -194,6 +207,7 @@ impl Write {
             Self::Layer(stored) => put(&mut catalogue.layers, stored),
             Self::Metric(stored) => put(&mut catalogue.metrics, stored),
             Self::Webhook(stored) => put(&mut catalogue.webhooks, stored),
+            Self::Policy(stored) => put(&mut catalogue.policies, stored),
             Self::SdkKey(stored) => put(&mut catalogue.sdk_keys, stored),
             Self::Launch(launch) => catalogue.put_launch((**launch).clone()),
             Self::Latch(latch) => {

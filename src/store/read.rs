@@ -83,6 +83,7 @@ impl Store {
             layers: shelf(&mut transaction).await?,
             metrics: shelf(&mut transaction).await?,
             webhooks: shelf(&mut transaction).await?,
+            policies: shelf(&mut transaction).await?,
             sdk_keys: shelf(&mut transaction).await?,
             launches: launches(&mut transaction).await?,
             latches: latches(&mut transaction).await?,

@@ -59,6 +59,7 @@ async fn put(transaction: &mut Transaction<'_, Any>, write: &Write) -> Result<()
         Write::Layer(stored) => put_document(transaction, stored).await,
         Write::Metric(stored) => put_document(transaction, stored).await,
         Write::Webhook(stored) => put_document(transaction, stored).await,
+        Write::Policy(stored) => put_document(transaction, stored).await,
         Write::SdkKey(stored) => put_document(transaction, stored).await,
         Write::Notice(notice) => put_notice(transaction, notice).await,
         Write::Launch(launch) => put_launch(transaction, launch).await,
@@ -170,6 +171,7 @@ fn audit_entry(write: &Write) -> serde_json::Value {
         Write::Metric(stored) => document(stored),
         // Its secret is stored with it, and nowhere else.
         Write::Webhook(stored) => document(&Stored { document: stored.document.shown(), ..stored.clone() }),
+        Write::Policy(stored) => document(stored),
         Write::SdkKey(stored) => document(stored),
         Write::Launch(launch) => json!({ "kind": "launch", "id": launch.id, "revision": launch.revision }),
         Write::Latch(latch) => json!({ "kind": "latch", "latch": latch }),

@@ -32,13 +32,13 @@ use crate::visitors::Crowd;
 /// The secret of those who give one.
 const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
 
-fn webhook(key: &str, url: &str) -> Webhook {
+pub(crate) fn webhook(key: &str, url: &str) -> Webhook {
     Webhook { key: key.to_owned(), url: url.to_owned(), secret: SECRET.to_owned(), ..Webhook::default() }
 }
 
 impl Server {
     /// Makes a webhook, and gives its secret where the server made one.
-    async fn create_webhook(&self, webhook: Webhook) -> String {
+    pub(crate) async fn create_webhook(&self, webhook: Webhook) -> String {
         let request = CreateWebhookRequest { webhook: Some(webhook) };
         self.admin().create_webhook(request).await.expect("a webhook").into_inner().secret
     }
@@ -63,7 +63,7 @@ impl Server {
     }
 
     /// Waits until nothing is left to be delivered.
-    async fn all_delivered(&self) {
+    pub(crate) async fn all_delivered(&self) {
         eventually("nothing is left to be delivered", async || match self.deliveries(false).await {
             left if left.is_empty() => Ok(()),
             left => Err(format!("{left:?}")),
@@ -72,7 +72,7 @@ impl Server {
     }
 
     /// Waits until so many are given up.
-    async fn given_up(&self, count: usize) -> Vec<Delivery> {
+    pub(crate) async fn given_up(&self, count: usize) -> Vec<Delivery> {
         eventually(&format!("{count} are given up"), async || {
             let dead = self.deliveries(true).await;
             if dead.len() == count { Ok(dead) } else { Err(format!("{:?}", self.deliveries(false).await)) }
@@ -81,14 +81,14 @@ impl Server {
     }
 
     /// Makes decisions about a gate: a launch begins, is edited, and ends, so that the guard adds none later.
-    async fn edit(&self, gate: &str, shares: &[f64]) {
+    pub(crate) async fn edit(&self, gate: &str, shares: &[f64]) {
         for share in shares.iter().chain(&[0.0]) {
             self.set_rollout(percentage(gate, *share)).await.expect("an edit");
         }
     }
 }
 
-async fn start_as(change: impl FnOnce(&mut ServeSettings)) -> Server {
+pub(crate) async fn start_as(change: impl FnOnce(&mut ServeSettings)) -> Server {
     let home = Home::new().await;
     let mut settings = settings(&home);
     change(&mut settings);

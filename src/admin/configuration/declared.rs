@@ -4,7 +4,7 @@ use crate::admin::documents::Administered;
 use crate::admin::edit::Edit;
 use crate::admin::experiments::target;
 use crate::admin::layers::check_member;
-use crate::admin::rollouts::Rollout;
+use crate::admin::rollouts::{self, Rollout};
 use crate::admin::runs::Outcome;
 use crate::analysis::decision::DecisionAction;
 use crate::domain::config::DynamicConfig;
@@ -12,9 +12,10 @@ use crate::domain::configuration::Section;
 use crate::domain::experiment::{Experiment, Status};
 use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
-use crate::domain::launch::Step;
+use crate::domain::launch::{GuardrailChoice, Step};
 use crate::domain::layer::Layer;
 use crate::domain::metric::Metric;
+use crate::domain::policy::Policy;
 use crate::domain::rule::Rule;
 use crate::domain::segment::Segment;
 use crate::domain::stored::Stored;
@@ -25,7 +26,7 @@ use crate::error::{Error, Result};
 pub(super) trait Declared: Administered + Section {
     /// The document with what is the service's own to say as it is stored.
     #[must_use]
-    fn settled(self, _before: Option<&Self>) -> Self {
+    fn settled(self, _edit: &Edit, _before: Option<&Self>) -> Self {
         self
     }
 
@@ -39,6 +40,7 @@ pub(super) trait Declared: Administered + Section {
 }
 
 impl Declared for Metric {}
+impl Declared for Policy {}
 impl Declared for Segment {}
 impl Declared for DynamicConfig {}
 impl Declared for Layer {}
@@ -46,16 +48,31 @@ impl Declared for Holdout {}
 
 /// A secret that is not given again stays.
 impl Declared for Webhook {
-    fn settled(self, before: Option<&Self>) -> Self {
+    fn settled(self, _: &Edit, before: Option<&Self>) -> Self {
         self.with_secret_of(before)
     }
 }
 
 /// Percentages of rules that stay are changed as by hand: what is lowered first, what is raised last.
 impl Declared for Gate {
+    /// Where the policy has planned the steps to what the configuration says, the launch is on its way there.
+    fn settled(mut self, edit: &Edit, before: Option<&Self>) -> Self {
+        for rule in &mut self.rules {
+            let in_force = before.and_then(|before| before.rule(&rule.id));
+            let launch = edit.catalogue().live_launch(&rollouts::target(&self.key, &rule.id));
+            if let (Some(in_force), Some(launch)) = (in_force, launch) {
+                let ends_at = launch.steps.last().map(|step| step.percentage);
+                if launch.policy.policy.plans_steps() && ends_at == Some(rule.percentage) {
+                    rule.percentage = in_force.percentage;
+                }
+            }
+        }
+        self
+    }
+
     fn bring(&self, edit: &mut Edit, stored: Option<&Stored<Self>>) -> Result<()> {
         let Some(stored) = stored else {
-            return edit.create(self.clone());
+            return bring_new(edit, self);
         };
         let before = &stored.document;
         let changed = |rule: &&Rule, is_raised: bool| {
@@ -83,12 +100,29 @@ impl Declared for Gate {
     }
 }
 
+/// A new gate. Where the policy plans steps, its rules begin at 0 percent and are raised as by hand.
+fn bring_new(edit: &mut Edit, gate: &Gate) -> Result<()> {
+    if !edit.policy().policy.plans_steps() || !gate.enabled {
+        return edit.create(gate.clone());
+    }
+    let mut closed = gate.clone();
+    closed.rules.iter_mut().for_each(|rule| rule.percentage = 0.0);
+    edit.create(closed)?;
+    edit.next_step();
+    for rule in gate.rules.iter().filter(|rule| rule.percentage > 0.0) {
+        set_rollout(edit, gate, rule)?;
+    }
+    Ok(())
+}
+
 fn set_rollout(edit: &mut Edit, gate: &Gate, rule: &Rule) -> Result<()> {
     edit.set_rollout(Rollout {
         gate: gate.key.clone(),
         rule: rule.id.clone(),
         field: "gate.rules",
         steps: vec![Step::at_once(rule.percentage)],
+        names_steps: false,
+        choice: GuardrailChoice::default(),
         rollback_to: None,
         revision: None,
     })?;
@@ -99,7 +133,7 @@ fn set_rollout(edit: &mut Edit, gate: &Gate, rule: &Rule) -> Result<()> {
 /// Groups that the guard has stopped stay stopped, and buckets that were given stay, whether the configuration names them or
 /// not. Its status changes as by hand.
 impl Declared for Experiment {
-    fn settled(mut self, before: Option<&Self>) -> Self {
+    fn settled(mut self, _: &Edit, before: Option<&Self>) -> Self {
         let Some(before) = before else { return self };
         self.stopped_groups.extend(before.stopped_groups.iter().cloned());
         #[expect(clippy::float_cmp, reason = "the same number is the same share")]
@@ -131,7 +165,9 @@ impl Declared for Experiment {
         let revision = edit.in_use::<Self>(&self.key)?.revision;
         match (&was, &self.status) {
             (was, is) if was == is => {}
-            (Status::Draft, Status::Running) => edit.start_experiment(&self.key, revision)?,
+            (Status::Draft, Status::Running) => {
+                edit.start_experiment(&self.key, revision, GuardrailChoice::default())?
+            }
             (Status::Running, Status::Decided { group }) => {
                 edit.decide_experiment(&self.key, revision, Outcome::Ship(group.clone()))?;
             }

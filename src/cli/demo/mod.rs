@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{LogFormat, ServeSettings};
+use crate::domain::policy::DEFAULT_ENVIRONMENT;
 use checklist::{Checklist, PROMISES};
 use clients::Clients;
 use timeline::Timeline;
@@ -102,7 +103,9 @@ fn server_settings(folder: &Path) -> ServeSettings {
         database: None,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        environment: DEFAULT_ENVIRONMENT.to_owned(),
         tick: Duration::from_millis(200),
+        stalled_after_ticks: 3,
         allowed_lateness: Duration::from_millis(200),
         max_event_skew: Duration::from_mins(5),
         event_queue: 256,

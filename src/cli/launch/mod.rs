@@ -3,7 +3,7 @@
 mod acts;
 mod check;
 mod subject;
-mod text;
+pub(super) mod text;
 mod watch;
 
 use std::io::Write;

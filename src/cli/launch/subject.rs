@@ -22,7 +22,8 @@ impl SubjectArgs {
     /// The same as it is asked for. What has the form of an id is one.
     pub(super) fn request(&self) -> CheckLaunchRequest {
         let is_id = !self.experiment && self.rule.is_none() && uuid::Uuid::parse_str(&self.key).is_ok();
-        let subject = if is_id { Subject::LaunchId(self.key.clone()) } else { Subject::Target(self.target()) };
+        let subject =
+            if is_id { Subject::LaunchId(self.key.clone()) } else { Subject::Target(self.target()) };
         CheckLaunchRequest { subject: Some(subject) }
     }
 

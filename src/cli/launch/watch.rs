@@ -12,7 +12,8 @@ use crate::cli::output::Format;
 use crate::cli::server::{Connection, failure};
 use crate::transport::grpc::json::Json;
 use crate::transport::grpc::wire::{
-    CheckLaunchResponse, Decision, DecisionKind, Launch, LaunchState, WatchDecisionsRequest, WatchDecisionsResponse,
+    CheckLaunchResponse, Decision, DecisionKind, Launch, LaunchState, WatchDecisionsRequest,
+    WatchDecisionsResponse,
 };
 
 /// How long a lost connection is left alone before the next try.
@@ -31,7 +32,8 @@ pub(super) async fn run(watch: &WatchArgs, out: &mut impl Write) -> Result<ExitC
         check::write(&watch.ask, &answer, out)?;
         return Ok(exit_code(answer.decision()));
     };
-    let request = WatchDecisionsRequest { launch_id, after_cursor: Some(0), ..WatchDecisionsRequest::default() };
+    let request =
+        WatchDecisionsRequest { launch_id, after_cursor: Some(0), ..WatchDecisionsRequest::default() };
     let mut following = Following { connection: &connection, request, stream: None, told: Told::new(watch)? };
     while !is_settled(&answer) {
         // What the guard says can change without a decision of its own, so that each heartbeat is a reason to ask.
@@ -48,10 +50,7 @@ pub(super) async fn run(watch: &WatchArgs, out: &mut impl Write) -> Result<ExitC
 /// Whether there is nothing to wait for: it may go on, a person has to act, or it has ended.
 fn is_settled(answer: &CheckLaunchResponse) -> bool {
     let is_live = |launch: &Launch| {
-        !matches!(
-            launch.state(),
-            LaunchState::Completed | LaunchState::RolledBack | LaunchState::Cancelled
-        )
+        !matches!(launch.state(), LaunchState::Completed | LaunchState::RolledBack | LaunchState::Cancelled)
     };
     answer.decision() != DecisionKind::Hold || !answer.launch.as_ref().is_some_and(is_live)
 }

@@ -17,6 +17,7 @@ use super::gate::Gate;
 use super::holdout::Holdout;
 use super::layer::Layer;
 use super::metric::Metric;
+use super::policy::Policy;
 use super::segment::Segment;
 use super::stored::Stored;
 use super::time::Timestamp;
@@ -34,6 +35,9 @@ pub struct Configuration {
     /// Metrics.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
+    /// Policies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Policy>,
     /// Segments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<Segment>,
@@ -79,6 +83,7 @@ impl Configuration {
         }
         Self {
             metrics: in_use(&catalogue.metrics),
+            policies: in_use(&catalogue.policies),
             segments: in_use(&catalogue.segments),
             gates: in_use(&catalogue.gates),
             configs: in_use(&catalogue.configs),
@@ -98,6 +103,7 @@ impl Configuration {
         }
         Catalogue {
             metrics: shelf(&self.metrics, now),
+            policies: shelf(&self.policies, now),
             segments: shelf(&self.segments, now),
             gates: shelf(&self.gates, now),
             configs: shelf(&self.configs, now),
@@ -116,6 +122,7 @@ impl Configuration {
             checks.absorb(Err(document.invalid));
         }
         self.check_keys::<Metric>(&mut checks);
+        self.check_keys::<Policy>(&mut checks);
         self.check_keys::<Segment>(&mut checks);
         self.check_keys::<Gate>(&mut checks);
         self.check_keys::<DynamicConfig>(&mut checks);
@@ -131,6 +138,7 @@ impl Configuration {
     pub fn invalid_documents(&self) -> Vec<InvalidDocument> {
         let mut found = Vec::new();
         found.extend(self.invalid_of::<Metric>());
+        found.extend(self.invalid_of::<Policy>());
         found.extend(self.invalid_of::<Segment>());
         found.extend(self.invalid_of::<Gate>());
         found.extend(self.invalid_of::<DynamicConfig>());
@@ -148,6 +156,7 @@ impl Configuration {
             section.sort_by(|one, other| one.key().cmp(other.key()));
         }
         sort(&mut self.metrics);
+        sort(&mut self.policies);
         sort(&mut self.segments);
         sort(&mut self.gates);
         sort(&mut self.configs);
@@ -162,8 +171,9 @@ impl Configuration {
     #[must_use]
     pub fn len(&self) -> usize {
         let lists = [self.metrics.len(), self.segments.len(), self.gates.len(), self.configs.len()];
-        let others = [self.layers.len(), self.experiments.len(), self.holdouts.len(), self.webhooks.len()];
-        lists.iter().chain(&others).sum()
+        let others = [self.layers.len(), self.experiments.len(), self.holdouts.len()];
+        let rest = [self.policies.len(), self.webhooks.len()];
+        lists.iter().chain(&others).chain(&rest).sum()
     }
 
     /// Whether there is none.
@@ -180,6 +190,7 @@ impl Configuration {
             }
         }
         leave_out::<Metric>(self, kind, key);
+        leave_out::<Policy>(self, kind, key);
         leave_out::<Segment>(self, kind, key);
         leave_out::<Gate>(self, kind, key);
         leave_out::<DynamicConfig>(self, kind, key);

@@ -7,6 +7,7 @@ use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
 use crate::domain::layer::Layer;
 use crate::domain::metric::Metric;
+use crate::domain::policy::Policy;
 use crate::domain::segment::Segment;
 use crate::domain::stored::Document;
 use crate::domain::webhook::Webhook;
@@ -38,6 +39,18 @@ impl Section for Metric {
 
     fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
         &mut configuration.metrics
+    }
+}
+
+impl Section for Policy {
+    const NAME: &'static str = "policies";
+
+    fn section(configuration: &Configuration) -> &Vec<Self> {
+        &configuration.policies
+    }
+
+    fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
+        &mut configuration.policies
     }
 }
 

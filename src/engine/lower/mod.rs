@@ -140,7 +140,7 @@ fn watch_of_share(launch: &Launch) -> Option<Watch> {
     use crate::domain::launch::LaunchState;
     let last = launch.epoch()?;
     let epoch = match launch.state {
-        LaunchState::Ramping | LaunchState::Steady => last.number,
+        LaunchState::Ramping | LaunchState::Paused | LaunchState::Steady => last.number,
         // Who would have been treated goes on being recorded, so that recovery can be told.
         LaunchState::RolledBack => last.number + 1,
         LaunchState::Completed | LaunchState::Cancelled => return None,

@@ -183,8 +183,11 @@ pub(super) fn step(field: &str, message: &wire::RampStep) -> Result<Step> {
         .map_err(|_| Error::field(format!("{field}.min_units"), "must not be negative"))?;
     let needs = match wire::StepNeeds::try_from(message.needs) {
         Ok(wire::StepNeeds::Unspecified | wire::StepNeeds::Time) => Needs::Time,
+        Ok(wire::StepNeeds::Approval) => Needs::Approval,
         Ok(wire::StepNeeds::Evidence) => Needs::Evidence,
-        Err(_) => return Err(Error::field(format!("{field}.needs"), "must be TIME or EVIDENCE")),
+        Err(_) => {
+            return Err(Error::field(format!("{field}.needs"), "must be TIME, APPROVAL or EVIDENCE"));
+        }
     };
     let min_duration_ms = min_duration_ms.unwrap_or_default();
     Ok(Step { percentage: message.percentage, min_duration_ms, min_units, needs })
@@ -194,6 +197,7 @@ pub(super) fn step(field: &str, message: &wire::RampStep) -> Result<Step> {
 pub(super) fn wire_step(step: &Step) -> wire::RampStep {
     let needs = match step.needs {
         Needs::Time => wire::StepNeeds::Time,
+        Needs::Approval => wire::StepNeeds::Approval,
         Needs::Evidence => wire::StepNeeds::Evidence,
     };
     wire::RampStep {

@@ -95,6 +95,64 @@ impl GuardService for Guarding {
         Ok(Response::new(wire::ResolveLatchResponse { latch }))
     }
 
+    async fn pause_launch(
+        &self,
+        request: Request<wire::PauseLaunchRequest>,
+    ) -> Answer<wire::PauseLaunchResponse> {
+        let actor = required(PRINCIPAL, named_principal(request.metadata())?)?;
+        let request = request.into_inner();
+        let id = launch_id("launch_id", &request.launch_id)?;
+        let launch = Some(records::launch(&self.admin.pause_launch(&actor, id, &request.reason).await?));
+        Ok(Response::new(wire::PauseLaunchResponse { launch }))
+    }
+
+    async fn resume_launch(
+        &self,
+        request: Request<wire::ResumeLaunchRequest>,
+    ) -> Answer<wire::ResumeLaunchResponse> {
+        let actor = required(PRINCIPAL, named_principal(request.metadata())?)?;
+        let request = request.into_inner();
+        let id = launch_id("launch_id", &request.launch_id)?;
+        let launch = Some(records::launch(&self.admin.resume_launch(&actor, id, &request.reason).await?));
+        Ok(Response::new(wire::ResumeLaunchResponse { launch }))
+    }
+
+    async fn cancel_launch(
+        &self,
+        request: Request<wire::CancelLaunchRequest>,
+    ) -> Answer<wire::CancelLaunchResponse> {
+        let actor = required(PRINCIPAL, named_principal(request.metadata())?)?;
+        let request = request.into_inner();
+        let id = launch_id("launch_id", &request.launch_id)?;
+        let launch = Some(records::launch(&self.admin.cancel_launch(&actor, id, &request.reason).await?));
+        Ok(Response::new(wire::CancelLaunchResponse { launch }))
+    }
+
+    async fn override_launch(
+        &self,
+        request: Request<wire::OverrideLaunchRequest>,
+    ) -> Answer<wire::OverrideLaunchResponse> {
+        let actor = required(PRINCIPAL, named_principal(request.metadata())?)?;
+        let request = request.into_inner();
+        let id = launch_id("launch_id", &request.launch_id)?;
+        let expire_time = required("expire_time", request.expire_time)?;
+        let expires_at = timestamp("expire_time", &expire_time)?;
+        let launch = self.admin.override_launch(&actor, id, &request.reason, expires_at).await?;
+        Ok(Response::new(wire::OverrideLaunchResponse { launch: Some(records::launch(&launch)) }))
+    }
+
+    async fn approve_step(
+        &self,
+        request: Request<wire::ApproveStepRequest>,
+    ) -> Answer<wire::ApproveStepResponse> {
+        let actor = required(PRINCIPAL, named_principal(request.metadata())?)?;
+        let request = request.into_inner();
+        let id = launch_id("launch_id", &request.launch_id)?;
+        let step = usize::try_from(request.step).map_err(|_| Error::field("step", "must not be negative"))?;
+        let launch = self.admin.approve_step(&actor, id, step, &request.reason).await?;
+        Ok(Response::new(wire::ApproveStepResponse { launch: Some(records::launch(&launch)) }))
+    }
+
     async fn list_decisions(
         &self,
         request: Request<wire::ListDecisionsRequest>,

@@ -1,13 +1,15 @@
 //! Launches, verdicts, decisions and latches as they are sent.
 
 use super::convert::{count, wire_step, wire_target, wire_time};
+use super::documents::policy;
 use super::wire;
 use crate::admin::{Answer, Recorded};
 use crate::analysis::decision::{
-    DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode, Verdict,
+    ArmEvidence, DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode,
+    Verdict,
 };
 use crate::domain::latch::Latch;
-use crate::domain::launch::{Arm, Epoch, Launch, LaunchState, PinnedMetric};
+use crate::domain::launch::{Approval, Arm, Epoch, Launch, LaunchState, Override, PinnedMetric};
 use crate::domain::time::Timestamp;
 use crate::stats::moments::Moments;
 
@@ -15,6 +17,7 @@ use crate::stats::moments::Moments;
 pub(super) fn launch(launch: &Launch) -> wire::Launch {
     let state = match launch.state {
         LaunchState::Ramping => wire::LaunchState::Ramping,
+        LaunchState::Paused => wire::LaunchState::Paused,
         LaunchState::Steady => wire::LaunchState::Steady,
         LaunchState::Completed => wire::LaunchState::Completed,
         LaunchState::RolledBack => wire::LaunchState::RolledBack,
@@ -27,11 +30,6 @@ pub(super) fn launch(launch: &Launch) -> wire::Launch {
         end_time: epoch.ended_at.map(wire_time),
     };
     let arm = |arm: &Arm| wire::Arm { name: arm.name.clone(), stop_time: arm.stopped_at.map(wire_time) };
-    let metric = |pinned: &PinnedMetric| wire::LaunchMetric {
-        key: pinned.metric.key.clone(),
-        revision: pinned.revision,
-        guardrail: pinned.metric.is_guardrail(),
-    };
     wire::Launch {
         id: launch.id.to_string(),
         target: Some(wire_target(&launch.target)),
@@ -48,17 +46,48 @@ pub(super) fn launch(launch: &Launch) -> wire::Launch {
         start_time: Some(wire_time(launch.started_at)),
         end_time: launch.ended_at.map(wire_time),
         unit_type: launch.unit_type.clone(),
+        approvals: launch.approvals.iter().map(approval).collect(),
+        r#override: launch.overridden.as_ref().map(overridden),
+        policy: Some(policy::sent(&launch.policy.policy, launch.policy.revision)),
+    }
+}
+
+fn overridden(word: &Override) -> wire::LaunchOverride {
+    wire::LaunchOverride {
+        principal: word.principal.clone(),
+        reason: word.reason.clone(),
+        time: Some(wire_time(word.at)),
+        expire_time: Some(wire_time(word.expires_at)),
+    }
+}
+
+fn approval(approval: &Approval) -> wire::StepApproval {
+    wire::StepApproval {
+        step: i32::try_from(approval.step).unwrap_or(i32::MAX),
+        principal: approval.principal.clone(),
+        reason: approval.reason.clone(),
+        time: Some(wire_time(approval.at)),
+    }
+}
+
+/// A metric as a launch uses it.
+fn metric(pinned: &PinnedMetric) -> wire::LaunchMetric {
+    wire::LaunchMetric {
+        key: pinned.metric.key.clone(),
+        revision: pinned.revision,
+        guardrail: pinned.metric.is_guardrail(),
     }
 }
 
 /// What the guard says now.
 pub(super) fn answer(answer: &Answer) -> wire::CheckLaunchResponse {
     let judgement = answer.judgement.as_ref();
+    let alpha = answer.launch.as_ref().map_or(0.0, |launch| launch.alpha);
     wire::CheckLaunchResponse {
         decision: kind(answer.kind).into(),
         reasons: answer.reasons.iter().map(reason).collect(),
         e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e)),
-        verdicts: judgement.map(verdicts).unwrap_or_default(),
+        verdicts: judgement.map(|found| verdicts(found, alpha)).unwrap_or_default(),
         as_of: judgement.and_then(|judgement| judgement.as_of).map(wire_time),
         judge_time: judgement.map(|judgement| wire_time(judgement.at)),
         launch: answer.launch.as_ref().map(launch),
@@ -81,12 +110,19 @@ pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
         reasons: decision.reasons.iter().map(reason).collect(),
         e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e)),
         alpha: decision.launch.alpha,
-        verdicts: judgement.map(verdicts).unwrap_or_default(),
+        verdicts: judgement.map(|found| verdicts(found, decision.launch.alpha)).unwrap_or_default(),
         as_of: judgement.and_then(|judgement| judgement.as_of).map(wire_time),
         actor: decision.actor.clone(),
         time: Some(wire_time(decision.at)),
         config_revision: decision.config_revision,
         percentage: decision.percentage,
+        guard_age_ms: decision.guard_age_ms,
+        watermark: judgement.and_then(|judgement| judgement.watermark).map(wire_time),
+        metrics: decision.launch.metrics.iter().map(metric).collect(),
+        target_revision: decision.target_revision,
+        arms: judgement.map(arms).unwrap_or_default(),
+        sample_ratio_e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e_sample_ratio)),
+        judge_time: judgement.map(|judgement| wire_time(judgement.at)),
     }
 }
 
@@ -108,11 +144,21 @@ pub(super) fn latch(latch: &Latch, now: Timestamp) -> wire::Latch {
     }
 }
 
-fn verdicts(judgement: &Judgement) -> Vec<wire::MetricVerdict> {
-    judgement.verdicts.iter().map(metric_verdict).collect()
+fn verdicts(judgement: &Judgement, alpha: f64) -> Vec<wire::MetricVerdict> {
+    judgement.verdicts.iter().map(|verdict| metric_verdict(verdict, alpha)).collect()
 }
 
-fn metric_verdict(verdict: &MetricVerdict) -> wire::MetricVerdict {
+fn arms(judgement: &Judgement) -> Vec<wire::ArmEvidence> {
+    let arm = |arm: &ArmEvidence| wire::ArmEvidence {
+        arm: arm.arm.clone(),
+        e_value: arm.ln_e.map(e_value),
+        harmed: arm.harmed,
+        units: count(judgement.units.iter().filter(|row| row.arm == arm.arm).map(|row| row.units).sum()),
+    };
+    judgement.arms.iter().map(arm).collect()
+}
+
+fn metric_verdict(verdict: &MetricVerdict, alpha: f64) -> wire::MetricVerdict {
     let outcome = match verdict.verdict {
         Verdict::Safe => wire::Verdict::Safe,
         Verdict::Harm => wire::Verdict::Harm,
@@ -137,6 +183,7 @@ fn metric_verdict(verdict: &MetricVerdict) -> wire::MetricVerdict {
         weight: verdict.weight,
         epochs: verdict.by_epoch().iter().map(epoch).collect(),
         scale: verdict.scale.unwrap_or_default(),
+        alpha_spent: verdict.weight * alpha,
     }
 }
 
@@ -179,6 +226,10 @@ fn action(action: DecisionAction) -> wire::DecisionAction {
         DecisionAction::Complete => wire::DecisionAction::Complete,
         DecisionAction::Cancel => wire::DecisionAction::Cancel,
         DecisionAction::ResolveLatch => wire::DecisionAction::ResolveLatch,
+        DecisionAction::Pause => wire::DecisionAction::Pause,
+        DecisionAction::Resume => wire::DecisionAction::Resume,
+        DecisionAction::Approve => wire::DecisionAction::Approve,
+        DecisionAction::Override => wire::DecisionAction::Override,
     }
 }
 
@@ -210,5 +261,10 @@ fn code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::NoVariance => wire::ReasonCode::NoVariance,
         ReasonCode::SampleRatio => wire::ReasonCode::SampleRatio,
         ReasonCode::Undefined => wire::ReasonCode::Undefined,
+        ReasonCode::Paused => wire::ReasonCode::Paused,
+        ReasonCode::AwaitingApproval => wire::ReasonCode::AwaitingApproval,
+        ReasonCode::Overridden => wire::ReasonCode::Overridden,
+        ReasonCode::Shadow => wire::ReasonCode::Shadow,
+        ReasonCode::Policy => wire::ReasonCode::Policy,
     }
 }

@@ -18,9 +18,9 @@ pub async fn serve(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let Services { live, ingest, clock, max_event_skew_ms, .. } = services;
+    let Services { live, ingest, admin, clock, max_event_skew_ms, .. } = services;
     let router = Router::new()
-        .route("/health", health::route(live.clone(), clock.clone()))
+        .route("/health", health::route(live.clone(), admin.clone()))
         .merge(statsig::router(live, ingest, clock, max_event_skew_ms))
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this address"));
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await

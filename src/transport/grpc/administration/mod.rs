@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 pub use self::calls::PRINCIPAL;
 pub(super) use self::calls::{named_principal, principal};
-use self::rollout::rollout;
+use self::rollout::{choice, rollout};
 use super::convert::required;
 use super::documents::DocumentMessage;
 use super::wire::admin_service_server::AdminService;
@@ -346,6 +346,43 @@ impl AdminService for Administration {
             .await
     }
 
+    async fn create_policy(
+        &self,
+        request: Request<wire::CreatePolicyRequest>,
+    ) -> Answer<wire::CreatePolicyResponse> {
+        self.create(request, |it| it.policy, |policy| wire::CreatePolicyResponse { policy }).await
+    }
+
+    async fn get_policy(&self, request: Request<wire::GetPolicyRequest>) -> Answer<wire::GetPolicyResponse> {
+        self.get(request, |it| it.key, |policy| wire::GetPolicyResponse { policy })
+    }
+
+    async fn list_policies(
+        &self,
+        request: Request<wire::ListPoliciesRequest>,
+    ) -> Answer<wire::ListPoliciesResponse> {
+        let paging = |it: wire::ListPoliciesRequest| (it.page_size, it.page_token, it.include_archived);
+        self.list(request, paging, |policies, next_page_token| wire::ListPoliciesResponse {
+            policies,
+            next_page_token,
+        })
+    }
+
+    async fn update_policy(
+        &self,
+        request: Request<wire::UpdatePolicyRequest>,
+    ) -> Answer<wire::UpdatePolicyResponse> {
+        self.update(request, |it| it.policy, |policy| wire::UpdatePolicyResponse { policy }).await
+    }
+
+    async fn archive_policy(
+        &self,
+        request: Request<wire::ArchivePolicyRequest>,
+    ) -> Answer<wire::ArchivePolicyResponse> {
+        self.archive(request, |it| (it.key, it.revision), |policy| wire::ArchivePolicyResponse { policy })
+            .await
+    }
+
     async fn set_rollout(
         &self,
         request: Request<wire::SetRolloutRequest>,
@@ -365,7 +402,9 @@ impl AdminService for Administration {
     ) -> Answer<wire::StartExperimentResponse> {
         let actor = principal(request.metadata())?;
         let request = request.into_inner();
-        let (stored, launch) = self.admin.start_experiment(&actor, &request.key, request.revision).await?;
+        let choice = choice(request.guardrails);
+        let (stored, launch) =
+            self.admin.start_experiment(&actor, &request.key, request.revision, choice).await?;
         Ok(Response::new(wire::StartExperimentResponse {
             experiment: Some(DocumentMessage::sent(&stored)),
             launch: launch.as_ref().map(records::launch),

@@ -6,6 +6,7 @@ mod gate;
 mod holdout;
 mod layer;
 mod metric;
+pub(super) mod policy;
 mod rule;
 mod segment;
 mod webhook;
