@@ -140,7 +140,8 @@ async fn a_watch_ends_when_the_launch_is_allowed() {
 async fn people_pause_resume_approve_override_and_cancel_by_name() {
     let server = ramping().await;
     let act = async |verb: &str, more: &[&str]| {
-        let said = ["launch", verb, "new_checkout", "--reason", "It is late.", "--principal", "ada", "--json"];
+        let said =
+            ["launch", verb, "new_checkout", "--reason", "It is late.", "--principal", "ada", "--json"];
         run(Some(&server), &[&said[..], more].concat()).await
     };
     let paused = act("pause", &[]).await;
@@ -155,9 +156,16 @@ async fn people_pause_resume_approve_override_and_cancel_by_name() {
     let launch_id = json(&resumed)["id"].as_str().unwrap().to_owned();
     let request = ApproveStepRequest { launch_id, step: 0, reason: "It is late.".to_owned() };
     let status = server.guard().approve_step(crate::server::by("ada", request)).await.unwrap_err();
-    assert_eq!((refused.code, refused.complaint.trim()), (3, format!("portcullis: {}", status.message()).as_str()));
+    assert_eq!(
+        (refused.code, refused.complaint.trim()),
+        (3, format!("portcullis: {}", status.message()).as_str())
+    );
     let cancelled = act("cancel", &[]).await;
-    assert_eq!((cancelled.code, &json(&cancelled)["state"]), (0, &"LAUNCH_STATE_CANCELLED".into()), "{cancelled:?}");
+    assert_eq!(
+        (cancelled.code, &json(&cancelled)["state"]),
+        (0, &"LAUNCH_STATE_CANCELLED".into()),
+        "{cancelled:?}"
+    );
     assert_eq!(LaunchState::from_str_name("LAUNCH_STATE_CANCELLED"), Some(LaunchState::Cancelled));
 }
 
@@ -178,7 +186,10 @@ async fn decisions_are_listed_shown_and_made_again() {
 
     let shown = run(Some(&server), &["decision", "show", id]).await;
     assert_eq!(shown.code, 0, "{shown:?}");
-    assert!(shown.out.contains("signup at revision 1") && shown.out.contains("signup of treatment: harm"), "{shown:?}");
+    assert!(
+        shown.out.contains("signup at revision 1") && shown.out.contains("signup of treatment: harm"),
+        "{shown:?}"
+    );
     let shown = json(&run(Some(&server), &["decision", "show", id, "--json"]).await);
     assert_eq!(shown["metrics"][0]["revision"], 1);
     assert!(shown["watermark"].is_string() && shown["target_revision"].is_i64(), "{shown}");
@@ -187,7 +198,8 @@ async fn decisions_are_listed_shown_and_made_again() {
 
     let replayed = run(Some(&server), &["decision", "replay", id, "--json"]).await;
     assert_eq!((replayed.code, &json(&replayed)["agrees"]), (0, &true.into()), "{replayed:?}");
-    let (folder, record) = (TempDir::new().unwrap(), run(Some(&server), &["decision", "show", id, "--record"]).await);
+    let (folder, record) =
+        (TempDir::new().unwrap(), run(Some(&server), &["decision", "show", id, "--record"]).await);
     let file = folder.path().join("record.json").display().to_string();
     std::fs::write(&file, &record.out).unwrap();
     assert_eq!(run(None, &["decision", "replay", "--file", &file]).await.code, 0);

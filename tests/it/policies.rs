@@ -11,9 +11,10 @@ use tonic::{Code, Status};
 
 use crate::documents::{button_color_v3, gate, guardrail, metric, percentage, ramp, rule, step};
 use crate::guard::{assert_refused, harm, launch, update_gate};
+use crate::home::Home;
 use crate::ramps::{approve, assert_stays};
 use crate::server::{
-    Server, TestClock, by, eventually, fields, gate_target, new_folder, settings, wire_duration, wire_time,
+    Server, TestClock, by, eventually, fields, gate_target, settings, wire_duration, wire_time,
 };
 use crate::visitors::{Crowd, check_gate, ids, passing};
 
@@ -91,10 +92,9 @@ async fn what_is_wrong_with_a_policy_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_environment_is_under_another_policy() {
-    let folder = new_folder();
-    let staging =
-        portcullis::config::ServeSettings { environment: "staging".to_owned(), ..settings(folder.path()) };
-    let server = Server::start_as(folder, staging, portcullis::clock::Clock::system()).await;
+    let home = Home::new().await;
+    let staging = portcullis::config::ServeSettings { environment: "staging".to_owned(), ..settings(&home) };
+    let server = Server::start_as(home, staging, portcullis::clock::Clock::system()).await;
     server.create_policy(Policy { require_guardrails: true, ..policy() }).await.unwrap();
     server.create_policy(Policy { key: "staging".to_owned(), alpha: Some(0.1), ..policy() }).await.unwrap();
     server.create_gate(gate("new_checkout", 10.0)).await;

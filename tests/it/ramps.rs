@@ -11,7 +11,8 @@ use tonic::{Code, Request, Status};
 
 use crate::documents::{button_color_v3, gate, guardrail, percentage, ramp, step};
 use crate::guard::{assert_refused, harm, launch};
-use crate::server::{Server, TestClock, by, eventually, gate_target, new_folder};
+use crate::home::Home;
+use crate::server::{Server, TestClock, by, eventually, gate_target};
 use crate::visitors::{Crowd, check_gate, passing};
 
 pub(crate) fn approval(percentage: f64) -> RampStep {
@@ -204,22 +205,22 @@ async fn a_cancelled_launch_falls_back_as_a_rollback_does_and_closes_no_latch() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_outage_steps_are_taken_one_by_one_and_no_approval_is_skipped() {
-    let (clock, folder) = (TestClock::new(), new_folder());
-    let server = Server::start_in(folder, clock.clock()).await;
+    let (clock, home) = (TestClock::new(), Home::new().await);
+    let server = Server::start_in(home, clock.clock()).await;
     let hour = 3_600_000;
     let steps = vec![step(10.0, hour, 0), step(20.0, hour, 0), approval(30.0), step(40.0, 0, 0)];
     let begun = begin(&server, steps).await;
-    let folder = server.stop().await;
+    let home = server.stop().await;
     clock.advance(Duration::from_hours(100));
-    let server = Server::start_in(folder, clock.clock()).await;
+    let server = Server::start_in(home, clock.clock()).await;
     until_at(&server, &begun.id, 1).await;
     // The second step's time begins with the step, not with the outage.
     assert_stays(&server, &begun.id, 1).await;
     clock.advance(Duration::from_hours(1));
     until_at(&server, &begun.id, 2).await;
-    let folder = server.stop().await;
+    let home = server.stop().await;
     clock.advance(Duration::from_hours(100));
-    let server = Server::start_in(folder, clock.clock()).await;
+    let server = Server::start_in(home, clock.clock()).await;
     assert_stays(&server, &begun.id, 2).await;
     let launch = launch(&server, &begun.id).await;
     assert_eq!(launch.epochs.iter().map(|epoch| epoch.percentage).collect::<Vec<_>>(), [10.0, 20.0, 30.0]);

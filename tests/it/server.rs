@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use portcullis::analysis::again::{Again, again};
 use portcullis::app::{App, AppError};
 use portcullis::clock::Clock;
 use portcullis::config::{LogFormat, ServeSettings};
-use portcullis::analysis::again::{Again, again};
 use portcullis::database::Database;
 use portcullis::domain::time::Timestamp;
 use portcullis::store::{DecisionQuery, Recorded, Store};
