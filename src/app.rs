@@ -15,11 +15,14 @@ use crate::clock::Clock;
 use crate::config::ServeSettings;
 use crate::database::{Database, DatabaseUrl, NativePool};
 use crate::error::Error;
-use crate::events::EventStore;
+use crate::events;
+use crate::events::spool::Spool;
+use crate::events::sqlite::SqliteEvents;
 use crate::ingest::{Ingest, IngestSettings, Writers};
 use crate::jobs::deliver::{Deliver, DeliverySettings, Form};
 use crate::jobs::follow;
 use crate::jobs::guard::Guard;
+use crate::jobs::retention::Retention;
 use crate::live::Live;
 use crate::store::Store;
 use crate::transport::grpc::json::decision_form;
@@ -28,6 +31,8 @@ use crate::transport::{Services, http};
 
 /// Name of the database file in the data folder, where no other database is set.
 pub const DATABASE_FILE: &str = "portcullis.db";
+/// Name of the file in the data folder where events wait while the store is not available.
+pub const SPOOL_FILE: &str = "spool.db";
 
 /// Folder of secrets in the data folder, where no other is set.
 const SECRETS_FOLDER: &str = "secrets";
@@ -76,9 +81,7 @@ pub struct App {
     stop: CancellationToken,
     stop_writers: CancellationToken,
     servers: JoinHandle<Result<(), AppError>>,
-    guard: JoinHandle<()>,
-    follower: JoinHandle<()>,
-    deliverer: JoinHandle<()>,
+    jobs: [JoinHandle<()>; 4],
     writers: Writers,
     database: Database,
     drain_timeout: Duration,
@@ -93,22 +96,28 @@ impl App {
         let url = database_url(settings);
         let database = Database::open(&url).await?;
         let store = Store::new(database.relational().clone());
-        let NativePool::Sqlite(pool) = database.native() else {
-            return Err(Error::WrongState("events are not stored on PostgreSQL".to_owned()).into());
-        };
-        let events = EventStore::new(pool.clone());
+        let (events, moments) = (events::of(&database), moments(&database));
+        let spool = Spool::open(&settings.data_dir.join(SPOOL_FILE), settings.spool_bytes).await?;
         let live = Arc::new(Live::new(store.load().await?, store.last_cursor().await?));
 
         let (stop, stop_writers) = (CancellationToken::new(), CancellationToken::new());
-        let (ingest, writers) = Ingest::start(&events, &clock, ingest_settings(settings), &stop_writers);
+        let (ingest, writers) =
+            Ingest::start(Arc::clone(&events), spool, &clock, ingest_settings(settings), &stop_writers);
         let max_judgement_age_ms =
             milliseconds(settings.tick.saturating_mul(settings.stalled_after_ticks).max(JUDGEMENT_AGE));
         let outbox = store.clone();
         let admin =
             Admin::new(store, Arc::clone(&live), clock.clone(), &settings.environment, max_judgement_age_ms);
+        let retention = Retention {
+            live: Arc::clone(&live),
+            events: Arc::clone(&events),
+            clock: clock.clone(),
+            keep_ms: milliseconds(settings.retention),
+        };
         let guard = Guard {
             live: Arc::clone(&live),
             events,
+            moments,
             ingest: ingest.clone(),
             admin: admin.clone(),
             clock: clock.clone(),
@@ -122,12 +131,16 @@ impl App {
         let (listener, address) = listen(settings.listen).await?;
         let (http_listener, http_address) = listen(settings.http_listen).await?;
         let max_event_skew_ms = milliseconds(settings.max_event_skew);
-        let follower = tokio::spawn(follow::run(admin.clone(), stop.clone()));
+        let follower = follow::run(admin.clone(), stop.clone());
         let watch_patience = settings.watch_patience;
         let services = Services { live, ingest, admin, clock, max_event_skew_ms, watch_patience };
         let servers = tokio::spawn(serve(services, listener, http_listener, stop.clone()));
-        let guard = tokio::spawn(guard.run(stop.clone()));
-        let deliverer = tokio::spawn(deliver.run(stop.clone()));
+        let jobs = [
+            tokio::spawn(guard.run(stop.clone())),
+            tokio::spawn(follower),
+            tokio::spawn(retention.run(stop.clone())),
+            tokio::spawn(deliver.run(stop.clone())),
+        ];
         tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), database = %url, "serving");
         let drain_timeout = settings.drain_timeout;
         Ok(Self {
@@ -136,9 +149,7 @@ impl App {
             stop,
             stop_writers,
             servers,
-            guard,
-            follower,
-            deliverer,
+            jobs,
             writers,
             database,
             drain_timeout,
@@ -181,10 +192,9 @@ impl App {
             tracing::warn!("calls were still under way at the end of the drain timeout, and are cut off");
             abort.abort();
         }
-        let jobs = [(self.guard, "guard"), (self.follower, "follower"), (self.deliverer, "deliverer")];
-        for (job, name) in jobs {
+        for job in self.jobs {
             if let Err(error) = job.await {
-                tracing::error!(%error, "the {name} did not end cleanly");
+                tracing::error!(%error, "a job did not end cleanly");
             }
         }
         self.stop_writers.cancel();
@@ -230,6 +240,14 @@ fn lock_data_dir(path: &Path) -> Result<File, AppError> {
     }
 }
 
+/// What measures events, which only the file has so far.
+fn moments(database: &Database) -> Option<SqliteEvents> {
+    match database.native() {
+        NativePool::Sqlite(pool) => Some(SqliteEvents::new(pool.clone())),
+        NativePool::Postgres(_) => None,
+    }
+}
+
 fn database_url(settings: &ServeSettings) -> DatabaseUrl {
     let file = || DatabaseUrl::sqlite(&settings.data_dir.join(DATABASE_FILE));
     settings.database.clone().unwrap_or_else(file)
@@ -239,8 +257,10 @@ fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
     let size = |size: u32| usize::try_from(size).unwrap_or(usize::MAX);
     IngestSettings {
         event_queue: size(settings.event_queue),
+        event_queue_bytes: usize::try_from(settings.event_queue_bytes).unwrap_or(usize::MAX),
         exposure_queue: size(settings.exposure_queue),
         exposure_memory: size(settings.exposure_memory),
+        segment_by: settings.segment_by.clone(),
     }
 }
 

@@ -13,6 +13,9 @@ use crate::database::{DatabaseUrl, InvalidDatabaseUrl};
 
 use crate::domain::policy::DEFAULT_ENVIRONMENT;
 
+/// The least that is kept of events.
+const DAY: Duration = Duration::from_hours(24);
+
 /// Settings of the server.
 #[derive(Args, Clone, Debug)]
 pub struct ServeSettings {
@@ -47,6 +50,16 @@ pub struct ServeSettings {
     /// Batches of events that may wait to be stored; over it callers get UNAVAILABLE.
     #[arg(long, env = "PORTCULLIS_EVENT_QUEUE", default_value_t = 64, value_parser = size())]
     pub event_queue: u32,
+    /// Their bytes, in all: a number with a unit, such as 64MiB.
+    #[arg(long, env = "PORTCULLIS_EVENT_QUEUE_BYTES", default_value = "64MiB", value_parser = bytes)]
+    pub event_queue_bytes: u64,
+    /// Bytes of events and exposures that may wait on the local disk while the store is not available; over it callers get
+    /// UNAVAILABLE.
+    #[arg(long, env = "PORTCULLIS_SPOOL_BYTES", default_value = "1GiB", value_parser = bytes)]
+    pub spool_bytes: u64,
+    /// How long events are kept; what a live launch is measured on stays.
+    #[arg(long, env = "PORTCULLIS_RETENTION", default_value = "400d", value_parser = days)]
+    pub retention: Duration,
     /// Exposures that may wait to be stored; over it they are dropped and the log says how many.
     #[arg(long, env = "PORTCULLIS_EXPOSURE_QUEUE", default_value_t = 65_536, value_parser = size())]
     pub exposure_queue: u32,
@@ -71,6 +84,10 @@ pub struct ServeSettings {
     /// Folder of the secrets that webhooks name, one a file; if it is not given, `secrets` in the data folder.
     #[arg(long, env = "PORTCULLIS_SECRETS_DIR")]
     pub secrets_dir: Option<PathBuf>,
+    /// Attributes of users that are kept with exposures, so that results can be told apart by them: at most 10, separated by
+    /// commas.
+    #[arg(long, env = "PORTCULLIS_SEGMENT_BY", value_delimiter = ',', num_args = 0..=10)]
+    pub segment_by: Vec<String>,
     /// How long calls under way may go on after a stop.
     #[arg(long, env = "PORTCULLIS_DRAIN_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
@@ -94,6 +111,25 @@ pub enum LogFormat {
 fn positive_duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if duration.is_zero() { Err("must be longer than 0".to_owned()) } else { Ok(duration) }
+}
+
+/// A number of bytes, with a unit or without.
+fn bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = match unit {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err("must be a whole number of B, KiB, MiB or GiB".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "must begin with a whole number".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "is too large".to_owned())
+}
+
+fn days(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if duration < DAY { Err("must be at least 1d".to_owned()) } else { Ok(duration) }
 }
 
 fn size() -> clap::builder::RangedI64ValueParser<u32> {

@@ -5,6 +5,7 @@ pub mod again;
 pub mod answer;
 pub mod decision;
 mod evidence;
+pub mod history;
 pub mod influence;
 pub mod judge;
 pub mod measurement;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::key::{MAX_KEY_BYTES, MAX_NAME_BYTES, check_length};
 use super::launch::LaunchId;
 use super::time::Timestamp;
-use super::user::{MAX_ATTRIBUTE_BYTES, User};
+use super::user::{MAX_ATTRIBUTE_BYTES, User, is_storable};
 use super::violation::{Checks, Invalid};
 
 /// Most events of one batch.
@@ -16,13 +18,13 @@ pub const MAX_VALUE: f64 = 1e15;
 pub const MAX_PROPERTIES: usize = 64;
 
 /// One thing that happened to a user.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// The caller's id, or one that was given on arrival.
     pub id: String,
     /// What happened.
     pub name: String,
-    /// Whom it happened to; only the ids are stored.
+    /// Whom it happened to; its ids and public attributes are stored.
     pub user: User,
     /// When it happened.
     pub at: Timestamp,
@@ -41,6 +43,9 @@ impl Event {
         check_length(&mut checks, "id", &self.id, MAX_KEY_BYTES);
         let named = !self.name.is_empty() && self.name.len() <= MAX_NAME_BYTES;
         checks.require(named, "name", format!("must be 1 to {MAX_NAME_BYTES} bytes"));
+        let no_zero = "must not have the character 0";
+        checks.require(is_storable(&self.name), "name", no_zero);
+        checks.require(is_storable(&self.id), "id", no_zero);
         checks.absorb(self.user.check("user"));
         let skew = self.at.ms_since(self.received_at);
         checks.require(
@@ -60,13 +65,24 @@ impl Event {
         for (name, value) in self.properties.iter().take(MAX_PROPERTIES) {
             check_length(&mut checks, "properties", name, MAX_ATTRIBUTE_BYTES);
             check_length(&mut checks, "properties", value, MAX_ATTRIBUTE_BYTES);
+            checks.require(is_storable(name) && is_storable(value), "properties", no_zero);
         }
         checks.finish()
+    }
+
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn approximate_bytes(&self) -> usize {
+        let texts = |texts: &BTreeMap<String, String>| -> usize {
+            texts.iter().map(|(name, text)| name.len() + text.len()).sum()
+        };
+        let own = size_of::<Self>() + self.id.len() + self.name.len() + texts(&self.properties);
+        own + self.user.user_id.len() + texts(&self.user.custom_ids) + self.user.attribute_bytes()
     }
 }
 
 /// One unit served one arm of a launch, or merely seen.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Exposure {
     /// Unit type of the unit.
     pub unit_type: String,
@@ -76,10 +92,12 @@ pub struct Exposure {
     pub at: Timestamp,
     /// The launch it belongs to; none where nothing was being launched.
     pub assignment: Option<Assignment>,
+    /// The user's values of the attributes that are kept for segments.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Which arm of which launch a unit was served.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Assignment {
     /// The launch.
     pub launch: LaunchId,

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use super::condition::scalar_text;
 use super::violation::{Checks, Invalid};
 
 /// The unit type of `user_id`.
@@ -18,18 +20,22 @@ pub const MAX_ATTRIBUTES: usize = 128;
 /// Most bytes in the name or the text of one attribute.
 pub const MAX_ATTRIBUTE_BYTES: usize = 65_536;
 
-/// Ids and attributes of one user.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Ids and attributes of one user. Written down it has only what may be stored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct User {
     /// The id of unit type `user_id`; may be empty when a custom id is given.
     pub user_id: String,
     /// Ids of other unit types.
     pub custom_ids: BTreeMap<String, String>,
     /// Email address; empty when not given, as are the next ones.
+    #[serde(skip)]
     pub email: String,
     /// Network address.
+    #[serde(skip)]
     pub ip: String,
     /// User agent of the browser.
+    #[serde(skip)]
     pub user_agent: String,
     /// ISO 3166 country.
     pub country: String,
@@ -38,10 +44,13 @@ pub struct User {
     /// Version of the caller's app.
     pub app_version: String,
     /// The environment the caller runs in, for example `production`.
+    #[serde(skip)]
     pub environment: String,
     /// Further attributes by name.
+    #[serde(serialize_with = "public")]
     pub custom: BTreeMap<String, Value>,
     /// Attributes that are evaluated and never stored.
+    #[serde(skip)]
     pub private: BTreeMap<String, Value>,
 }
 
@@ -54,6 +63,8 @@ impl User {
             format!("{field}.user_id"),
             "must not be empty unless a custom id is given",
         );
+        let no_zero = "must not have the character 0";
+        checks.require(is_storable(&self.user_id), format!("{field}.user_id"), no_zero);
         let unit_message = |id: &str| format!("must have at most {MAX_UNIT_BYTES} bytes, has {}", id.len());
         checks.require(
             self.user_id.len() <= MAX_UNIT_BYTES,
@@ -69,6 +80,7 @@ impl User {
             let path = || format!("{field}.custom_ids[{}]", clip(unit_type));
             checks.require(unit_type.len() <= MAX_UNIT_BYTES, path(), "has too long a name");
             checks.require(id.len() <= MAX_UNIT_BYTES, path(), unit_message(id));
+            checks.require(is_storable(unit_type) && is_storable(id), path(), no_zero);
         }
         let known = [
             ("email", &self.email),
@@ -112,6 +124,65 @@ impl User {
         let custom = custom.filter(|(unit_type, id)| unit_type != USER_ID && !id.is_empty());
         user_id.into_iter().chain(custom).collect()
     }
+
+    /// What may be stored of the user besides ids: country, locale, app version, and custom attributes that are no lists
+    /// or structures, as texts. Never what tells who it is, nor what is private.
+    #[must_use]
+    pub fn public_attributes(&self) -> BTreeMap<String, String> {
+        let known =
+            [("country", &self.country), ("locale", &self.locale), ("app_version", &self.app_version)];
+        let known = known.into_iter().filter(|(_, text)| !text.is_empty());
+        let known = known.map(|(name, text)| (name.to_owned(), text.clone()));
+        let custom = public_custom(&self.custom);
+        let custom = custom.filter_map(|(name, value)| Some((name.clone(), scalar_text(value)?)));
+        custom.chain(known).filter(|(name, text)| is_storable(name) && is_storable(text)).collect()
+    }
+
+    /// About how many bytes of memory all attributes take.
+    #[must_use]
+    pub fn attribute_bytes(&self) -> usize {
+        let known = [&self.email, &self.ip, &self.user_agent, &self.country, &self.locale, &self.app_version];
+        let custom = self.custom.iter().chain(&self.private);
+        known.into_iter().map(String::len).sum::<usize>()
+            + custom.map(|(name, value)| name.len() + value_bytes(value)).sum::<usize>()
+    }
+
+    /// Those of the public attributes that are named.
+    #[must_use]
+    pub fn named_attributes(&self, names: &[String]) -> BTreeMap<String, String> {
+        if names.is_empty() {
+            return BTreeMap::new();
+        }
+        let mut attributes = self.public_attributes();
+        attributes.retain(|name, _| names.contains(name));
+        attributes
+    }
+}
+
+fn value_bytes(value: &Value) -> usize {
+    let within = match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(value_bytes).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + value_bytes(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + within
+}
+
+/// Custom attributes that do not tell who it is.
+fn public_custom(custom: &BTreeMap<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let tells_who = |name: &str| ["email", "ip"].iter().any(|told| name.eq_ignore_ascii_case(told));
+    custom.iter().filter(move |(name, value)| !tells_who(name) && scalar_text(value).is_some())
+}
+
+fn public<S: Serializer>(custom: &BTreeMap<String, Value>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(public_custom(custom))
+}
+
+/// Whether every engine can store a text: PostgreSQL has none with the character 0.
+#[must_use]
+pub fn is_storable(text: &str) -> bool {
+    !text.contains('\0')
 }
 
 /// One name for all spellings under which [`User::unit`] finds the same id, so that what a unit did is found again.

@@ -97,9 +97,9 @@ pub struct ExposedArm<'s> {
 }
 
 impl Exposed<'_> {
-    /// The record of this exposure for the user it was made for.
+    /// The record of this exposure for the user it was made for, with the user's values of the attributes that are kept.
     #[must_use]
-    pub fn record(&self, user: &User) -> Option<Exposure> {
+    pub fn record(&self, user: &User, segment_by: &[String]) -> Option<Exposure> {
         Some(Exposure {
             unit_type: self.unit_type.to_owned(),
             unit_id: user.unit(self.unit_type)?.to_owned(),
@@ -111,6 +111,7 @@ impl Exposed<'_> {
                 settled: arm.settled,
                 reverted: arm.reverted,
             }),
+            attributes: user.named_attributes(segment_by),
         })
     }
 }

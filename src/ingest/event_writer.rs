@@ -1,17 +1,26 @@
-//! Stores waiting batches together: one durable write serves many callers.
+//! Makes waiting batches durable together: one write serves many callers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Batch;
+use super::durable::Durable;
 use crate::domain::event::{Event, Exposure};
 use crate::error::{Error, Result};
-use crate::events::{Appended, EventStore};
+use crate::events::Appended;
 
 /// Most batches of one write.
 const MAX_BATCHES: usize = 16;
 
-pub(super) async fn run(store: EventStore, mut queue: mpsc::Receiver<Batch>, stop: CancellationToken) {
+pub(super) async fn run(
+    durable: Durable,
+    mut queue: mpsc::Receiver<Batch>,
+    queued_bytes: Arc<AtomicUsize>,
+    stop: CancellationToken,
+) {
     let mut batches = Vec::with_capacity(MAX_BATCHES);
     loop {
         tokio::select! {
@@ -19,18 +28,20 @@ pub(super) async fn run(store: EventStore, mut queue: mpsc::Receiver<Batch>, sto
             // Once closed, the queue gives what is left in it and then nothing.
             () = stop.cancelled(), if !queue.is_closed() => queue.close(),
         }
-        write(&store, &mut batches).await;
+        let bytes = batches.iter().map(|batch: &Batch| batch.bytes).sum();
+        write(&durable, &mut batches).await;
+        queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
 /// Writes all batches together; when that fails, each alone, so that what is wrong with one fails no other.
-async fn write(store: &EventStore, batches: &mut Vec<Batch>) {
+async fn write(durable: &Durable, batches: &mut Vec<Batch>) {
     if batches.is_empty() {
         return;
     }
     let all: Vec<&Event> = batches.iter().flat_map(|batch| &batch.events).collect();
     let exposures: Vec<&Exposure> = batches.iter().flat_map(|batch| &batch.exposures).collect();
-    match store.append(&all, &exposures).await {
+    match durable.append(&all, &exposures).await {
         Ok(outcomes) => {
             let mut outcomes = outcomes.into_iter();
             for batch in batches.drain(..) {
@@ -42,7 +53,7 @@ async fn write(store: &EventStore, batches: &mut Vec<Batch>) {
         Err(error) if batches.len() == 1 || matches!(error, Error::Unavailable(_)) => {
             tracing::error!(error = error.in_full(), events = all.len(), "events were not stored");
             for batch in batches.drain(..) {
-                answer(batch, Err(not_stored()));
+                answer(batch, Err(not_stored(&error)));
             }
         }
         Err(error) => {
@@ -50,9 +61,9 @@ async fn write(store: &EventStore, batches: &mut Vec<Batch>) {
             for batch in batches.drain(..) {
                 let own: Vec<&Event> = batch.events.iter().collect();
                 let exposures: Vec<&Exposure> = batch.exposures.iter().collect();
-                let outcome = store.append(&own, &exposures).await.map_err(|error| {
+                let outcome = durable.append(&own, &exposures).await.map_err(|error| {
                     tracing::error!(error = error.in_full(), events = own.len(), "events were not stored");
-                    not_stored()
+                    not_stored(&error)
                 });
                 answer(batch, outcome);
             }
@@ -65,6 +76,10 @@ fn answer(batch: Batch, outcome: Result<Vec<Appended>>) {
     let _ = batch.results.send(outcome);
 }
 
-fn not_stored() -> Error {
-    Error::Unavailable("the events were not stored; the same call may be repeated".to_owned())
+/// What a caller is told: why the store can not take events now, but no cause of ours.
+fn not_stored(error: &Error) -> Error {
+    match error {
+        Error::Unavailable(message) => Error::Unavailable(message.clone()),
+        _ => Error::Unavailable("the events were not stored; the same call may be repeated".to_owned()),
+    }
 }

@@ -1,4 +1,4 @@
-//! Stores exposures in the background, without repeats.
+//! Makes exposures durable in the background, without repeats.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,10 +8,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Progress;
+use super::durable::Durable;
 use super::seen::Seen;
-use crate::clock::Clock;
 use crate::domain::event::Exposure;
-use crate::events::EventStore;
 
 /// Most exposures of one write.
 const MAX_EXPOSURES: usize = 8_192;
@@ -21,8 +20,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(
-    store: EventStore,
-    clock: Clock,
+    durable: Durable,
     mut queue: mpsc::Receiver<Exposure>,
     memory: usize,
     progress: Arc<Progress>,
@@ -35,35 +33,32 @@ pub(super) async fn run(
         if stopping {
             queue.close();
         }
-        let drained_at = clock.now();
+        let drained_at = durable.clock.now();
         let drained = fill(&mut waiting, &mut queue, &mut seen);
         if !waiting.is_empty() {
-            match store.expose(&waiting).await {
-                Ok(()) => waiting.clear(),
-                // Kept and tried again: a lost exposure would hide a unit. Only a stop gives up.
-                Err(error) if !stopping => {
-                    tracing::error!(
-                        error = error.in_full(),
-                        exposures = waiting.len(),
-                        "exposures were not stored; trying again"
-                    );
+            match durable.append(&[], &waiting.iter().collect::<Vec<_>>()).await {
+                Ok(_) => waiting.clear(),
+                // Kept and tried again: a lost exposure would hide a unit. Only a stop gives up, where neither the store
+                // nor the local disk takes them.
+                Err(error) => {
+                    let (error, exposures) = (error.in_full(), waiting.len());
+                    if stopping {
+                        tracing::error!(error, exposures, "exposures were lost at the stop");
+                        return;
+                    }
+                    tracing::error!(error, exposures, "exposures were not stored; trying again");
                     tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
                     continue;
-                }
-                Err(error) => {
-                    tracing::error!(
-                        error = error.in_full(),
-                        exposures = waiting.len(),
-                        "exposures were lost at the stop"
-                    );
-                    return;
                 }
             }
         }
         if !drained {
             continue;
         }
-        progress.exposures_until.store(drained_at.0, Ordering::Release);
+        // What waits on the local disk is not stored yet.
+        if durable.spool.is_empty() {
+            progress.exposures_until.store(drained_at.0, Ordering::Release);
+        }
         if stopping {
             return;
         }

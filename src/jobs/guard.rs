@@ -16,7 +16,8 @@ use crate::clock::Clock;
 use crate::domain::launch::{Launch, Target};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::events::{Cut, EventStore};
+use crate::events::EventStore;
+use crate::events::sqlite::{Cut, SqliteEvents};
 use crate::ingest::Ingest;
 use crate::live::Live;
 
@@ -30,8 +31,10 @@ const NEWS: Duration = Duration::from_secs(1);
 pub struct Guard {
     /// What is in force.
     pub live: Arc<Live>,
-    /// What it measures on.
-    pub events: EventStore,
+    /// What happened.
+    pub events: Arc<dyn EventStore>,
+    /// What it measures on; without it every metric is blind.
+    pub moments: Option<SqliteEvents>,
     /// Tells how far exposures are stored.
     pub ingest: Ingest,
     /// How it acts.
@@ -51,10 +54,13 @@ impl Guard {
         let mut seen = None;
         let mut looked_at = tokio::time::Instant::now();
         while !stop.is_cancelled() {
-            let watermark = guard.events.watermark().await.unwrap_or_else(|error| {
-                tracing::error!(error = error.in_full(), "the watermark could not be read");
-                None
-            });
+            let watermark = match guard.events.reach(&[]).await {
+                Ok(reach) => reach.watermark,
+                Err(error) => {
+                    tracing::error!(error = error.in_full(), "the watermark could not be read");
+                    None
+                }
+            };
             // A change of the configuration is news too: a launch that has just begun is looked at soon.
             let news = Some((watermark, guard.live.in_force().catalogue.revision));
             if news != seen || looked_at.elapsed() >= guard.tick {
@@ -92,13 +98,13 @@ impl Guard {
         let exposures = self.ingest.exposures_until();
         let needs_events = launch.guardrails().any(|pinned| !pinned.metric.event.is_empty());
         let events = if needs_events { watermark } else { Some(exposures) };
-        let Some(events) = events else {
+        let (Some(events), Some(moments)) = (events, &self.moments) else {
             return Ok(None);
         };
         let watermark = events.min(exposures);
         let as_of = watermark.plus_ms(-self.allowed_lateness_ms);
         let bucket_ms = i64::try_from(self.tick.as_millis()).unwrap_or(i64::MAX).max(1);
-        let measured = self.events.measure(launch, Cut { as_of, watermark, bucket_ms }).await?;
+        let measured = moments.measure(launch, Cut { as_of, watermark, bucket_ms }).await?;
         Ok(Some(Measurement { shares: self.shares(launch), ..measured }))
     }
 

@@ -3,3 +3,4 @@
 pub mod deliver;
 pub mod follow;
 pub mod guard;
+pub mod retention;

@@ -1,5 +1,6 @@
 //! The edges: what speaks to the outside.
 
+mod batch;
 pub mod grpc;
 pub mod http;
 

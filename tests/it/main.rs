@@ -3,6 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "what goes wrong in a test fails it, in the functions it calls as well"
 )]
@@ -19,6 +20,7 @@ mod demo;
 mod documents;
 mod evaluation;
 mod events;
+mod event_streams;
 mod experiments;
 mod explanations;
 mod guard;

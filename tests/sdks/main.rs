@@ -13,6 +13,9 @@ mod answers;
 mod documents;
 mod driver;
 mod events;
+#[path = "../it/home.rs"]
+#[expect(dead_code, reason = "shared with the tests over gRPC, which use the rest")]
+mod home;
 mod lab;
 mod mixture;
 mod polling;

@@ -41,15 +41,15 @@ async fn server_sdks_take_an_edit_at_their_next_poll_and_keep_the_last_one_throu
     }
 
     let address = server.http_address();
-    let folder = server.stop().await;
+    let home = server.stop().await;
     // Long enough for every SDK to ask in vain.
     tokio::time::sleep(next_poll(Sdk::NodeLegacy)).await;
     for (sdk, driver) in &mut drivers {
         assert_eq!(value_of(driver, "switch", &user), true, "{sdk:?} while the server is away");
     }
 
-    let settings = ServeSettings { http_listen: address, ..settings(folder.path()) };
-    let server = Server::start_as(folder, settings, Clock::system()).await;
+    let settings = ServeSettings { http_listen: address, ..settings(&home) };
+    let server = Server::start_as(home, settings, Clock::system()).await;
     for (sdk, driver) in &mut drivers {
         assert_eq!(value_of(driver, "switch", &user), true, "{sdk:?} after the restart");
     }

@@ -17,6 +17,8 @@ mod records;
 mod status;
 pub mod wire;
 
+use std::sync::Arc;
+
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -61,8 +63,9 @@ pub async fn serve(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let Services { live, ingest, admin, clock, max_event_skew_ms, watch_patience } = services;
-    let evaluation = evaluation::Evaluation { live, ingest: ingest.clone(), clock: clock.clone() };
-    let events = events::Events { ingest, clock: clock.clone(), max_event_skew_ms };
+    let evaluation =
+        evaluation::Evaluation { live: Arc::clone(&live), ingest: ingest.clone(), clock: clock.clone() };
+    let events = events::Events { live, ingest, clock: clock.clone(), max_event_skew_ms, stop: stop.clone() };
     let guard = guard::Guarding { admin: admin.clone(), clock, stop: stop.clone(), watch_patience };
     let configuring = configuration::Configuring { admin: admin.clone() };
     let keys = keys::Keys { admin: admin.clone() };

@@ -38,7 +38,7 @@ pub(super) fn launch(launch: &Launch) -> wire::Launch {
         current_step: i32::try_from(launch.current_step).unwrap_or(i32::MAX),
         epochs: launch.epochs.iter().map(epoch).collect(),
         arms: launch.arms.iter().map(arm).collect(),
-        metrics: launch.metrics.iter().map(metric).collect(),
+        metrics: metrics(launch),
         alpha: launch.alpha,
         alpha_hold: launch.alpha_hold,
         rollback_percentage: launch.rollback_percentage,
@@ -70,13 +70,14 @@ fn approval(approval: &Approval) -> wire::StepApproval {
     }
 }
 
-/// A metric as a launch uses it.
-fn metric(pinned: &PinnedMetric) -> wire::LaunchMetric {
-    wire::LaunchMetric {
+/// The metrics of a launch, as it uses them.
+fn metrics(launch: &Launch) -> Vec<wire::LaunchMetric> {
+    let metric = |pinned: &PinnedMetric| wire::LaunchMetric {
         key: pinned.metric.key.clone(),
         revision: pinned.revision,
-        guardrail: pinned.metric.is_guardrail(),
-    }
+        guardrail: launch.is_guardrail(&pinned.metric),
+    };
+    launch.metrics.iter().map(metric).collect()
 }
 
 /// What the guard says now.
@@ -118,7 +119,7 @@ pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
         percentage: decision.percentage,
         guard_age_ms: decision.guard_age_ms,
         watermark: judgement.and_then(|judgement| judgement.watermark).map(wire_time),
-        metrics: decision.launch.metrics.iter().map(metric).collect(),
+        metrics: metrics(&decision.launch),
         target_revision: decision.target_revision,
         arms: judgement.map(arms).unwrap_or_default(),
         sample_ratio_e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e_sample_ratio)),

@@ -1,6 +1,8 @@
 //! HTTP: health, and the dialects of other systems' SDKs.
 
+mod events;
 mod health;
+mod metrics;
 mod refusal;
 pub mod statsig;
 
@@ -20,7 +22,9 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let Services { live, ingest, admin, clock, max_event_skew_ms, .. } = services;
     let router = Router::new()
-        .route("/health", health::route(live.clone(), admin.clone()))
+        .route("/health", health::route(live.clone(), admin, ingest.clone(), clock.clone()))
+        .route("/metrics", metrics::route(ingest.clone(), clock.clone()))
+        .route("/v1/events", events::route(ingest.clone(), clock.clone(), max_event_skew_ms))
         .merge(statsig::router(live, ingest, clock, max_event_skew_ms))
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this address"));
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await

@@ -1,6 +1,7 @@
 //! HTTP, as SDKs speak it.
 
 mod downloads;
+mod events;
 mod keys;
 mod reports;
 mod starts;
@@ -110,6 +111,7 @@ async fn health_tells_what_is_in_force_and_unknown_addresses_are_not_found() {
     let before = server.get("/health", &[]).await;
     assert_eq!((before.status, &before.json()["status"]), (StatusCode::OK, &Value::from("serving")));
     assert_eq!(before.json()["guard_age_ms"], Value::Null);
+    assert_eq!(before.json()["spool"]["batches"], 0);
     server.create_gate(crate::documents::gate("gate", 50.0)).await;
     let age = crate::server::eventually("the guard has looked", async || {
         server.get("/health", &[]).await.json()["guard_age_ms"].as_i64().ok_or("never".to_owned())

@@ -42,7 +42,8 @@ impl Server {
 
     /// How many units each arm of each epoch has: epoch, arm, reverted.
     async fn arms(&self) -> BTreeMap<(i64, String, bool), i64> {
-        let query = "select epoch, arm, case when reverted then 1 else 0 end as taken_back, count(*) as units
+        let query = "select epoch, arm, case when reverted then 1 else 0 end as taken_back,
+                            count(distinct unit_id) as units
                      from exposure group by epoch, arm, reverted";
         let rows = self.rows(query).await;
         rows.iter()
@@ -81,8 +82,12 @@ async fn batches_are_taken_in_every_packing() {
             "{encoding}"
         );
     }
-    let names: Vec<String> =
-        server.rows("select name from event order by seq").await.iter().map(|row| row.get(0)).collect();
+    let names: Vec<String> = server
+        .rows("select name from event order by arrival, n")
+        .await
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
     assert_eq!(names, ["identity", "gzip", "br", "zstd"]);
 
     let refused = async |encoding: &'static str, body: Vec<u8>| {
@@ -136,7 +141,9 @@ async fn a_batch_that_is_sent_again_counts_once_even_after_a_restart() {
     // Another time is another event.
     server.report(&secret, &[custom("ada", "read", now - 5)]).await;
 
-    let rows = server.rows("select name, at, value, properties from event order by seq").await;
+    let of_users =
+        "select name, at, value, properties from event where unit_type = 'user_id' order by arrival, n";
+    let rows = server.rows(of_users).await;
     let rows: Vec<(String, i64, Option<f64>, String)> =
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect();
     let expected = [
@@ -148,9 +155,8 @@ async fn a_batch_that_is_sent_again_counts_once_even_after_a_restart() {
         rows,
         expected.map(|(name, at, value, properties)| (name.to_owned(), at, value, properties.to_owned()))
     );
-    let units = server
-        .rows("select unit_type, unit_id from unit_event where name = 'bought' order by unit_type")
-        .await;
+    let units =
+        server.rows("select unit_type, unit_id from event where name = 'bought' order by unit_type").await;
     let units: Vec<(String, String)> = units.iter().map(|row| (row.get(0), row.get(1))).collect();
     let unit = |unit_type: &str, id: &str| (unit_type.to_owned(), id.to_owned());
     assert_eq!(units, [unit("companyid", "acme"), unit("user_id", "ada")]);
@@ -199,7 +205,7 @@ async fn what_sdks_served_is_recorded_as_what_is_served_here() {
     assert_eq!(server.arms().await, before, "the same arms, and none besides");
 
     // An earlier exposure than what is known makes the known one earlier.
-    let first = "select first_at from exposure where unit_id = 'visitor-0'";
+    let first = "select min(at) from exposure where unit_id = 'visitor-0' group by epoch, arm";
     clock.advance(Duration::from_mins(1));
     let layer = json!({
         "eventName": "statsig::layer_exposure", "user": { "userID": "newcomer" }, "time": clock.now_ms(),
@@ -210,7 +216,8 @@ async fn what_sdks_served_is_recorded_as_what_is_served_here() {
     earlier["time"] = json!(now + 5);
     server.report(&secret, &[layer]).await;
     server.report(&secret, &[earlier]).await;
-    let rows = server.rows("select arm, first_at from exposure where unit_id = 'newcomer'").await;
+    let rows =
+        server.rows("select arm, min(at) from exposure where unit_id = 'newcomer' group by epoch, arm").await;
     let rows: Vec<(String, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     assert_eq!(rows, [("Red".to_owned(), now + 5)]);
     assert!(server.rows(first).await.iter().all(|row| row.get::<i64, _>(0) == now));
@@ -330,7 +337,7 @@ async fn browsers_report_with_names_hashed_and_bodies_wrapped() {
         );
         assert_eq!(answer.header(header::ACCESS_CONTROL_ALLOW_ORIGIN), "*");
     }
-    let rows = server.rows("select name, unit_type, unit_id from unit_event order by seq").await;
+    let rows = server.rows("select name, unit_type, unit_id from event order by arrival, n").await;
     let rows: Vec<(String, String, String)> =
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
     let device = |name: &str| (name.to_owned(), "stableid".to_owned(), "device-1".to_owned());

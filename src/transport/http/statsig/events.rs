@@ -80,6 +80,8 @@ pub(super) struct Reader<'r> {
     pub(super) now: Timestamp,
     /// How far in the future an event may lie, in milliseconds.
     pub(super) max_skew_ms: i64,
+    /// Attributes that are kept with exposures.
+    pub(super) segment_by: &'r [String],
 }
 
 impl Reader<'_> {
@@ -140,9 +142,9 @@ impl Reader<'_> {
         match self.observe(received, own, &user) {
             Observed::Nothing if entity == Entity::Experiment => {
                 let config = self.observe(received, Served { entity: Entity::Config, ..own }, &user);
-                received.exposures.extend(record(config, &user));
+                received.exposures.extend(self.record(config, &user));
             }
-            observed => received.exposures.extend(record(observed, &user)),
+            observed => received.exposures.extend(self.record(observed, &user)),
         }
         for nested in sent.secondary_exposures.iter().flatten().take(MAX_SECONDARY) {
             let text = |name: &str| nested.get(name).and_then(scalar_text).unwrap_or_default();
@@ -153,7 +155,7 @@ impl Reader<'_> {
             if let Observed::Exposed(exposed @ Exposed { arm: Some(_), .. }) =
                 self.observe(received, served, &user)
             {
-                received.exposures.extend(exposed.record(&user));
+                received.exposures.extend(exposed.record(&user, self.segment_by));
             }
         }
         Ok(())
@@ -167,11 +169,19 @@ impl Reader<'_> {
         observed
     }
 
+    fn record(&self, observed: Observed<'_>, user: &User) -> Option<Exposure> {
+        match observed {
+            Observed::Exposed(exposed) | Observed::Stale(exposed) => exposed.record(user, self.segment_by),
+            Observed::Nothing => None,
+        }
+    }
+
     /// Our event. Its id follows from its content, since SDKs give none and send a batch again when they missed the answer.
     fn event(&self, sent: Sent, user: User, at: Timestamp, batch: &Value) -> Event {
         let metadata = sent.metadata.unwrap_or_default();
         let session = session(&sent.statsig_metadata).or_else(|| session(batch));
         let content = json!([session, at.0, sent.event_name, sent.user, sent.value, metadata]);
+        // Half of the hash has the form of a UUID, and is stored as briefly.
         let mut id = SecretHash::of(&content.to_string()).to_string();
         id.truncate(32);
         let mut properties: BTreeMap<String, String> =
@@ -180,22 +190,14 @@ impl Reader<'_> {
             properties.entry(VALUE_PROPERTY.to_owned()).or_insert_with(|| text.clone());
         }
         Event {
-            id: format!("{INTERNAL}{id}"),
+            id,
             name: sent.event_name,
-            // What is private, and what only conditions need, is not part of an event.
-            user: User { user_id: user.user_id, custom_ids: user.custom_ids, ..User::default() },
+            user,
             at,
             received_at: self.now,
             value: sent.value.as_f64(),
             properties,
         }
-    }
-}
-
-fn record(observed: Observed<'_>, user: &User) -> Option<Exposure> {
-    match observed {
-        Observed::Exposed(exposed) | Observed::Stale(exposed) => exposed.record(user),
-        Observed::Nothing => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, Sqlite, Transaction};
 
-use super::EventStore;
+use super::SqliteEvents;
 use crate::analysis::measurement::{
     ArmMoments, ArmUnits, KEPT_BUCKETS, LAST_WEEK, Measurement, Past, WEEK_MS,
 };
@@ -37,18 +37,24 @@ impl Cut {
 }
 
 /// The epochs with their beginning and the times until which their units are watched: within the epoch, and settled in
-/// their arm. Bound: ?1 the launch, ?2 its epochs as JSON lists of number, beginning and the two times.
+/// their arm; and when each unit was first served an arm in an epoch. Bound: ?1 the launch, ?2 its epochs as JSON lists of number, beginning and the two times.
 const BOUND: &str = "
     with bound as (
         select value ->> 0 as epoch, value ->> 1 as started_at, value ->> 2 as until, value ->> 3 as settled_until
         from json_each(?2)
+    ),
+    exposed as materialized (
+        select unit_id, epoch, arm, min(at) as first_at, settled, reverted
+        from exposure
+        where launch_id = ?1
+        group by unit_id, epoch, arm
     )";
 
 /// Follows [`BOUND`]: how many units each arm got in each epoch, come for the first time or back.
 const UNITS: &str = "
     select x.epoch, x.arm, count(*) as units
-    from exposure x join bound b on b.epoch = x.epoch
-    where x.launch_id = ?1 and x.reverted = 0 and x.first_at < b.until
+    from exposed x join bound b on b.epoch = x.epoch
+    where x.reverted = 0 and x.first_at < b.until
     group by x.epoch, x.arm";
 
 /// Follows [`BOUND`]: the units of a launch, each in the epoch, week and arm of its first exposure. Bound besides: ?3 the
@@ -62,11 +68,11 @@ const COHORT: &str = ",
     cohort as materialized (
         select x.unit_id, x.epoch, min(x.arm) as arm, min(x.first_at) as first_at, min(x.settled) as settled,
                min(max(min(x.first_at) - b.started_at, 0) / ?4, ?5) as week, b.until, b.settled_until
-        from exposure x join bound b on b.epoch = x.epoch
-        where x.launch_id = ?1 and x.reverted = 0 and x.first_at < b.until
+        from exposed x join bound b on b.epoch = x.epoch
+        where x.reverted = 0 and x.first_at < b.until
           and not exists (
-              select 1 from exposure earlier join bound eb on eb.epoch = earlier.epoch
-              where earlier.launch_id = ?1 and earlier.unit_id = x.unit_id and earlier.epoch < x.epoch
+              select 1 from exposed earlier join bound eb on eb.epoch = earlier.epoch
+              where earlier.unit_id = x.unit_id and earlier.epoch < x.epoch
                 and earlier.first_at < eb.until
           )
         group by x.unit_id, x.epoch
@@ -79,7 +85,7 @@ const EVENTS: &str = ",
     deed as (
         select c.*, e.at as at, case when ?10 then coalesce(e.value, 0.0) else 1.0 end as value
         from cohort c
-        join unit_event e
+        join event e
             on e.unit_type = ?3 and e.unit_id = c.unit_id and e.name = ?9
             and e.at >= c.first_at and e.at < c.first_at + coalesce(?8, c.settled_until - c.first_at)
     )";
@@ -138,7 +144,7 @@ const CHANGES: &str = ",
     group by epoch, week, arm, bucket
     order by epoch, week, arm, bucket";
 
-impl EventStore {
+impl SqliteEvents {
     /// Measures a launch on everything before a cut, all from one view of the store. The shares of an experiment's arms are
     /// not known here.
     pub async fn measure(&self, launch: &Launch, cut: Cut) -> Result<Measurement> {

@@ -1,0 +1,175 @@
+//! Storing a batch on the server: ids first, then what follows from those that were new.
+//!
+//! The number of the write is taken as late as possible, since the next writer waits for it. What was new is known by then,
+//! so events go straight to where they stay.
+
+use std::collections::{BTreeMap, HashSet};
+
+use sqlx::{Connection, PgConnection, Row};
+
+use super::copy::Rows;
+use crate::domain::event::{Event, Exposure};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::events::batch::{
+    Batch, FirstExposure, UnitDay, UnitEvent, first_exposures, intake, new_events, unit_days, unit_events,
+    watermarks,
+};
+use crate::events::{Appended, Intake};
+
+/// Columns of events, in the order in which they are copied.
+const EVENTS: &str = "copy event (unit_type, unit_id, at, arrival, n, name, value, properties, attributes)
+    from stdin with (format binary)";
+/// How many they are.
+const EVENT_COLUMNS: i16 = 9;
+
+pub(super) async fn append(
+    connection: &mut PgConnection,
+    events: &[&Event],
+    exposures: &[&Exposure],
+) -> Result<Vec<Appended>> {
+    let batch = Batch::of(events);
+    let exposed = first_exposures(exposures)?;
+    let mut writing = connection.begin().await?;
+    let outcomes = batch.outcomes(insert_ids(&mut writing, &batch.ids()).await?);
+    let new = new_events(events, &outcomes)?;
+    let (rows, days) = (unit_events(&new), unit_days(&new, exposures));
+    let arrival = sqlx::query_scalar("update arrival set last = last + 1 returning last");
+    let arrival: i64 = arrival.fetch_one(&mut *writing).await?;
+    copy_events(&mut writing, &rows, arrival).await?;
+    insert_days(&mut writing, &days, arrival).await?;
+    insert_exposures(&mut writing, &exposed, arrival).await?;
+    if !events.is_empty() {
+        count_intake(&mut writing, &intake(events, &outcomes)).await?;
+        raise_watermarks(&mut writing, &watermarks(events)).await?;
+    }
+    writing.commit().await?;
+    Ok(outcomes)
+}
+
+/// Takes ids, and gives those that were free.
+async fn insert_ids(writing: &mut PgConnection, ids: &[(&[u8], i64)]) -> Result<HashSet<Vec<u8>>> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (ids, days): (Vec<&[u8]>, Vec<i64>) = ids.iter().copied().unzip();
+    let insert = sqlx::query(
+        "insert into event_id (id, day)
+         select id, day::integer from unnest($1::bytea[], $2::bigint[]) sent (id, day)
+         on conflict do nothing
+         returning id",
+    );
+    let rows = insert.bind(ids).bind(days).fetch_all(writing).await?;
+    rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+}
+
+async fn copy_events(writing: &mut PgConnection, events: &[UnitEvent<'_>], arrival: i64) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Rows::new();
+    for UnitEvent { unit_type, unit_id, n, event, properties, attributes } in events {
+        let row = rows.row(EVENT_COLUMNS).text(unit_type).text(unit_id).bigint(event.at.0).bigint(arrival);
+        row.integer(*n).text(&event.name).double(event.value).text(properties).text(attributes);
+    }
+    let mut copy = writing.copy_in_raw(EVENTS).await?;
+    copy.send(rows.finish()).await?;
+    copy.finish().await?;
+    Ok(())
+}
+
+async fn insert_days(writing: &mut PgConnection, days: &[UnitDay<'_>], arrival: i64) -> Result<()> {
+    if days.is_empty() {
+        return Ok(());
+    }
+    let types: Vec<&str> = days.iter().map(|(unit_type, ..)| unit_type.as_ref()).collect();
+    let ids: Vec<&str> = days.iter().map(|(_, unit_id, _)| *unit_id).collect();
+    let days: Vec<i64> = days.iter().map(|(.., day)| *day).collect();
+    let insert = sqlx::query(
+        "insert into activity (unit_type, unit_id, day, arrival)
+         select unit_type, unit_id, day::integer, $4
+         from unnest($1::text[], $2::text[], $3::bigint[]) sent (unit_type, unit_id, day)
+         on conflict do nothing",
+    );
+    insert.bind(types).bind(ids).bind(days).bind(arrival).execute(writing).await?;
+    Ok(())
+}
+
+/// What SDKs report late may be older than what is there already; what is not older says nothing new.
+async fn insert_exposures(
+    writing: &mut PgConnection,
+    rows: &[FirstExposure<'_>],
+    arrival: i64,
+) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let epochs: Result<Vec<i32>> =
+        rows.iter().map(|row| i32::try_from(row.assignment.epoch).map_err(Error::internal)).collect();
+    let insert = sqlx::query(
+        "insert into exposure (launch_id, unit_id, epoch, arm, at, arrival, settled, reverted, attributes)
+         select s.launch_id, s.unit_id, s.epoch, s.arm, s.at, $9, s.settled, s.reverted, s.attributes
+         from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[], $6::boolean[], $7::boolean[],
+                     $8::text[]) s (launch_id, unit_id, epoch, arm, at, settled, reverted, attributes)
+         where not exists (
+             select 1 from exposure x
+             where x.launch_id = s.launch_id and x.unit_id = s.unit_id and x.epoch = s.epoch and x.arm = s.arm
+               and x.at <= s.at
+         )",
+    );
+    insert
+        .bind(rows.iter().map(|row| row.launch.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.exposure.unit_id.as_str()).collect::<Vec<_>>())
+        .bind(epochs?)
+        .bind(rows.iter().map(|row| row.assignment.arm.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.exposure.at.0).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.assignment.settled).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.assignment.reverted).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.attributes.as_str()).collect::<Vec<_>>())
+        .bind(arrival)
+        .execute(writing)
+        .await?;
+    Ok(())
+}
+
+async fn count_intake(writing: &mut PgConnection, counted: &BTreeMap<(&str, i64), Intake>) -> Result<()> {
+    let counts = |of: fn(&Intake) -> u64| -> Vec<i64> {
+        counted.values().map(|intake| i64::try_from(of(intake)).unwrap_or(i64::MAX)).collect()
+    };
+    let insert = sqlx::query(
+        "insert into intake as i (name, minute, events, duplicates, without_value, without_user_id, late, early, least,
+                                  greatest)
+         select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                              $7::bigint[], $8::bigint[], $9::double precision[], $10::double precision[])
+         on conflict (name, minute) do update set
+             events = i.events + excluded.events, duplicates = i.duplicates + excluded.duplicates,
+             without_value = i.without_value + excluded.without_value,
+             without_user_id = i.without_user_id + excluded.without_user_id,
+             late = i.late + excluded.late, early = i.early + excluded.early,
+             least = least(i.least, excluded.least), greatest = greatest(i.greatest, excluded.greatest)",
+    );
+    insert
+        .bind(counted.keys().map(|(name, _)| *name).collect::<Vec<_>>())
+        .bind(counted.keys().map(|(_, minute)| *minute).collect::<Vec<_>>())
+        .bind(counts(|intake| intake.events))
+        .bind(counts(|intake| intake.duplicates))
+        .bind(counts(|intake| intake.without_value))
+        .bind(counts(|intake| intake.without_user_id))
+        .bind(counts(|intake| intake.late))
+        .bind(counts(|intake| intake.early))
+        .bind(counted.values().map(|intake| intake.least).collect::<Vec<_>>())
+        .bind(counted.values().map(|intake| intake.greatest).collect::<Vec<_>>())
+        .execute(writing)
+        .await?;
+    Ok(())
+}
+
+async fn raise_watermarks(writing: &mut PgConnection, watermarks: &BTreeMap<&str, Timestamp>) -> Result<()> {
+    let insert = sqlx::query(
+        "insert into watermark as w (name, at) select * from unnest($1::text[], $2::bigint[])
+         on conflict (name) do update set at = excluded.at where w.at < excluded.at",
+    );
+    let insert = insert.bind(watermarks.keys().copied().collect::<Vec<_>>());
+    insert.bind(watermarks.values().map(|at| at.0).collect::<Vec<_>>()).execute(writing).await?;
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Events on a PostgreSQL server.
+
+mod append;
+mod copy;
+mod histories;
+mod partitions;
+mod retention;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, PgPool, Row};
+use tokio::time::timeout;
+
+use super::batch::{ALL_EVENTS, MINUTE_MS};
+use super::{Appended, Asked, Dropped, EventStore, Intake, Reach};
+use crate::analysis::history::History;
+use crate::domain::event::{Event, Exposure};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use partitions::Partitions;
+
+/// How long a write may take before the server counts as out of reach. A connection that was cut says nothing at all.
+const WRITE_WITHIN: Duration = Duration::from_secs(8);
+/// How long a page of reading may take: longer than the server lets a statement run.
+const READ_WITHIN: Duration = Duration::from_secs(40);
+
+/// The event store of a server. Cloning shares the connections.
+#[derive(Clone, Debug)]
+pub struct PostgresEvents {
+    pool: PgPool,
+    partitions: Arc<Partitions>,
+}
+
+impl PostgresEvents {
+    /// An event store in an opened database.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool, partitions: Arc::default() }
+    }
+
+    /// Works on a connection that is given up when the work fails or takes too long: nobody waits for one that may be cut,
+    /// and the server drops what it had begun on it.
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T>,
+    ) -> Result<T> {
+        let late = |_| Error::Unavailable("the store does not answer in time".to_owned());
+        let mut connection = timeout(limit, self.pool.acquire()).await.map_err(late)??;
+        let done = timeout(limit, work(&mut connection)).await.map_err(late).flatten();
+        if done.is_err() {
+            drop(connection.detach());
+        }
+        done
+    }
+}
+
+#[async_trait]
+impl EventStore for PostgresEvents {
+    async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
+        self.within(WRITE_WITHIN, async |connection| {
+            self.partitions.make_for(connection, events).await?;
+            append::append(connection, events, exposures).await
+        })
+        .await
+    }
+
+    async fn reach(&self, names: &[&str]) -> Result<Reach> {
+        let query = sqlx::query(
+            "select a.last, w.name, w.at
+             from arrival a left join watermark w on w.name = '' or w.name = any($1)",
+        )
+        .bind(names);
+        let rows =
+            self.within(READ_WITHIN, async |connection| Ok(query.fetch_all(connection).await?)).await?;
+        let mut reach = Reach::default();
+        for row in rows {
+            reach.arrival = row.try_get("last")?;
+            let (name, at): (Option<String>, Option<i64>) = (row.try_get("name")?, row.try_get("at")?);
+            match (name, at.map(Timestamp)) {
+                (Some(name), at) if name == ALL_EVENTS => reach.watermark = at,
+                (Some(name), Some(at)) => drop(reach.by_name.insert(name, at)),
+                _ => {}
+            }
+        }
+        Ok(reach)
+    }
+
+    async fn histories(&self, asked: &Asked, after: Option<&str>, limit: usize) -> Result<Vec<History>> {
+        self.within(READ_WITHIN, async |connection| {
+            histories::histories(connection, asked, after, limit).await
+        })
+        .await
+    }
+
+    async fn intake(&self, name: &str, since: Timestamp) -> Result<Vec<Intake>> {
+        let query = sqlx::query("select * from intake where name = $1 and minute >= $2 order by minute")
+            .bind(name)
+            .bind(since.0.div_euclid(MINUTE_MS));
+        let rows =
+            self.within(READ_WITHIN, async |connection| Ok(query.fetch_all(connection).await?)).await?;
+        let intake = |row: &PgRow| {
+            let count = |column| u64::try_from(row.try_get::<i64, _>(column)?).map_err(Error::internal);
+            Ok(Intake {
+                minute: Timestamp(row.try_get::<i64, _>("minute")?.saturating_mul(MINUTE_MS)),
+                events: count("events")?,
+                duplicates: count("duplicates")?,
+                without_value: count("without_value")?,
+                without_user_id: count("without_user_id")?,
+                late: count("late")?,
+                early: count("early")?,
+                least: row.try_get("least")?,
+                greatest: row.try_get("greatest")?,
+            })
+        };
+        rows.iter().map(intake).collect()
+    }
+
+    async fn drop_before(&self, at: Timestamp) -> Result<Dropped> {
+        retention::drop_before(&self.pool, &self.partitions, at).await
+    }
+}

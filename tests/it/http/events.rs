@@ -1,0 +1,119 @@
+//! Events as JSON, and the counts that are told of them.
+
+use axum::http::StatusCode;
+use portcullis::transport::grpc::wire::{EventOutcome, LogEventsRequest};
+use serde_json::{Value, json};
+
+use crate::server::Server;
+use crate::visitors::{event, log, log_batch};
+
+async fn post(server: &Server, body: &Value) -> Value {
+    let answer = server.post("/v1/events", &[], body.to_string()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.json());
+    answer.json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_as_json_have_the_results_that_they_have_over_grpc() {
+    let server = Server::start().await;
+    let user = json!({ "user_id": "ada" });
+    let events = json!([
+        { "id": "one", "name": "bought", "user": user, "value": 9.5, "time": "2026-03-02T12:00:00.5Z",
+          "properties": { "item": "shoe" } },
+        { "name": "", "user": user },
+        { "name": "bought" },
+        { "name": "bought", "user": {} },
+        { "id": "one", "name": "bought", "user": user },
+        { "name": "bought", "user": user, "time": "yesterday" },
+        { "name": "bought", "user": { "user_id": 5 } },
+        { "name": "bought", "user": user, "nonsense": 1 },
+        "no event",
+        { "name": "bought", "user": user, "time": "2100-01-01T00:00:00Z" },
+        { "name": "bought", "user": user, "value": 1e16 },
+        { "name": "bought\u{0}", "user": user },
+    ]);
+    let answer = post(&server, &json!({ "events": events })).await;
+    let results: Vec<(&str, &str)> = answer["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| {
+            let message = result["message"].as_str().unwrap_or_default();
+            (result["outcome"].as_str().unwrap(), message.split(':').next().unwrap())
+        })
+        .collect();
+    let expected = [
+        ("stored", ""),
+        ("refused", "name"),
+        ("refused", "user"),
+        ("refused", "user.user_id"),
+        ("duplicate", ""),
+        ("refused", "time"),
+        ("refused", "user.user_id"),
+        ("refused", "nonsense"),
+        ("refused", "event"),
+        ("refused", "time"),
+        ("refused", "value"),
+        ("refused", "name"),
+    ];
+    assert_eq!(results, expected, "{answer:#}");
+
+    // The same texts, where both can be given the same.
+    let mut nameless = event("ada", "bought");
+    nameless.name = String::new();
+    let request = LogEventsRequest { events: vec![nameless] };
+    let over_grpc = server.events().log_events(request).await.unwrap().into_inner();
+    assert_eq!(over_grpc.results[0].message, answer["results"][1]["message"]);
+    let mut same = event("ada", "bought");
+    same.id = "one".to_owned();
+    assert_eq!(log_batch(&server, vec![same]).await, [EventOutcome::Duplicate]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_no_batch_is_refused_as_a_whole() {
+    let server = Server::start().await;
+    let event = json!({ "name": "bought", "user": { "user_id": "ada" } });
+    let too_many = json!({ "events": vec![event; 1_001] }).to_string();
+    for (body, message) in [
+        ("{", "the body must be JSON"),
+        ("{\"events\": []}", "events: must have 1 to 1000, has 0"),
+        (too_many.as_str(), "events: must have 1 to 1000, has 1001"),
+    ] {
+        let answer = server.post("/v1/events", &[], body.to_owned()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert!(answer.json()["error"].as_str().unwrap().starts_with(message), "{}", answer.json());
+    }
+    let long = format!("{{\"events\": [{}]}}", " ".repeat(17 * 1024 * 1024));
+    assert_eq!(server.post("/v1/events", &[], long).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_are_told_in_the_form_that_prometheus_reads() {
+    let server = Server::start().await;
+    let first = event("ada", "read");
+    log(&server, vec![first.clone(), first, event("ada", "read")]).await;
+    post(&server, &json!({ "events": [{ "name": "" }] })).await;
+    let answer = server.get("/metrics", &[]).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    let value = |name: &str| -> f64 {
+        let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{text}")).split(' ').nth(1).unwrap().parse().unwrap()
+    };
+    assert_eq!(value("portcullis_events_stored_total"), 2.0);
+    assert_eq!(value("portcullis_events_duplicate_total"), 1.0);
+    assert_eq!(value("portcullis_events_refused_total"), 1.0);
+    for empty in [
+        "portcullis_events_spooled_total",
+        "portcullis_exposures_dropped_total",
+        "portcullis_spool_bytes",
+        "portcullis_spool_oldest_age_seconds",
+        "portcullis_event_queue_batches",
+        "portcullis_event_queue_bytes",
+        "portcullis_exposure_queue",
+    ] {
+        assert_eq!(value(empty), 0.0, "{empty}");
+    }
+    let age = value("portcullis_watermark_age_seconds");
+    assert!((0.0..60.0).contains(&age), "{age}");
+}
