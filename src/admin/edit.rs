@@ -181,11 +181,11 @@ impl Edit {
             |launch| {
                 let judgement = self.admin.judgement(launch, self.now());
                 let (kind, reasons) = match launch.target {
-                    Target::GateRule { .. } => answer(launch, judgement.as_deref(), None, self.now()),
                     // What an experiment needs evidence for is shipping a group; more units are how it gets there.
                     Target::Experiment { .. } => {
                         answer_raise(launch, judgement.as_deref(), None, Needs::Time, self.now())
                     }
+                    _ => answer(launch, judgement.as_deref(), None, self.now()),
                 };
                 refuse_unless_allowed(kind, reasons)
             },

@@ -19,6 +19,7 @@ mod queries;
 mod reach;
 mod references;
 mod rollouts;
+mod ruled;
 mod runs;
 mod segments;
 
@@ -39,6 +40,7 @@ pub use keys::NewSdkKey;
 pub(crate) use queries::parse_id;
 pub use queries::{Answer, Page, Subject};
 pub use rollouts::{RollbackTo, Rollout};
+pub use ruled::Ruled;
 pub use runs::Outcome;
 // What queries are made of and answered with, so that callers need not know the store.
 pub use crate::store::{DecisionQuery, LaunchQuery, Recorded};

@@ -6,7 +6,7 @@ use super::decision::{Compared, DecisionKind, Judgement, MetricVerdict, Reason, 
 use super::outlook::outlook;
 use super::sample_ratio;
 use crate::domain::latch::Latch;
-use crate::domain::launch::{Launch, Needs, Target};
+use crate::domain::launch::{Launch, Needs};
 use crate::domain::time::Timestamp;
 use crate::stats::e_process::MIN_EPOCH_UNITS;
 use crate::stats::marks::MIN_TREATED;
@@ -139,7 +139,7 @@ fn protection(launch: &Launch, judgement: &Judgement) -> Option<Action> {
         return None;
     }
     let (stop, keep): (Vec<_>, Vec<_>) = judgement.arms.iter().partition(|arm| arm.harmed);
-    let whole = matches!(launch.target, Target::GateRule { .. }) || stop.is_empty() || keep.is_empty();
+    let whole = launch.target.splits_by_share() || stop.is_empty() || keep.is_empty();
     Some(if whole {
         Action::RollBack
     } else {
@@ -205,7 +205,7 @@ fn unfinished_step(launch: &Launch, judgement: &Judgement, now: Timestamp) -> Op
 
 /// Whether everyone gets the treatment, so that nothing is left to compare it with.
 fn is_whole(launch: &Launch) -> bool {
-    matches!(launch.target, Target::GateRule { .. }) && launch.percentage() >= 100.0
+    launch.target.splits_by_share() && launch.percentage() >= 100.0
 }
 
 /// Whether everyone got the treatment from the first moment on.

@@ -27,6 +27,7 @@ mod kinds;
 mod launches;
 mod layers;
 mod moments;
+mod other_launches;
 mod overrides;
 mod overriding;
 mod policies;

@@ -14,6 +14,10 @@ use super::wire::guard_service_server::GuardService;
 use super::{records, wire};
 use crate::admin::{Admin, DecisionQuery, LaunchQuery, Subject};
 use crate::clock::Clock;
+use crate::domain::config::DynamicConfig;
+use crate::domain::experiment::Experiment;
+use crate::domain::gate::Gate;
+use crate::domain::holdout::Holdout;
 use crate::domain::launch::{LaunchId, Target};
 use crate::error::{Error, Result};
 
@@ -192,13 +196,25 @@ impl Guarding {
     /// A target that exists; the rule may be left out where the gate has one.
     fn target(&self, field: &str, message: wire::Target) -> Result<Target> {
         match message.kind() {
-            wire::TargetKind::GateRule => self.admin.gate_target(&message.key, &message.rule_id),
+            wire::TargetKind::GateRule => self.admin.rule_target::<Gate>(&message.key, &message.rule_id),
+            wire::TargetKind::ConfigRule => {
+                self.admin.rule_target::<DynamicConfig>(&message.key, &message.rule_id)
+            }
             wire::TargetKind::Experiment => {
-                self.admin.get::<crate::domain::experiment::Experiment>(&message.key)?;
+                self.admin.get::<Experiment>(&message.key)?;
                 Ok(Target::Experiment { experiment: message.key })
             }
+            wire::TargetKind::Shipment => {
+                self.admin.get::<Experiment>(&message.key)?;
+                Ok(Target::Shipment { experiment: message.key })
+            }
+            wire::TargetKind::Holdout => {
+                self.admin.get::<Holdout>(&message.key)?;
+                Ok(Target::Holdout { holdout: message.key })
+            }
             wire::TargetKind::Unspecified => {
-                Err(Error::field(format!("{field}.kind"), "must be GATE_RULE or EXPERIMENT"))
+                let kinds = "must be GATE_RULE, CONFIG_RULE, EXPERIMENT, SHIPMENT or HOLDOUT";
+                Err(Error::field(format!("{field}.kind"), kinds))
             }
         }
     }
