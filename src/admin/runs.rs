@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::documents::stored_in;
 use super::edit::{Edit, refuse_unless_allowed};
-use super::experiments::target;
+use super::experiments::{shipment, target};
 use super::layers::check_member;
 use super::{Admin, Principal, buckets};
 use crate::analysis::answer::answer_raise;
@@ -12,7 +12,7 @@ use crate::analysis::decision::DecisionAction;
 use crate::clock::new_id;
 use crate::domain::experiment::{self, Experiment, Status};
 use crate::domain::launch::{
-    CONTROL, GuardrailChoice, Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step, TREATMENT, Target,
+    CONTROL, GuardrailChoice, Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step, TREATMENT,
 };
 use crate::domain::stored::Stored;
 use crate::error::{Error, Result};
@@ -120,7 +120,7 @@ impl Edit {
 impl Edit {
     /// Begins the launch of a group that everyone is to get, and gives the share that gets it from now on: all, unless the
     /// policy holds some back. The control is no launch.
-    fn ship(&mut self, experiment: &Experiment, group: &str) -> Result<f64> {
+    pub(super) fn ship(&mut self, experiment: &Experiment, group: &str) -> Result<f64> {
         if group == experiment.control_group {
             return Ok(100.0);
         }
@@ -128,7 +128,7 @@ impl Edit {
         let first = steps.first().map_or(100.0, |step| step.percentage);
         let plan = LaunchPlan {
             id: LaunchId(new_id(self.now())),
-            target: Target::Shipment { experiment: experiment.key.clone() },
+            target: shipment(&experiment.key),
             unit_type: experiment.unit_type.clone(),
             steps,
             arms: vec![CONTROL.to_owned(), TREATMENT.to_owned()],

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::limits::LimitVerdict;
 use super::measurement::ArmUnits;
 use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
@@ -120,6 +121,8 @@ pub enum ReasonCode {
     Shadow,
     /// The policy of the environment does not let it.
     Policy,
+    /// An absolute limit: a level that was crossed, or is watched.
+    Limit,
 }
 
 /// One reason, with figures.
@@ -332,6 +335,9 @@ pub struct Judgement {
     pub warned: bool,
     /// One for each metric and treatment arm still served.
     pub verdicts: Vec<MetricVerdict>,
+    /// What is said of absolute limits, once everyone has the treatment.
+    #[serde(default)]
+    pub limits: Vec<LimitVerdict>,
 }
 
 /// Id of a decision.

@@ -230,7 +230,7 @@ fn stop_groups(edit: &mut Edit, wanted: &Experiment) -> Result<()> {
     Ok(())
 }
 
-/// An experiment that is new here and has ended elsewhere.
+/// An experiment that is new here and has ended elsewhere. A group that was shipped there is a launch here.
 fn bring_ended(edit: &mut Edit, experiment: &Experiment, status: &Status) -> Result<()> {
     if let Status::Decided { group, .. } = status
         && experiment.group(group).is_none()
@@ -238,7 +238,13 @@ fn bring_ended(edit: &mut Edit, experiment: &Experiment, status: &Status) -> Res
         return Err(Error::field("experiment.status.group", "must be the name of one of the groups"));
     }
     let stored = edit.in_use::<Experiment>(&experiment.key)?;
-    let ended = Experiment { status: status.clone(), ..stored.document.clone() };
+    let status = match status {
+        Status::Decided { group, .. } => {
+            Status::Decided { group: group.clone(), percentage: edit.ship(experiment, group)? }
+        }
+        status => status.clone(),
+    };
+    let ended = Experiment { status, ..stored.document.clone() };
     check_member(edit, &ended)?;
     edit.put(stored.changed(ended, edit.now()));
     Ok(())

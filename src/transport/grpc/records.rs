@@ -3,10 +3,11 @@
 use super::convert::{count, wire_step, wire_target, wire_time};
 use super::documents::policy;
 use super::wire;
-use crate::admin::{Answer, Recorded};
+use crate::admin::{Answer, Recorded, ReplayedDecision, ReplayedLaunch};
 use crate::analysis::decision::{
     DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode, Verdict,
 };
+use crate::analysis::limits::LimitVerdict;
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Approval, Arm, Epoch, Launch, LaunchState, Override, PinnedMetric};
 use crate::domain::time::Timestamp;
@@ -86,6 +87,7 @@ pub(super) fn answer(answer: &Answer) -> wire::CheckLaunchResponse {
         judge_time: judgement.map(|judgement| wire_time(judgement.at)),
         launch: answer.launch.as_ref().map(launch),
         latches: answer.latches.iter().map(|closed| latch(closed, answer.now)).collect(),
+        limits: judgement.map(limits).unwrap_or_default(),
     }
 }
 
@@ -111,6 +113,25 @@ pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
         config_revision: decision.config_revision,
         percentage: decision.percentage,
         guard_age_ms: decision.guard_age_ms,
+        limits: judgement.map(limits).unwrap_or_default(),
+    }
+}
+
+/// What a policy would have done with a launch.
+pub(super) fn replayed(replayed: &ReplayedLaunch) -> wire::ReplayedLaunch {
+    let decision = |found: &ReplayedDecision| wire::ReplayedDecision {
+        time: Some(wire_time(found.at)),
+        was: kind(found.was).into(),
+        would: kind(found.would).into(),
+        reasons: found.reasons.iter().map(reason).collect(),
+    };
+    wire::ReplayedLaunch {
+        launch_id: replayed.launch.id.to_string(),
+        target: Some(wire_target(&replayed.launch.target)),
+        decision_count: count(replayed.decisions as u64),
+        refusal: replayed.refusal.clone().unwrap_or_default(),
+        stricter: replayed.stricter.as_ref().map(decision),
+        looser: replayed.looser.as_ref().map(decision),
     }
 }
 
@@ -132,17 +153,34 @@ pub(super) fn latch(latch: &Latch, now: Timestamp) -> wire::Latch {
     }
 }
 
-fn verdicts(judgement: &Judgement) -> Vec<wire::MetricVerdict> {
-    judgement.verdicts.iter().map(metric_verdict).collect()
+fn limits(judgement: &Judgement) -> Vec<wire::LimitVerdict> {
+    let limit = |limit: &LimitVerdict| wire::LimitVerdict {
+        metric: limit.metric.clone(),
+        arm: limit.arm.clone(),
+        level: limit.level,
+        value: limit.value,
+        units: count(limit.units),
+        e_value: e_value(limit.ln_e),
+        verdict: verdict(limit.verdict).into(),
+        reason: limit.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
+    };
+    judgement.limits.iter().map(limit).collect()
 }
 
-fn metric_verdict(verdict: &MetricVerdict) -> wire::MetricVerdict {
-    let outcome = match verdict.verdict {
+fn verdict(verdict: Verdict) -> wire::Verdict {
+    match verdict {
         Verdict::Safe => wire::Verdict::Safe,
         Verdict::Harm => wire::Verdict::Harm,
         Verdict::Undecided => wire::Verdict::Undecided,
         Verdict::Blind => wire::Verdict::Blind,
-    };
+    }
+}
+
+fn verdicts(judgement: &Judgement) -> Vec<wire::MetricVerdict> {
+    judgement.verdicts.iter().map(metric_verdict).collect()
+}
+
+fn metric_verdict(found: &MetricVerdict) -> wire::MetricVerdict {
     let epoch = |epoch: &EpochMoments| wire::EpochMoments {
         epoch: number(epoch.epoch),
         control: Some(moments(epoch.within.control.counted())),
@@ -151,16 +189,16 @@ fn metric_verdict(verdict: &MetricVerdict) -> wire::MetricVerdict {
         treatment_settled: Some(moments(epoch.settled.treatment.counted())),
     };
     wire::MetricVerdict {
-        metric: verdict.metric.clone(),
-        arm: verdict.arm.clone(),
-        verdict: outcome.into(),
-        reason: verdict.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
-        guardrail: verdict.guardrail,
-        e_value: e_value(verdict.ln_e),
-        e_value_safe: e_value(verdict.ln_e_safe),
-        weight: verdict.weight,
-        epochs: verdict.by_epoch().iter().map(epoch).collect(),
-        scale: verdict.scale.unwrap_or_default(),
+        metric: found.metric.clone(),
+        arm: found.arm.clone(),
+        verdict: verdict(found.verdict).into(),
+        reason: found.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
+        guardrail: found.guardrail,
+        e_value: e_value(found.ln_e),
+        e_value_safe: e_value(found.ln_e_safe),
+        weight: found.weight,
+        epochs: found.by_epoch().iter().map(epoch).collect(),
+        scale: found.scale.unwrap_or_default(),
     }
 }
 
@@ -242,5 +280,6 @@ fn code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::Overridden => wire::ReasonCode::Overridden,
         ReasonCode::Shadow => wire::ReasonCode::Shadow,
         ReasonCode::Policy => wire::ReasonCode::Policy,
+        ReasonCode::Limit => wire::ReasonCode::Limit,
     }
 }
