@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::edit::{Edit, refuse_unless_allowed};
-use super::guarding::{fallback, set_percentage};
+use super::guarding::take_back;
 use super::rollouts::end_launch_at;
 use super::runs::Outcome;
 use super::{Admin, Principal};
@@ -53,19 +53,18 @@ impl Admin {
         let mut edit = self.edit(actor, "cancel_launch").await;
         let launch = edit.live_launch(id, reason)?;
         match &launch.target {
-            Target::GateRule { .. } => {
-                let percentage = fallback(&launch, launch.percentage());
+            Target::Experiment { experiment } => {
+                let revision = edit.in_use::<Experiment>(experiment)?.revision;
+                edit.decide_experiment(experiment, revision, Outcome::Abandon)?;
+            }
+            _ => {
+                let percentage = take_back(&mut edit, &launch, launch.percentage())?;
                 end_launch_at(
                     &mut edit,
                     &launch,
                     percentage,
                     &format!("the launch was cancelled ({reason})"),
                 );
-                set_percentage(&mut edit, &launch.target, percentage)?;
-            }
-            Target::Experiment { experiment } => {
-                let revision = edit.in_use::<Experiment>(experiment)?.revision;
-                edit.decide_experiment(experiment, revision, Outcome::Abandon)?;
             }
         }
         edit.commit_launch(id).await

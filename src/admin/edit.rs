@@ -185,11 +185,11 @@ impl Edit {
             |launch| {
                 let judgement = self.admin.judgement(launch, self.now());
                 let (kind, reasons) = match launch.target {
-                    Target::GateRule { .. } => answer(launch, judgement.as_deref(), None, self.now()),
                     // What an experiment needs evidence for is shipping a group; more units are how it gets there.
                     Target::Experiment { .. } => {
                         answer_raise(launch, judgement.as_deref(), None, Needs::Time, self.now())
                     }
+                    _ => answer(launch, judgement.as_deref(), None, self.now()),
                 };
                 refuse_unless_allowed(kind, reasons)
             },
@@ -386,7 +386,9 @@ impl Admin {
 fn target_revision(catalogue: &Catalogue, target: &Target) -> Option<i64> {
     match target {
         Target::GateRule { gate, .. } => catalogue.gates.get(gate).map(|stored| stored.revision),
-        Target::Experiment { experiment } => {
+        Target::ConfigRule { config, .. } => catalogue.configs.get(config).map(|stored| stored.revision),
+        Target::Holdout { holdout } => catalogue.holdouts.get(holdout).map(|stored| stored.revision),
+        Target::Experiment { experiment } | Target::Shipment { experiment } => {
             catalogue.experiments.get(experiment).map(|stored| stored.revision)
         }
     }

@@ -5,11 +5,15 @@ use std::collections::BTreeSet;
 
 use super::edit::{Edit, Said};
 use super::reach::dependents;
+use super::rollouts::with_percentage;
+use super::ruled::Ruled;
 use super::{Admin, Principal};
 use crate::analysis::decision::{Decision, DecisionAction, GUARD, Judgement, Reason, ReasonCode};
 use crate::analysis::plan::{Action, Plan};
-use crate::domain::experiment::Experiment;
+use crate::domain::config::DynamicConfig;
+use crate::domain::experiment::{Experiment, Status};
 use crate::domain::gate::Gate;
+use crate::domain::holdout::Holdout;
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, LaunchState, Target};
 use crate::error::Result;
@@ -105,41 +109,76 @@ fn roll_back(edit: &mut Edit, launch: &mut Launch, plan: &Plan) -> Result<f64> {
     launch.end(LaunchState::RolledBack, edit.now());
     close_latch(edit, launch, None, plan);
     match launch.target {
-        Target::GateRule { .. } => {
-            let percentage = fallback(launch, served);
-            set_percentage(edit, &launch.target, percentage)?;
-            Ok(percentage)
-        }
         Target::Experiment { .. } => {
             stop_groups(edit, &launch.target, &arms)?;
             Ok(served)
         }
+        _ => take_back(edit, launch, served),
     }
 }
 
 /// The percentage that a rule falls back to. Where a person has lowered it there or below, falling back would change
 /// nothing.
-pub(super) fn fallback(launch: &Launch, served: f64) -> f64 {
+fn fallback(launch: &Launch, served: f64) -> f64 {
     if launch.rollback_percentage < served { launch.rollback_percentage } else { 0.0 }
 }
 
-/// Sets a rule's percentage to what its launch says. Other units reach what depends on the gate from now on.
-pub(super) fn set_percentage(edit: &mut Edit, target: &Target, percentage: f64) -> Result<()> {
-    if let Target::GateRule { gate, rule } = target {
-        let dependents = dependents_of(edit, target);
-        edit.regroup_all(&dependents, "the rollout of a gate that it depends on was changed");
-        let stored = edit.in_use::<Gate>(gate)?;
-        let changed = stored.changed(stored.document.with_percentage(rule, percentage), edit.now());
-        edit.put(changed);
+/// Takes the treatment of a launch back, and gives the percentage that is left in force.
+pub(super) fn take_back(edit: &mut Edit, launch: &Launch, served: f64) -> Result<f64> {
+    // A holdout falls back to what it held out before: none of those it let go is left in the treatment.
+    let is_holdout = matches!(launch.target, Target::Holdout { .. });
+    let percentage = if is_holdout { 0.0 } else { fallback(launch, served) };
+    match &launch.target {
+        Target::Holdout { holdout } => set_held_out(edit, holdout, launch.rollback_percentage)?,
+        target => set_percentage(edit, target, percentage)?,
     }
+    Ok(percentage)
+}
+
+/// Holds a share of units out.
+fn set_held_out(edit: &mut Edit, holdout: &str, percentage: f64) -> Result<()> {
+    let stored = edit.in_use::<Holdout>(holdout)?;
+    let members = dependents(edit.ruleset(), holdout);
+    edit.regroup_all(&members, "a holdout of it was changed");
+    let changed = Holdout { percentage, ..stored.document.clone() };
+    edit.put(stored.changed(changed, edit.now()));
+    Ok(())
+}
+
+/// Sets a rule's percentage to what its launch says. Other units reach what depends on the gate from now on.
+fn set_percentage(edit: &mut Edit, target: &Target, percentage: f64) -> Result<()> {
+    match target {
+        Target::GateRule { gate, rule } => {
+            let dependents = dependents_of(edit, target);
+            edit.regroup_all(&dependents, "the rollout of a gate that it depends on was changed");
+            set_rule::<Gate>(edit, gate, rule, percentage)
+        }
+        Target::ConfigRule { config, rule } => set_rule::<DynamicConfig>(edit, config, rule, percentage),
+        Target::Shipment { experiment } => {
+            let stored = edit.in_use::<Experiment>(experiment)?;
+            let mut changed = stored.document.clone();
+            if let Status::Decided { percentage: shipped, .. } = &mut changed.status {
+                *shipped = percentage;
+            }
+            edit.put(stored.changed(changed, edit.now()));
+            Ok(())
+        }
+        Target::Experiment { .. } | Target::Holdout { .. } => Ok(()),
+    }
+}
+
+fn set_rule<T: Ruled>(edit: &mut Edit, key: &str, rule: &str, percentage: f64) -> Result<()> {
+    let stored = edit.in_use::<T>(key)?;
+    let changed = with_percentage(&stored.document, rule, percentage);
+    edit.put(stored.changed(changed, edit.now()));
     Ok(())
 }
 
 /// What depends on the gate of a target.
-fn dependents_of(edit: &Edit, target: &Target) -> BTreeSet<Target> {
+pub(super) fn dependents_of(edit: &Edit, target: &Target) -> BTreeSet<Target> {
     match target {
         Target::GateRule { gate, .. } => dependents(edit.ruleset(), gate),
-        Target::Experiment { .. } => BTreeSet::new(),
+        _ => BTreeSet::new(),
     }
 }
 

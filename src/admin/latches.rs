@@ -7,8 +7,10 @@ use super::edit::Said;
 use super::{Admin, Principal};
 use crate::analysis::decision::{DecisionAction, DecisionKind, Reason, ReasonCode};
 use crate::domain::catalogue::Catalogue;
+use crate::domain::experiment::Status;
 use crate::domain::latch::{Latch, LatchId, Resolution};
 use crate::domain::launch::Target;
+use crate::domain::rule::Rule;
 use crate::domain::time::{DAY_MS, Timestamp};
 use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
@@ -62,14 +64,24 @@ impl Admin {
 
 /// The share of a target's units that get the treatment now; for an experiment its allocation.
 fn in_force(catalogue: &Catalogue, target: &Target) -> f64 {
+    let rule = |rules: &[Rule], id: &str| rules.iter().find(|rule| rule.id == id).map(|rule| rule.percentage);
     let share = match target {
-        Target::GateRule { gate, rule } => {
-            let stored = catalogue.gates.get(gate);
-            stored.and_then(|stored| stored.document.rule(rule)).map(|rule| rule.percentage)
+        Target::GateRule { gate, rule: id } => {
+            catalogue.gates.get(gate).and_then(|stored| rule(&stored.document.rules, id))
+        }
+        Target::ConfigRule { config, rule: id } => {
+            catalogue.configs.get(config).and_then(|stored| rule(&stored.document.rules, id))
         }
         Target::Experiment { experiment } => {
             catalogue.experiments.get(experiment).map(|stored| stored.document.allocation)
         }
+        Target::Shipment { experiment } => {
+            catalogue.experiments.get(experiment).and_then(|stored| match &stored.document.status {
+                Status::Decided { percentage, .. } => Some(*percentage),
+                _ => None,
+            })
+        }
+        Target::Holdout { .. } => catalogue.live_launch(target).map(|launch| launch.percentage()),
     };
     share.unwrap_or(0.0)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Admin;
+use super::ruled::Ruled;
 use crate::analysis::answer::answer;
 use crate::analysis::decision::{DecisionId, DecisionKind, Judgement, Reason, ReasonCode};
 use crate::analysis::plan::latch_reason;
@@ -111,9 +112,9 @@ impl Admin {
         self.live.watch_decisions()
     }
 
-    /// The target of a rule; an empty rule id stands for the gate's only rule.
-    pub fn gate_target(&self, gate: &str, rule: &str) -> Result<Target> {
-        let stored = self.get::<crate::domain::gate::Gate>(gate)?;
+    /// The target of a rule; an empty rule id stands for the only one.
+    pub fn rule_target<T: Ruled>(&self, key: &str, rule: &str) -> Result<Target> {
+        let stored = self.get::<T>(key)?;
         super::rollouts::rule_target(&stored.document, rule)
     }
 

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use super::documents::stored_in;
 use super::edit::{Edit, refuse_unless_allowed};
-use super::experiments::target;
+use super::experiments::{shipment, target};
 use super::layers::check_member;
 use super::{Admin, Principal, buckets};
 use crate::analysis::answer::answer_raise;
 use crate::analysis::decision::DecisionAction;
 use crate::clock::new_id;
 use crate::domain::experiment::{self, Experiment, Status};
-use crate::domain::launch::{GuardrailChoice, Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step};
+use crate::domain::launch::{
+    CONTROL, GuardrailChoice, Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step, TREATMENT,
+};
 use crate::domain::stored::Stored;
 use crate::error::{Error, Result};
 
@@ -97,7 +99,8 @@ impl Edit {
             Outcome::Ship(group) => {
                 allow_ship(self, &experiment, launch.as_deref(), &group)?;
                 let what = format!("group {group} was shipped");
-                experiment.status = Status::Decided { group };
+                let percentage = self.ship(&experiment, &group)?;
+                experiment.status = Status::Decided { group, percentage };
                 (LaunchState::Completed, DecisionAction::Complete, what)
             }
             Outcome::Abandon => {
@@ -111,6 +114,30 @@ impl Edit {
         }
         self.put(stored.changed(experiment, self.now()));
         Ok(())
+    }
+}
+
+impl Edit {
+    /// Begins the launch of a group that everyone is to get, and gives the share that gets it from now on: all, unless the
+    /// policy holds some back. The control is no launch.
+    pub(super) fn ship(&mut self, experiment: &Experiment, group: &str) -> Result<f64> {
+        if group == experiment.control_group {
+            return Ok(100.0);
+        }
+        let steps = self.policy().policy.held_back(0.0, vec![Step::at_once(100.0)]);
+        let first = steps.first().map_or(100.0, |step| step.percentage);
+        let plan = LaunchPlan {
+            id: LaunchId(new_id(self.now())),
+            target: shipment(&experiment.key),
+            unit_type: experiment.unit_type.clone(),
+            steps,
+            arms: vec![CONTROL.to_owned(), TREATMENT.to_owned()],
+            metrics: Vec::new(),
+            rollback_percentage: 0.0,
+            principal: self.actor().to_owned(),
+        };
+        self.begin_launch(plan, GuardrailChoice::default(), "a group was shipped")?;
+        Ok(first)
     }
 }
 

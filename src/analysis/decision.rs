@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::limits::LimitVerdict;
 use super::measurement::ArmUnits;
 pub use crate::domain::decision_kind::DecisionKind;
 use crate::domain::latch::Latch;
@@ -97,6 +98,8 @@ pub enum ReasonCode {
     Shadow,
     /// The policy of the environment does not let it.
     Policy,
+    /// An absolute limit: a level that was crossed, or is watched.
+    Limit,
 }
 
 /// One reason, with figures.
@@ -309,6 +312,9 @@ pub struct Judgement {
     pub warned: bool,
     /// One for each metric and treatment arm still served.
     pub verdicts: Vec<MetricVerdict>,
+    /// What is said of absolute limits, once everyone has the treatment.
+    #[serde(default)]
+    pub limits: Vec<LimitVerdict>,
 }
 
 /// Id of a decision.

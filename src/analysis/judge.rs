@@ -5,6 +5,7 @@ use super::decision::{
     ArmEvidence, Compared, EpochMoments, Judgement, Least, MetricVerdict, ReasonCode, Verdict,
 };
 use super::evidence::{Marked, is_burnt_in, ln_e_harm, ln_e_safe};
+use super::limits::limits;
 use super::measurement::Measurement;
 use super::tally::Tally;
 use super::{influence, sample_ratio};
@@ -30,6 +31,8 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
     let least = whole.reaches(level).then(|| influence::least(&comparisons, &weights, kept_from));
     let shown = Shown { level, least: least.as_ref().map(|(least, _)| least), whole: &whole };
 
+    let age_ms = measurement.map_or(0, |found| now.ms_since(found.watermark));
+    let limits = limits(launch, &comparisons, kept_from, age_ms);
     let ln_e_sample_ratio = measurement.map_or(0.0, |found| sample_ratio::ln_e(launch, found));
     let look = Look { launch, measurement, now, trusted: sample_ratio::is_trusted(ln_e_sample_ratio) };
     let verdicts: Vec<MetricVerdict> = comparisons
@@ -56,6 +59,7 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
         arms: shown.arms(),
         warned: is_warned(launch, ln_e, &verdicts),
         verdicts,
+        limits,
     }
 }
 

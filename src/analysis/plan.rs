@@ -3,10 +3,11 @@
 use super::answer::{answer, overridden};
 use super::comparison::{View, total};
 use super::decision::{Compared, DecisionKind, Judgement, MetricVerdict, Reason, ReasonCode, Verdict};
+use super::limits::{self, LimitVerdict, longest_window_ms};
 use super::outlook::outlook;
 use super::sample_ratio;
 use crate::domain::latch::Latch;
-use crate::domain::launch::{Launch, Needs, Target};
+use crate::domain::launch::{Launch, Needs};
 use crate::domain::time::Timestamp;
 use crate::stats::e_process::MIN_EPOCH_UNITS;
 use crate::stats::marks::MIN_TREATED;
@@ -84,6 +85,9 @@ pub(super) fn by_evidence(
     if protection(launch, judgement).is_some() {
         return (DecisionKind::RollBack, harm_reasons(launch, judgement));
     }
+    if limits::is_watched(launch) {
+        return by_limits(judgement);
+    }
     let mut reasons = Vec::new();
     if judgement.warned {
         reasons.push(Reason::of_launch(ReasonCode::Warning, warning_message(launch, judgement)));
@@ -120,6 +124,18 @@ pub(super) fn by_evidence(
     (DecisionKind::Allow, reasons)
 }
 
+/// Where everyone has the treatment, limits alone can say something.
+fn by_limits(judgement: &Judgement) -> (DecisionKind, Vec<Reason>) {
+    let of_kind =
+        |limit: &&LimitVerdict| limit.verdict == Verdict::Blind || limit.reason == Some(ReasonCode::Warning);
+    let held: Vec<Reason> = judgement.limits.iter().filter(of_kind).map(limit_reason).collect();
+    if held.is_empty() {
+        (DecisionKind::Allow, judgement.limits.iter().map(limit_reason).collect())
+    } else {
+        (DecisionKind::Hold, held)
+    }
+}
+
 /// Why a closed latch refuses.
 #[must_use]
 pub fn latch_reason(latch: &Latch) -> Reason {
@@ -134,12 +150,15 @@ pub fn latch_reason(latch: &Latch) -> Reason {
 /// The protective action that a judgement calls for. It looks at nothing but the evidence, and whether that can be trusted:
 /// harm must be shown by the whole, and without any one bucket of event time as well.
 fn protection(launch: &Launch, judgement: &Judgement) -> Option<Action> {
+    if judgement.limits.iter().any(|limit| limit.verdict == Verdict::Harm) {
+        return Some(Action::RollBack);
+    }
     let confirmed = judgement.least.is_some_and(|least| least.ln_e >= -launch.alpha.ln());
     if !confirmed || !sample_ratio::is_trusted(judgement.ln_e_sample_ratio) {
         return None;
     }
     let (stop, keep): (Vec<_>, Vec<_>) = judgement.arms.iter().partition(|arm| arm.harmed);
-    let whole = matches!(launch.target, Target::GateRule { .. }) || stop.is_empty() || keep.is_empty();
+    let whole = launch.target.splits_by_share() || stop.is_empty() || keep.is_empty();
     Some(if whole {
         Action::RollBack
     } else {
@@ -162,8 +181,28 @@ fn harm_reasons(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
             of_metric(ReasonCode::Harm, verdict, message)
         })
         .collect();
-    reasons.push(Reason::of_launch(ReasonCode::Harm, total));
+    if judgement.ln_e >= -launch.alpha.ln() {
+        reasons.push(Reason::of_launch(ReasonCode::Harm, total));
+    }
+    let crossed = judgement.limits.iter().filter(|limit| limit.verdict == Verdict::Harm);
+    reasons.extend(crossed.map(limit_reason));
     reasons
+}
+
+/// What is known of an absolute limit.
+fn limit_reason(limit: &LimitVerdict) -> Reason {
+    let value = limit.value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.5}"));
+    let crossed =
+        if limit.verdict == Verdict::Harm { "has crossed its limit" } else { "is watched against its limit" };
+    let message = format!(
+        "{} {crossed} of {} by itself, without a comparison: it is {value} on {} units, e-value {}",
+        limit.metric,
+        limit.level,
+        limit.units,
+        e_value(limit.ln_e)
+    );
+    let (metric, arm) = (Some(limit.metric.clone()), Some(limit.arm.clone()));
+    Reason { code: ReasonCode::Limit, message, metric, arm }
 }
 
 /// Why the step in force is not done; none when it is.
@@ -177,6 +216,10 @@ fn unfinished_step(launch: &Launch, judgement: &Judgement, now: Timestamp) -> Op
     let covered =
         if launch.guardrails().next().is_some() { judgement.as_of.unwrap_or(epoch.started_at) } else { now };
     let elapsed = covered.ms_since(epoch.started_at);
+    if let Some(window) = longest_window_ms(launch).filter(|window| is_whole(launch) && elapsed < *window) {
+        let message = format!("limits have been watched for {elapsed} ms of their {window} ms");
+        return Some(Reason::of_launch(ReasonCode::StepNotDone, message));
+    }
     if elapsed < step.min_duration_ms {
         let message = format!("the step has seen {elapsed} ms of its {} ms", step.min_duration_ms);
         return Some(Reason::of_launch(ReasonCode::StepNotDone, message));
@@ -205,12 +248,14 @@ fn unfinished_step(launch: &Launch, judgement: &Judgement, now: Timestamp) -> Op
 
 /// Whether everyone gets the treatment, so that nothing is left to compare it with.
 fn is_whole(launch: &Launch) -> bool {
-    matches!(launch.target, Target::GateRule { .. }) && launch.percentage() >= 100.0
+    launch.target.splits_by_share() && launch.percentage() >= 100.0
 }
 
 /// Whether everyone got the treatment from the first moment on.
 fn has_no_control(launch: &Launch) -> bool {
-    is_whole(launch) && launch.epochs.iter().all(|epoch| epoch.percentage >= 100.0)
+    is_whole(launch)
+        && !limits::is_watched(launch)
+        && launch.epochs.iter().all(|epoch| epoch.percentage >= 100.0)
 }
 
 fn of_metric(code: ReasonCode, verdict: &MetricVerdict, message: String) -> Reason {

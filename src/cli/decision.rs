@@ -42,7 +42,8 @@ struct ListArgs {
     /// Only those about this launch.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     launch: String,
-    /// Only those about this target: gate:KEY, gate:KEY/RULE or experiment:KEY.
+    /// Only those about this target: gate:KEY, gate:KEY/RULE, config:KEY, config:KEY/RULE, experiment:KEY, shipment:KEY or
+    /// holdout:KEY.
     #[arg(long)]
     target: Option<TargetFilter>,
     /// Only those of this kind: allow, hold, block or roll_back. Give it again for more.
@@ -246,7 +247,13 @@ fn kind(text: &str) -> Result<DecisionKind, String> {
 fn target(filter: &TargetFilter) -> Target {
     let (kind, rest) = filter.path().split_once(':').unwrap_or_default();
     let (key, rule_id) = rest.split_once('/').unwrap_or((rest, ""));
-    let kind = if kind == "experiment" { TargetKind::Experiment } else { TargetKind::GateRule };
+    let kind = match kind {
+        "config" => TargetKind::ConfigRule,
+        "experiment" => TargetKind::Experiment,
+        "shipment" => TargetKind::Shipment,
+        "holdout" => TargetKind::Holdout,
+        _ => TargetKind::GateRule,
+    };
     Target { kind: kind.into(), key: key.to_owned(), rule_id: rule_id.to_owned() }
 }
 

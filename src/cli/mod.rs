@@ -45,6 +45,8 @@ enum Command {
     Apply(configure::ApplyArgs),
     /// Takes over the configuration of another system.
     Import(configure::ImportArgs),
+    /// Tries policies on the past.
+    Policy(configure::PolicyArgs),
     /// Says what users get from a configuration, and why, without a server.
     Evaluate(evaluate::EvaluateArgs),
     /// Asks the guard about a launch, or says something to it.
@@ -80,6 +82,7 @@ impl Cli {
             Command::Export(arguments) => configure::export(&arguments, &mut stdout().lock()),
             Command::Apply(arguments) => configure::apply(&arguments, &mut stdout().lock()),
             Command::Import(arguments) => configure::import(&arguments, &mut stdout().lock()),
+            Command::Policy(arguments) => configure::policy(&arguments, &mut stdout().lock()),
             Command::Evaluate(arguments) => {
                 let answered = evaluate::run(&arguments, &mut stdout().lock());
                 answered.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())

@@ -39,23 +39,43 @@ pub enum Target {
         /// Id of the rule.
         rule: String,
     },
+    /// One rule of a dynamic config.
+    ConfigRule {
+        /// Key of the config.
+        config: String,
+        /// Id of the rule.
+        rule: String,
+    },
     /// An experiment.
     Experiment {
         /// Key of the experiment.
         experiment: String,
     },
+    /// The group of a decided experiment that everyone is to get, against its control.
+    Shipment {
+        /// Key of the experiment.
+        experiment: String,
+    },
+    /// The units that a holdout lets go, against those that it still holds out.
+    Holdout {
+        /// Key of the holdout.
+        holdout: String,
+    },
 }
 
 impl Target {
     /// What paths begin with.
-    pub const KINDS: [&str; 2] = ["gate", "experiment"];
+    pub const KINDS: [&str; 5] = ["gate", "config", "experiment", "shipment", "holdout"];
 
-    /// The target in one word: `gate:KEY/RULE` or `experiment:KEY`.
+    /// The target in one word: `gate:KEY/RULE`, `config:KEY/RULE`, or `experiment:KEY`, `shipment:KEY`, `holdout:KEY`.
     #[must_use]
     pub fn path(&self) -> String {
         match self {
             Self::GateRule { gate, rule } => format!("gate:{gate}/{rule}"),
+            Self::ConfigRule { config, rule } => format!("config:{config}/{rule}"),
             Self::Experiment { experiment } => format!("experiment:{experiment}"),
+            Self::Shipment { experiment } => format!("shipment:{experiment}"),
+            Self::Holdout { holdout } => format!("holdout:{holdout}"),
         }
     }
 
@@ -65,9 +85,18 @@ impl Target {
     pub fn is_same_entity(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::GateRule { gate: a, .. }, Self::GateRule { gate: b, .. })
-            | (Self::Experiment { experiment: a }, Self::Experiment { experiment: b }) => a == b,
+            | (Self::ConfigRule { config: a, .. }, Self::ConfigRule { config: b, .. })
+            | (Self::Experiment { experiment: a }, Self::Experiment { experiment: b })
+            | (Self::Shipment { experiment: a }, Self::Shipment { experiment: b })
+            | (Self::Holdout { holdout: a }, Self::Holdout { holdout: b }) => a == b,
             _ => false,
         }
+    }
+
+    /// Whether its arms are the two sides of a share, and not groups of units that never swap.
+    #[must_use]
+    pub fn splits_by_share(&self) -> bool {
+        !matches!(self, Self::Experiment { .. })
     }
 }
 
@@ -75,7 +104,10 @@ impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::GateRule { gate, rule } => write!(out, "gate {gate}, rule {rule}"),
+            Self::ConfigRule { config, rule } => write!(out, "config {config}, rule {rule}"),
             Self::Experiment { experiment } => write!(out, "experiment {experiment}"),
+            Self::Shipment { experiment } => write!(out, "shipped group of experiment {experiment}"),
+            Self::Holdout { holdout } => write!(out, "release of holdout {holdout}"),
         }
     }
 }
@@ -330,10 +362,7 @@ impl Launch {
     /// Whether the share in force leaves units to both sides.
     #[must_use]
     pub fn has_both_arms(&self) -> bool {
-        match self.target {
-            Target::GateRule { .. } => self.percentage() > 0.0 && self.percentage() < 100.0,
-            Target::Experiment { .. } => self.percentage() > 0.0,
-        }
+        self.percentage() > 0.0 && (!self.target.splits_by_share() || self.percentage() < 100.0)
     }
 
     /// Name of the control arm.
@@ -427,13 +456,12 @@ impl Launch {
     /// Ends the epoch in force and begins another.
     pub fn begin_epoch(&mut self, percentage: f64, now: Timestamp) {
         let number = self.epoch().map_or(1, |epoch| epoch.number + 1);
-        let ceiling = match self.target {
-            Target::GateRule { .. } => {
-                let planned = self.steps.iter().skip(self.current_step).map(|step| step.percentage);
-                planned.filter(|planned| *planned < 100.0).fold(percentage, f64::max)
-            }
+        let ceiling = if self.target.splits_by_share() {
+            let planned = self.steps.iter().skip(self.current_step).map(|step| step.percentage);
+            planned.filter(|planned| *planned < 100.0).fold(percentage, f64::max)
+        } else {
             // Arms of an experiment never swap units, whatever its allocation.
-            Target::Experiment { .. } => 100.0,
+            100.0
         };
         self.end_epoch(now);
         self.epochs.push(Epoch {

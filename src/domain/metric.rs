@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::key::{MAX_NAME_BYTES, check_document};
+use super::limit::Limit;
 use super::stored::Document;
 use super::time::DAY_MS;
 use super::violation::{Checks, Invalid};
@@ -58,6 +59,9 @@ pub struct Metric {
     /// Units in the smaller arm before evidence counts.
     #[serde(default = "default_min_units")]
     pub min_units: u64,
+    /// A level that it must not cross once everyone has the treatment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
 }
 
 fn default_ship_margin() -> f64 {
@@ -135,6 +139,9 @@ impl Document for Metric {
             "metric.min_units",
             format!("must be from 30 to 1,000,000,000, is {}", self.min_units),
         );
+        if let Some(limit) = &self.limit {
+            limit.check(&mut checks, "metric.limit");
+        }
         checks.finish()
     }
 }

@@ -14,6 +14,7 @@ pub mod key;
 pub mod latch;
 pub mod launch;
 pub mod layer;
+pub mod limit;
 pub mod metric;
 pub mod parameters;
 pub mod policy;

@@ -7,18 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::launch::Target;
 
-/// Targets of one entity, or one rule of it. It is written `gate:KEY`, `gate:KEY/RULE` or `experiment:KEY`.
+/// Targets of one entity, or one rule of it: `gate:KEY`, `config:KEY`, either with `/RULE`, `experiment:KEY`, `shipment:KEY` or
+/// `holdout:KEY`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TargetFilter(String);
 
 impl TargetFilter {
-    /// Exactly one target.
-    #[must_use]
-    pub fn only(target: &Target) -> Self {
-        Self(target.path())
-    }
-
     /// The target itself, as [`Target::path`] writes it.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -87,7 +82,6 @@ mod tests {
         assert!(!filter("gate:shop").matches(&rule("shopping", "all")));
         let experiment = Target::Experiment { experiment: "shop".to_owned() };
         assert!(filter("experiment:shop").matches(&experiment) && !filter("gate:shop").matches(&experiment));
-        assert_eq!(TargetFilter::only(&rule("shop", "all")), filter("gate:shop/all"));
         for text in ["shop", "gate:", "gate:/all", "gate:shop/", "holiday:shop", ""] {
             assert!(text.parse::<TargetFilter>().is_err(), "{text}");
         }

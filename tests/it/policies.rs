@@ -314,3 +314,44 @@ async fn a_guardrail_in_shadow_says_what_it_would_do_and_the_others_act() {
         .await;
     assert_eq!((answer.decision(), answer.latches.len()), (DecisionKind::Allow, 0));
 }
+
+/// Runs the replay of a policy over what the server has on record.
+async fn replay(server: &Server, yaml: &str) -> Vec<portcullis::transport::grpc::wire::ReplayedLaunch> {
+    let request = portcullis::transport::grpc::wire::ReplayPolicyRequest { yaml: yaml.to_owned() };
+    server.configuration().replay_policy(request).await.unwrap().into_inner().launches
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_replayed_over_the_past_and_says_what_it_would_have_blocked() {
+    let server = Server::start().await;
+    server.create_policy(Policy { shadow: true, ..policy() }).await.unwrap();
+    server.create_metric(guardrail("signup", "visited_signup")).await;
+    server.create_gate(gate("new_checkout", 50.0)).await;
+    let target = gate_target("new_checkout");
+    let mut crowd = Crowd::new("new_checkout", "visited_signup").doing(0.1, 0.5);
+    let answer = crowd
+        .come_until(&server, "harm is on record", async |server| {
+            let answer = server.check(&target).await;
+            let decisions = server.decisions(&answer.launch.as_ref().unwrap().id).await;
+            let shown = decisions.iter().flat_map(|decision| &decision.reasons);
+            let on_record = shown.into_iter().any(|reason| reason.message.contains("would say roll_back"));
+            if on_record { Ok(answer) } else { Err(format!("{answer:?}")) }
+        })
+        .await;
+    let id = answer.launch.unwrap().id;
+    let acting = replay(&server, "policies:\n- key: production\n").await;
+    assert_eq!(
+        (acting.len(), acting[0].launch_id.as_str(), acting[0].refusal.as_str()),
+        (1, id.as_str(), "")
+    );
+    let stricter = acting[0].stricter.as_ref().unwrap();
+    assert_eq!(stricter.was(), DecisionKind::Allow);
+    assert!(matches!(stricter.would(), DecisionKind::Hold | DecisionKind::RollBack), "{stricter:?}");
+
+    let other = "policies:\n- key: production\n  guardrail_tags: [money]\n  require_guardrails: true\n";
+    let other = replay(&server, other).await;
+    assert!(other[0].refusal.contains("needs a guardrail") && other[0].stricter.is_none(), "{other:?}");
+    let none = portcullis::transport::grpc::wire::ReplayPolicyRequest { yaml: String::new() };
+    let refused = server.configuration().replay_policy(none).await.unwrap_err();
+    assert_eq!(fields(&refused), ["policies"]);
+}

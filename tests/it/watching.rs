@@ -185,7 +185,7 @@ async fn what_can_not_be_watched_is_refused_by_its_field() {
         ["launch_id"]
     );
     let target = Some(Target::default());
-    assert_eq!(refused(WatchDecisionsRequest { target, ..default() }).await, ["target"]);
+    assert_eq!(refused(WatchDecisionsRequest { target, ..default() }).await, ["target.kind"]);
     for ms in [99, 600_001] {
         let heartbeat = Some(wire_duration(ms));
         assert_eq!(refused(WatchDecisionsRequest { heartbeat, ..default() }).await, ["heartbeat"]);

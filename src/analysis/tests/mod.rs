@@ -1,6 +1,7 @@
 //! What the guard says and does.
 
 mod evidence;
+mod faults;
 mod situations;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub(super) fn guardrail(key: &str) -> Metric {
         window_ms: None,
         freshness_ms: DEFAULT_FRESHNESS_MS,
         min_units: DEFAULT_MIN_UNITS,
+        limit: None,
     }
 }
 

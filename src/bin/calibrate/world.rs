@@ -55,6 +55,7 @@ pub(crate) fn begin(design: &Design) -> Launch {
         window_ms: None,
         freshness_ms: DEFAULT_FRESHNESS_MS,
         min_units: DEFAULT_MIN_UNITS,
+        limit: None,
     };
     let pin = |metric| PinnedMetric { metric, revision: 1, scale: None };
     let step = |(percentage, ticks): &(f64, u32)| Step {

@@ -171,6 +171,7 @@ fn metric(field: &str, key: String, options: &Options<'_>) -> Result<Metric, Inv
         window_ms: None,
         freshness_ms: DEFAULT_FRESHNESS_MS,
         min_units: DEFAULT_MIN_UNITS,
+        limit: None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod import;
 mod plan;
+mod policy;
 mod server;
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
@@ -13,6 +14,7 @@ use clap::Args;
 use super::server::{self as connection, Connection, ServerArgs};
 use crate::transport::grpc::wire;
 pub(super) use import::{ImportArgs, run as import};
+pub(super) use policy::{PolicyArgs, run as policy};
 use server::Refusal;
 
 /// Exit code of a check that finds something to change.

@@ -30,6 +30,16 @@ impl Connection {
         answer.map(tonic::Response::into_inner).map_err(|status| failure(name, &status))
     }
 
+    pub(super) async fn replay_policy(
+        &self,
+        yaml: &str,
+        name: &str,
+    ) -> Result<Vec<wire::ReplayedLaunch>, String> {
+        let request = self.request(wire::ReplayPolicyRequest { yaml: yaml.to_owned() });
+        let answer = self.configuration().replay_policy(request).await;
+        answer.map(|answer| answer.into_inner().launches).map_err(|status| failure(name, &status))
+    }
+
     pub(super) async fn apply(
         &self,
         wanted: Wanted<'_>,

@@ -212,9 +212,12 @@ pub(super) fn wire_step(step: &Step) -> wire::RampStep {
 pub(super) fn wire_target(target: &Target) -> wire::Target {
     let (kind, key, rule_id) = match target {
         Target::GateRule { gate, rule } => (wire::TargetKind::GateRule, gate.clone(), rule.clone()),
+        Target::ConfigRule { config, rule } => (wire::TargetKind::ConfigRule, config.clone(), rule.clone()),
         Target::Experiment { experiment } => {
             (wire::TargetKind::Experiment, experiment.clone(), String::new())
         }
+        Target::Shipment { experiment } => (wire::TargetKind::Shipment, experiment.clone(), String::new()),
+        Target::Holdout { holdout } => (wire::TargetKind::Holdout, holdout.clone(), String::new()),
     };
     wire::Target { kind: kind.into(), key, rule_id }
 }

@@ -13,6 +13,10 @@ use super::{records, wire};
 use crate::admin::{Admin, DecisionQuery, LaunchQuery, Subject};
 use crate::analysis::decision::DecisionId;
 use crate::clock::Clock;
+use crate::domain::config::DynamicConfig;
+use crate::domain::experiment::Experiment;
+use crate::domain::gate::Gate;
+use crate::domain::holdout::Holdout;
 use crate::domain::launch::{LaunchId, Target};
 use crate::domain::target_filter::TargetFilter;
 use crate::error::{Error, Result};
@@ -217,13 +221,25 @@ impl Guarding {
     /// A target that exists; the rule may be left out where the gate has one.
     fn target(&self, field: &str, message: wire::Target) -> Result<Target> {
         match message.kind() {
-            wire::TargetKind::GateRule => self.admin.gate_target(&message.key, &message.rule_id),
+            wire::TargetKind::GateRule => self.admin.rule_target::<Gate>(&message.key, &message.rule_id),
+            wire::TargetKind::ConfigRule => {
+                self.admin.rule_target::<DynamicConfig>(&message.key, &message.rule_id)
+            }
             wire::TargetKind::Experiment => {
-                self.admin.get::<crate::domain::experiment::Experiment>(&message.key)?;
+                self.admin.get::<Experiment>(&message.key)?;
                 Ok(Target::Experiment { experiment: message.key })
             }
+            wire::TargetKind::Shipment => {
+                self.admin.get::<Experiment>(&message.key)?;
+                Ok(Target::Shipment { experiment: message.key })
+            }
+            wire::TargetKind::Holdout => {
+                self.admin.get::<Holdout>(&message.key)?;
+                Ok(Target::Holdout { holdout: message.key })
+            }
             wire::TargetKind::Unspecified => {
-                Err(Error::field(format!("{field}.kind"), "must be GATE_RULE or EXPERIMENT"))
+                let kinds = "must be GATE_RULE, CONFIG_RULE, EXPERIMENT, SHIPMENT or HOLDOUT";
+                Err(Error::field(format!("{field}.kind"), kinds))
             }
         }
     }
@@ -249,11 +265,15 @@ fn heartbeat(duration: Option<&prost_types::Duration>) -> Result<Duration> {
 
 /// Targets that are asked for; one without a rule stands for all rules of its gate.
 fn target_filter(message: wire::Target) -> Result<TargetFilter> {
-    let path = match message.kind() {
-        wire::TargetKind::GateRule if message.rule_id.is_empty() => format!("gate:{}", message.key),
-        wire::TargetKind::GateRule => format!("gate:{}/{}", message.key, message.rule_id),
-        wire::TargetKind::Experiment => format!("experiment:{}", message.key),
-        wire::TargetKind::Unspecified => String::new(),
+    let kind = match message.kind() {
+        wire::TargetKind::GateRule => "gate",
+        wire::TargetKind::ConfigRule => "config",
+        wire::TargetKind::Experiment => "experiment",
+        wire::TargetKind::Shipment => "shipment",
+        wire::TargetKind::Holdout => "holdout",
+        wire::TargetKind::Unspecified => return Err(Error::field("target.kind", "must be given")),
     };
-    path.parse().map_err(|_| Error::field("target", "must have a kind and a key"))
+    let rule = if message.rule_id.is_empty() { String::new() } else { format!("/{}", message.rule_id) };
+    let path = format!("{kind}:{}{rule}", message.key);
+    path.parse().map_err(|_| Error::field("target.key", "must be given"))
 }

@@ -3,11 +3,12 @@
 use super::convert::{count, wire_step, wire_target, wire_time};
 use super::documents::policy;
 use super::wire;
-use crate::admin::{Answer, Recorded};
+use crate::admin::{Answer, Recorded, ReplayedDecision, ReplayedLaunch};
 use crate::analysis::decision::{
     ArmEvidence, DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode,
     Verdict,
 };
+use crate::analysis::limits::LimitVerdict;
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Approval, Arm, Epoch, Launch, LaunchState, Override, PinnedMetric};
 use crate::domain::time::Timestamp;
@@ -93,6 +94,7 @@ pub(super) fn answer(answer: &Answer) -> wire::CheckLaunchResponse {
         judge_time: judgement.map(|judgement| wire_time(judgement.at)),
         launch: answer.launch.as_ref().map(launch),
         latches: answer.latches.iter().map(|closed| latch(closed, answer.now)).collect(),
+        limits: judgement.map(limits).unwrap_or_default(),
     }
 }
 
@@ -124,6 +126,25 @@ pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
         arms: judgement.map(arms).unwrap_or_default(),
         sample_ratio_e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e_sample_ratio)),
         judge_time: judgement.map(|judgement| wire_time(judgement.at)),
+        limits: judgement.map(limits).unwrap_or_default(),
+    }
+}
+
+/// What a policy would have done with a launch.
+pub(super) fn replayed(replayed: &ReplayedLaunch) -> wire::ReplayedLaunch {
+    let decision = |found: &ReplayedDecision| wire::ReplayedDecision {
+        time: Some(wire_time(found.at)),
+        was: kind(found.was).into(),
+        would: kind(found.would).into(),
+        reasons: found.reasons.iter().map(reason).collect(),
+    };
+    wire::ReplayedLaunch {
+        launch_id: replayed.launch.id.to_string(),
+        target: Some(wire_target(&replayed.launch.target)),
+        decision_count: count(replayed.decisions as u64),
+        refusal: replayed.refusal.clone().unwrap_or_default(),
+        stricter: replayed.stricter.as_ref().map(decision),
+        looser: replayed.looser.as_ref().map(decision),
     }
 }
 
@@ -159,13 +180,30 @@ fn arms(judgement: &Judgement) -> Vec<wire::ArmEvidence> {
     judgement.arms.iter().map(arm).collect()
 }
 
-fn metric_verdict(verdict: &MetricVerdict, alpha: f64) -> wire::MetricVerdict {
-    let outcome = match verdict.verdict {
+fn limits(judgement: &Judgement) -> Vec<wire::LimitVerdict> {
+    let limit = |limit: &LimitVerdict| wire::LimitVerdict {
+        metric: limit.metric.clone(),
+        arm: limit.arm.clone(),
+        level: limit.level,
+        value: limit.value,
+        units: count(limit.units),
+        e_value: e_value(limit.ln_e),
+        verdict: verdict(limit.verdict).into(),
+        reason: limit.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
+    };
+    judgement.limits.iter().map(limit).collect()
+}
+
+fn verdict(verdict: Verdict) -> wire::Verdict {
+    match verdict {
         Verdict::Safe => wire::Verdict::Safe,
         Verdict::Harm => wire::Verdict::Harm,
         Verdict::Undecided => wire::Verdict::Undecided,
         Verdict::Blind => wire::Verdict::Blind,
-    };
+    }
+}
+
+fn metric_verdict(found: &MetricVerdict, alpha: f64) -> wire::MetricVerdict {
     let epoch = |epoch: &EpochMoments| wire::EpochMoments {
         epoch: number(epoch.epoch),
         control: Some(moments(epoch.within.control.counted())),
@@ -174,17 +212,17 @@ fn metric_verdict(verdict: &MetricVerdict, alpha: f64) -> wire::MetricVerdict {
         treatment_settled: Some(moments(epoch.settled.treatment.counted())),
     };
     wire::MetricVerdict {
-        metric: verdict.metric.clone(),
-        arm: verdict.arm.clone(),
-        verdict: outcome.into(),
-        reason: verdict.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
-        guardrail: verdict.guardrail,
-        e_value: e_value(verdict.ln_e),
-        e_value_safe: e_value(verdict.ln_e_safe),
-        weight: verdict.weight,
-        epochs: verdict.by_epoch().iter().map(epoch).collect(),
-        scale: verdict.scale.unwrap_or_default(),
-        alpha_spent: verdict.weight * alpha,
+        metric: found.metric.clone(),
+        arm: found.arm.clone(),
+        verdict: verdict(found.verdict).into(),
+        reason: found.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
+        guardrail: found.guardrail,
+        e_value: e_value(found.ln_e),
+        e_value_safe: e_value(found.ln_e_safe),
+        weight: found.weight,
+        epochs: found.by_epoch().iter().map(epoch).collect(),
+        scale: found.scale.unwrap_or_default(),
+        alpha_spent: found.weight * alpha,
     }
 }
 
@@ -267,5 +305,6 @@ fn code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::Overridden => wire::ReasonCode::Overridden,
         ReasonCode::Shadow => wire::ReasonCode::Shadow,
         ReasonCode::Policy => wire::ReasonCode::Policy,
+        ReasonCode::Limit => wire::ReasonCode::Limit,
     }
 }

@@ -13,6 +13,8 @@ use super::documents::DocumentMessage;
 use super::wire::admin_service_server::AdminService;
 use super::{records, wire};
 use crate::admin::{Admin, Outcome};
+use crate::domain::config::DynamicConfig;
+use crate::domain::gate::Gate;
 use crate::error::Error;
 
 /// The admin service.
@@ -388,12 +390,23 @@ impl AdminService for Administration {
         request: Request<wire::SetRolloutRequest>,
     ) -> Answer<wire::SetRolloutResponse> {
         let actor = principal(request.metadata())?;
-        let rollout = rollout(request.into_inner())?;
-        let (gate, launch) = self.admin.set_rollout(&actor, rollout).await?;
-        Ok(Response::new(wire::SetRolloutResponse {
-            gate: Some(DocumentMessage::sent(&gate)),
-            launch: launch.as_ref().map(records::launch),
-        }))
+        let request = request.into_inner();
+        let is_config = match (request.gate.as_str(), request.config.as_str()) {
+            ("", "") => return Err(Error::field("gate", "one of gate and config is required").into()),
+            (_, "") => false,
+            ("", _) => true,
+            _ => return Err(Error::field("config", "must be empty where a gate is named").into()),
+        };
+        let rollout = rollout(request)?;
+        let (gate, config, launch) = if is_config {
+            let (config, launch) = self.admin.set_rollout::<DynamicConfig>(&actor, rollout).await?;
+            (None, Some(DocumentMessage::sent(&config)), launch)
+        } else {
+            let (gate, launch) = self.admin.set_rollout::<Gate>(&actor, rollout).await?;
+            (Some(DocumentMessage::sent(&gate)), None, launch)
+        };
+        let launch = launch.as_ref().map(records::launch);
+        Ok(Response::new(wire::SetRolloutResponse { gate, launch, config }))
     }
 
     async fn start_experiment(

@@ -11,7 +11,7 @@ pub(super) fn rollout(request: wire::SetRolloutRequest) -> Result<Rollout> {
     let names_steps = matches!(request.rollout, Some(wire::set_rollout_request::Rollout::Ramp(_)));
     let (field, steps) = steps(request.rollout)?;
     Ok(Rollout {
-        gate: request.gate,
+        key: if request.config.is_empty() { request.gate } else { request.config },
         rule: request.rule_id,
         field,
         steps,
