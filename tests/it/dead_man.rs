@@ -7,15 +7,16 @@ use portcullis::transport::grpc::wire::DecisionAction;
 
 use crate::documents::{gate, guardrail, percentage};
 use crate::guard::assert_refused;
-use crate::server::{Server, TestClock, eventually, gate_target, new_folder, settings};
+use crate::home::Home;
+use crate::server::{Server, TestClock, eventually, gate_target, settings};
 use crate::visitors::heartbeat;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_guard_has_not_looked_for_some_ticks_nothing_is_raised_and_health_says_so() {
-    let (clock, folder) = (TestClock::new(), new_folder());
+    let (clock, home) = (TestClock::new(), Home::new().await);
     let seldom =
-        ServeSettings { tick: Duration::from_mins(10), stalled_after_ticks: 2, ..settings(folder.path()) };
-    let server = Server::start_as(folder, seldom, clock.clock()).await;
+        ServeSettings { tick: Duration::from_mins(10), stalled_after_ticks: 2, ..settings(&home) };
+    let server = Server::start_as(home, seldom, clock.clock()).await;
     server.create_metric(guardrail("signup", "visited_signup")).await;
     server.create_gate(gate("new_checkout", 50.0)).await;
     let target = gate_target("new_checkout");
