@@ -39,7 +39,7 @@ const RAISE: [&str; 13] = [
 ];
 
 /// Calls that let nobody get more: reads, what lowers or ends, what nothing is served by, and what only lets a later call pass.
-const HARMLESS: [&str; 50] = [
+const HARMLESS: [&str; 58] = [
     "GetGate",
     "ListGates",
     "ArchiveGate",
@@ -79,12 +79,20 @@ const HARMLESS: [&str; 50] = [
     "ListLaunches",
     "CheckLaunch",
     "ListDecisions",
+    "GetDecision",
     "WatchDecisions",
     "ResolveLatch",
     "OverrideLaunch",
     "PauseLaunch",
     "CancelLaunch",
     "ApproveStep",
+    "CreateWebhook",
+    "GetWebhook",
+    "ListWebhooks",
+    "UpdateWebhook",
+    "ArchiveWebhook",
+    "ListDeliveries",
+    "ResendDeliveries",
     "CreateSdkKey",
     "GetSdkKey",
     "ListSdkKeys",
