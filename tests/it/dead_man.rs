@@ -14,8 +14,7 @@ use crate::visitors::heartbeat;
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_guard_has_not_looked_for_some_ticks_nothing_is_raised_and_health_says_so() {
     let (clock, home) = (TestClock::new(), Home::new().await);
-    let seldom =
-        ServeSettings { tick: Duration::from_mins(10), stalled_after_ticks: 2, ..settings(&home) };
+    let seldom = ServeSettings { tick: Duration::from_mins(10), stalled_after_ticks: 2, ..settings(&home) };
     let server = Server::start_as(home, seldom, clock.clock()).await;
     server.create_metric(guardrail("signup", "visited_signup")).await;
     server.create_gate(gate("new_checkout", 50.0)).await;
