@@ -17,12 +17,14 @@ use crate::database::{Database, DatabaseUrl};
 use crate::error::Error;
 use crate::events::{self, spool::Spool};
 use crate::ingest::{Ingest, IngestSettings, Writers};
+use crate::jobs::deliver::{Deliver, DeliverySettings, Form};
 use crate::jobs::follow;
 use crate::jobs::guard::Guard;
 use crate::jobs::measure::{Measurer, MeasurerParts};
 use crate::jobs::retention::Retention;
 use crate::live::Live;
 use crate::store::Store;
+use crate::transport::grpc::json::decision_form;
 use crate::transport::grpc::{self, ServeError};
 use crate::transport::{Services, http};
 
@@ -31,8 +33,10 @@ pub const DATABASE_FILE: &str = "portcullis.db";
 /// Name of the file in the data folder where events wait while the store is not available.
 pub const SPOOL_FILE: &str = "spool.db";
 
-/// A judgement may be acted on for this many ticks of the guard, and for [`JUDGEMENT_AGE`] where ticks are short.
-const JUDGEMENT_TICKS: u32 = 3;
+/// Folder of secrets in the data folder, where no other is set.
+const SECRETS_FOLDER: &str = "secrets";
+
+/// A judgement may be acted on for this long even where ticks are short.
 const JUDGEMENT_AGE: Duration = Duration::from_secs(30);
 
 /// What can keep the service from starting or from ending cleanly.
@@ -99,7 +103,8 @@ impl App {
         let (ingest, writers) =
             Ingest::start(Arc::clone(&events), spool, &clock, ingest_settings(settings), &stop_writers);
         let max_judgement_age_ms =
-            milliseconds(settings.tick.saturating_mul(JUDGEMENT_TICKS).max(JUDGEMENT_AGE));
+            milliseconds(settings.tick.saturating_mul(settings.stalled_after_ticks).max(JUDGEMENT_AGE));
+        let outbox = store.clone();
         let retention = Retention {
             live: Arc::clone(&live),
             events: Arc::clone(&events),
@@ -116,21 +121,33 @@ impl App {
             allowed_lateness_ms: milliseconds(settings.allowed_lateness),
             segment_by: settings.segment_by.clone(),
         });
-        let admin = Admin::new(store, events, Arc::clone(&live), clock.clone(), max_judgement_age_ms);
+        let admin = Admin::new(
+            store,
+            events,
+            Arc::clone(&live),
+            clock.clone(),
+            &settings.environment,
+            max_judgement_age_ms,
+        );
         let (guard_live, tick) = (Arc::clone(&live), settings.tick);
         let guard = Guard { live: guard_live, admin: admin.clone(), clock: clock.clone(), tick };
+
+        let (form, delivery) = (Form::of(decision_form()?), delivery_settings(settings));
+        let deliver = Deliver::new(Arc::clone(&live), outbox, clock.clone(), form, delivery)?;
 
         let (listener, address) = listen(settings.listen).await?;
         let (http_listener, http_address) = listen(settings.http_listen).await?;
         let max_event_skew_ms = milliseconds(settings.max_event_skew);
         let follower = follow::run(admin.clone(), stop.clone());
-        let services = Services { live, ingest, admin, clock, max_event_skew_ms };
+        let watch_patience = settings.watch_patience;
+        let services = Services { live, ingest, admin, clock, max_event_skew_ms, watch_patience };
         let servers = tokio::spawn(serve(services, listener, http_listener, stop.clone()));
         let jobs = vec![
             (tokio::spawn(measurer.run(stop.clone())), "measurer"),
             (tokio::spawn(guard.run(stop.clone())), "guard"),
             (tokio::spawn(retention.run(stop.clone())), "retention"),
             (tokio::spawn(follower), "follower"),
+            (tokio::spawn(deliver.run(stop.clone())), "webhooks"),
         ];
         tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), database = %url, "serving");
         let drain_timeout = settings.drain_timeout;
@@ -246,6 +263,17 @@ fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
         exposure_queue: size(settings.exposure_queue),
         exposure_memory: size(settings.exposure_memory),
         segment_by: settings.segment_by.clone(),
+    }
+}
+
+fn delivery_settings(settings: &ServeSettings) -> DeliverySettings {
+    let secrets_dir = || settings.data_dir.join(SECRETS_FOLDER);
+    DeliverySettings {
+        attempts: settings.webhook_attempts,
+        retry: settings.webhook_retry,
+        timeout: settings.webhook_timeout,
+        private_addresses: settings.webhook_private_addresses,
+        secrets_dir: settings.secrets_dir.clone().unwrap_or_else(secrets_dir),
     }
 }
 

@@ -11,6 +11,8 @@ use clap::{Arg, Args, Command, ValueEnum};
 
 use crate::database::{DatabaseUrl, InvalidDatabaseUrl};
 
+use crate::domain::policy::DEFAULT_ENVIRONMENT;
+
 /// The least that is kept of events.
 const DAY: Duration = Duration::from_hours(24);
 
@@ -30,9 +32,15 @@ pub struct ServeSettings {
     /// Address and port of the HTTP server for SDKs and health; port 0 takes a free one.
     #[arg(long, env = "PORTCULLIS_HTTP_LISTEN", default_value = "127.0.0.1:8080")]
     pub http_listen: SocketAddr,
+    /// Which environment this server is; launches are under the policy of this key.
+    #[arg(long, env = "PORTCULLIS_ENVIRONMENT", default_value = DEFAULT_ENVIRONMENT)]
+    pub environment: String,
     /// The longest time between two looks of the guard; it looks sooner when there are new events.
     #[arg(long, env = "PORTCULLIS_TICK", default_value = "10s", value_parser = positive_duration)]
     pub tick: Duration,
+    /// After how many ticks without a look of the guard its word is none: nothing is raised then, and health says so.
+    #[arg(long, env = "PORTCULLIS_STALLED_AFTER_TICKS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub stalled_after_ticks: u32,
     /// How long after its time an event is waited for before numbers count as complete.
     #[arg(long, env = "PORTCULLIS_ALLOWED_LATENESS", default_value = "2s", value_parser = humantime::parse_duration)]
     pub allowed_lateness: Duration,
@@ -58,6 +66,24 @@ pub struct ServeSettings {
     /// Exposures that are remembered so that repeats need no write.
     #[arg(long, env = "PORTCULLIS_EXPOSURE_MEMORY", default_value_t = 1_000_000, value_parser = size())]
     pub exposure_memory: u32,
+    /// How long a watcher of decisions may leave them untaken before its stream is ended.
+    #[arg(long, env = "PORTCULLIS_WATCH_PATIENCE", default_value = "30s", value_parser = positive_duration)]
+    pub watch_patience: Duration,
+    /// How often a decision is sent to a webhook that does not take it before it is given up.
+    #[arg(long, env = "PORTCULLIS_WEBHOOK_ATTEMPTS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub webhook_attempts: u32,
+    /// How long the second attempt waits; each wait after it is twice as long, and a day at most.
+    #[arg(long, env = "PORTCULLIS_WEBHOOK_RETRY", default_value = "5s", value_parser = positive_duration)]
+    pub webhook_retry: Duration,
+    /// How long a webhook may take to answer.
+    #[arg(long, env = "PORTCULLIS_WEBHOOK_TIMEOUT", default_value = "10s", value_parser = positive_duration)]
+    pub webhook_timeout: Duration,
+    /// Whether decisions may be sent to private, loopback and link-local addresses.
+    #[arg(long, env = "PORTCULLIS_WEBHOOK_PRIVATE_ADDRESSES")]
+    pub webhook_private_addresses: bool,
+    /// Folder of the secrets that webhooks name, one a file; if it is not given, `secrets` in the data folder.
+    #[arg(long, env = "PORTCULLIS_SECRETS_DIR")]
+    pub secrets_dir: Option<PathBuf>,
     /// Attributes of users that are kept with exposures, so that results can be told apart by them: at most 10, separated by
     /// commas.
     #[arg(long, env = "PORTCULLIS_SEGMENT_BY", value_delimiter = ',', num_args = 0..=10)]

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    portcullis::cli::Cli::parse().run()
+    portcullis::cli::Cli::main()
 }

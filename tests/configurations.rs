@@ -7,6 +7,7 @@ use portcullis::domain::bucket_set::BucketSet;
 use portcullis::domain::condition::{Condition, Draw, Operator, Subject};
 use portcullis::domain::config::DynamicConfig;
 use portcullis::domain::configuration::Configuration;
+use portcullis::domain::decision_kind::DecisionKind;
 use portcullis::domain::experiment::{Experiment, Group, Override, Status};
 use portcullis::domain::gate::Gate;
 use portcullis::domain::holdout::Holdout;
@@ -15,6 +16,7 @@ use portcullis::domain::parameters::Parameters;
 use portcullis::domain::rule::Rule;
 use portcullis::domain::segment::Segment;
 use portcullis::domain::time::Timestamp;
+use portcullis::domain::webhook::{Secret, Webhook};
 use portcullis::engine::lift::{Source, lift, same_answers};
 use portcullis::engine::lower::lower;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -77,6 +79,20 @@ proptest! {
 }
 
 /// Any valid configuration, in which documents refer to each other.
+fn webhook() -> Webhook {
+    Webhook {
+        key: "pager".to_owned(),
+        description: String::new(),
+        owner: String::new(),
+        tags: Vec::new(),
+        url: "https://pager.example/hook".to_owned(),
+        secret: Some(Secret::File { name: "pager".to_owned() }),
+        kinds: vec![DecisionKind::RollBack],
+        targets: vec!["gate:gate_0/all".parse().unwrap()],
+        active: false,
+    }
+}
+
 fn any_configuration() -> impl Strategy<Value = Configuration> {
     let documents = (
         vec(segment(), 0..3),
@@ -89,12 +105,14 @@ fn any_configuration() -> impl Strategy<Value = Configuration> {
     documents.prop_map(|(segments, gates, configs, layers, experiments, holdouts)| {
         let configuration = Configuration {
             metrics: Vec::new(),
+            policies: Vec::new(),
             segments: renamed(segments, |it, index| it.key = format!("segment_{index}")),
             gates: renamed(gates, |it, index| it.key = format!("gate_{index}")),
             configs: renamed(configs, |it, index| it.key = format!("config_{index}")),
             layers: renamed(layers, |it, index| it.key = format!("layer_{index}")),
             experiments: renamed(experiments, |it, index| it.key = format!("experiment_{index}")),
             holdouts: renamed(holdouts, |it, index| it.key = format!("holdout_{index}")),
+            webhooks: vec![webhook()],
         };
         assert_eq!(configuration.check(), Ok(()));
         configuration
@@ -269,7 +287,8 @@ fn experiment() -> impl Strategy<Value = Experiment> {
     let status = prop_oneof![
         Just(Status::Draft),
         Just(Status::Running),
-        Just(Status::Decided { group: "Control".to_owned() }),
+        prop_oneof![Just(100.0), Just(95.0)]
+            .prop_map(|percentage| Status::Decided { group: "Control".to_owned(), percentage }),
         Just(Status::Abandoned),
     ];
     let parts = (

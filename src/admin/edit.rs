@@ -3,22 +3,27 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::policies::check_guardrails;
 use super::references::{self, Pending};
 use super::{Admin, Principal};
+use crate::analysis::answer::{answer, answer_raise};
 use crate::analysis::decision::{
     Decision, DecisionAction, DecisionId, DecisionKind, Judgement, Reason, ReasonCode,
 };
-use crate::analysis::plan::{answer_raise, latch_reason};
+use crate::analysis::plan::latch_reason;
 use crate::clock::new_id;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::latch::{Latch, LatchId};
-use crate::domain::launch::{Launch, LaunchPlan, LaunchState, Needs, Target};
+use crate::domain::launch::{GuardrailChoice, Launch, LaunchPlan, LaunchState, Needs, Target};
+use crate::domain::policy::PinnedPolicy;
 use crate::domain::stored::Stored;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::Webhook;
 use crate::engine::form::Ruleset;
 use crate::error::{Error, Result};
 use crate::live::InForce;
 use crate::store::change::{Change, Kept, Write};
+use crate::store::outbox::{Notice, NoticeId};
 use tokio::sync::OwnedMutexGuard;
 
 /// A change in the making. While it lives no other change can be made.
@@ -45,6 +50,8 @@ pub(super) struct Said {
     pub(super) arm: Option<String>,
     pub(super) reasons: Vec<Reason>,
     pub(super) judgement: Option<Judgement>,
+    /// The latch that was closed when the guard looked.
+    pub(super) latch: Option<Latch>,
 }
 
 impl Admin {
@@ -176,13 +183,14 @@ impl Edit {
         let launches = self.in_force.catalogue.launches.values();
         launches.filter(|launch| launch.is_live() && launch.target.is_same_entity(target)).try_for_each(
             |launch| {
-                // What an experiment needs evidence for is shipping a group; more units are how it gets there.
-                let needs = match launch.target {
-                    Target::GateRule { .. } => launch.needs(),
-                    Target::Experiment { .. } => Needs::Time,
-                };
                 let judgement = self.admin.judgement(launch, self.now());
-                let (kind, reasons) = answer_raise(launch, judgement.as_deref(), None, needs);
+                let (kind, reasons) = match launch.target {
+                    // What an experiment needs evidence for is shipping a group; more units are how it gets there.
+                    Target::Experiment { .. } => {
+                        answer_raise(launch, judgement.as_deref(), None, Needs::Time, self.now())
+                    }
+                    _ => answer(launch, judgement.as_deref(), None, self.now()),
+                };
                 refuse_unless_allowed(kind, reasons)
             },
         )
@@ -208,6 +216,14 @@ impl Edit {
         self.put_launch(changed);
     }
 
+    /// Ends a launch in a person's name, with `percentage` in force from then on.
+    pub(super) fn cancel(&mut self, launch: &Launch, percentage: f64, what: &str) {
+        let mut changed = launch.clone();
+        changed.end(LaunchState::Cancelled, self.now());
+        self.decide_by_hand(launch, percentage, DecisionAction::Cancel, what);
+        self.put_launch(changed);
+    }
+
     /// Begins a new epoch of a launch that other units reach from now on. One that begins with the change has none yet.
     pub(super) fn regroup(&mut self, launch: &Launch, what: &str) {
         if !self.is_launched(launch) {
@@ -227,21 +243,37 @@ impl Edit {
         }
     }
 
-    /// Begins a launch in a person's name.
-    pub(super) fn begin_launch(&mut self, plan: LaunchPlan, what: &str) {
-        let launch = Launch::begin(plan, self.now());
+    /// Begins a launch in a person's name, under the policy of the environment, which may refuse it.
+    pub(super) fn begin_launch(
+        &mut self,
+        mut plan: LaunchPlan,
+        choice: GuardrailChoice,
+        what: &str,
+    ) -> Result<()> {
+        let policy = self.policy();
+        plan.metrics = self.catalogue().pin_metrics(&policy.policy);
+        check_guardrails(&policy.policy, &choice, &plan.metrics)?;
+        let launch = Launch::begin_under(policy, choice, plan, self.now());
         self.decide_by_hand(&launch, launch.percentage(), DecisionAction::Start, what);
         self.put_launch(launch);
+        Ok(())
+    }
+
+    /// The policy of the environment.
+    pub(super) fn policy(&self) -> PinnedPolicy {
+        self.catalogue().pin_policy(&self.admin.environment)
     }
 
     fn decide_by_hand(&mut self, launch: &Launch, percentage: f64, action: DecisionAction, what: &str) {
         let message = format!("{what} by {}", self.actor());
+        let kind = if action == DecisionAction::Pause { DecisionKind::Hold } else { DecisionKind::Allow };
         let said = Said {
-            kind: DecisionKind::Allow,
+            kind,
             action,
             arm: None,
             reasons: vec![Reason::of_launch(ReasonCode::Operator, message)],
             judgement: self.judgement(launch),
+            latch: None,
         };
         self.decide(launch, percentage, said);
     }
@@ -262,11 +294,17 @@ impl Edit {
     /// Refuses while a latch is closed that bears on the target, or on the arm of it that is to be raised.
     pub(super) fn refuse_latched(&self, target: &Target, arm: Option<&str>) -> Result<()> {
         match self.catalogue().closed_latch(target, arm, self.now()) {
-            Some(latch) => {
+            Some(latch) if !self.is_overridden(target) => {
                 Err(Error::Refused { decision: DecisionKind::Block, reasons: vec![latch_reason(latch)] })
             }
-            None => Ok(()),
+            _ => Ok(()),
         }
+    }
+
+    /// Whether a live launch of just this target is let pass by a person. That of another rule of a gate is not enough.
+    fn is_overridden(&self, target: &Target) -> bool {
+        let launch = self.in_force.catalogue.live_launch(target);
+        launch.is_some_and(|launch| launch.override_at(self.now()).is_some())
     }
 
     /// The guard's latest judgement of a launch.
@@ -288,8 +326,22 @@ impl Edit {
             actor: self.change.actor.clone(),
             at: self.now(),
             config_revision: self.catalogue().revision + 1,
+            guard_age_ms: self.admin.guard_age_ms(launch.id, self.now()),
+            target_revision: target_revision(self.catalogue(), &launch.target),
+            latch: said.latch,
         };
+        let wanted = self.catalogue().webhooks.values().filter(|stored| {
+            !stored.archived && stored.document.wants(decision.kind, &decision.launch.target)
+        });
+        let notice = |stored: &Arc<Stored<Webhook>>| Notice {
+            id: NoticeId(new_id(decision.at)),
+            webhook: stored.document.key.clone(),
+            decision: decision.id,
+            at: decision.at,
+        };
+        let notices: Vec<Write> = wanted.map(|stored| Write::Notice(notice(stored))).collect();
         self.change.writes.push(Write::Decision(Box::new(decision)));
+        self.change.writes.extend(notices);
     }
 
     /// Writes everything and puts it in force. It goes on when the caller goes away, so that what is stored is served.
@@ -327,6 +379,18 @@ impl Admin {
             tracing::warn!(error = cause.in_full(), "what another server changed could not be read");
         }
         error
+    }
+}
+
+/// Revision of the document that a target belongs to.
+fn target_revision(catalogue: &Catalogue, target: &Target) -> Option<i64> {
+    match target {
+        Target::GateRule { gate, .. } => catalogue.gates.get(gate).map(|stored| stored.revision),
+        Target::ConfigRule { config, .. } => catalogue.configs.get(config).map(|stored| stored.revision),
+        Target::Holdout { holdout } => catalogue.holdouts.get(holdout).map(|stored| stored.revision),
+        Target::Experiment { experiment } | Target::Shipment { experiment } => {
+            catalogue.experiments.get(experiment).map(|stored| stored.revision)
+        }
     }
 }
 

@@ -72,6 +72,7 @@ impl Administered for Experiment {
         }
         if grows || (overrides && before.status != Status::Draft) {
             edit.allow_wider(&target(&self.key))?;
+            edit.allow_wider(&shipment(&self.key))?;
             allow_overrides(edit, before, self)?;
             self.begin_epoch(edit, grows, overrides);
         }
@@ -114,6 +115,11 @@ const OVERRIDDEN: &str = "overrides of another experiment of the layer were chan
 /// The target of an experiment.
 pub(super) fn target(key: &str) -> Target {
     Target::Experiment { experiment: key.to_owned() }
+}
+
+/// The target of its shipped group.
+pub(super) fn shipment(key: &str) -> Target {
+    Target::Shipment { experiment: key.to_owned() }
 }
 
 /// The other experiments of the layer. An override of one takes units out of all others.

@@ -4,12 +4,12 @@ use super::documents::{Administered, check_fixed};
 use super::edit::Edit;
 use super::reach::dependents;
 use super::references::{Referent, rule_conditions};
-use super::rollouts::{RollbackTo, begin_launch, cancel_launch, end_launch, target, unit_type};
+use super::ruled::{Ruled, begin_launches, change_rules, end_launches};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::condition::Condition;
 use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
-use crate::domain::launch::Step;
+use crate::domain::launch::Target;
 use crate::domain::rule::Rule;
 use crate::domain::stored::Document;
 use crate::domain::violation::Checks;
@@ -29,24 +29,15 @@ impl Administered for Gate {
 
     fn made(&self, edit: &mut Edit) -> Result<()> {
         check_no_segment("gate.key", &self.key)?;
-        for rule in self.rules.iter().filter(|rule| self.enabled && rule.percentage > 0.0) {
-            begin_launch(edit, self, rule, vec![Step::at_once(rule.percentage)], RollbackTo::Zero);
-        }
-        Ok(())
+        begin_launches(edit, self)
     }
 
     fn changed(&self, edit: &mut Edit, before: &Self) -> Result<()> {
-        check_unchanged(before, self)?;
-        let wider: Vec<&Rule> = wider_rules(before, self).collect();
-        if !wider.is_empty() {
-            edit.allow_wider(&target(&self.key, ""))?;
-        }
-        for rule in wider {
-            widen_rule(edit, self, rule);
-        }
-        for rule in before.rules.iter().filter(|rule| !self.enabled || self.rule(&rule.id).is_none()) {
-            cancel_launch(edit, &self.key, &rule.id, "the rule was taken out of use");
-        }
+        let mut checks = Checks::default();
+        let (was, is) = (before.draws_missing_units, self.draws_missing_units);
+        check_fixed(&mut checks, "gate.draws_missing_units", &was, &is);
+        checks.finish()?;
+        change_rules(edit, before, self)?;
         if !decide_alike(before, self) {
             let dependents = dependents(edit.ruleset(), &self.key);
             // Switching off is always open.
@@ -60,10 +51,34 @@ impl Administered for Gate {
 
     fn archived(&self, edit: &mut Edit) -> Result<()> {
         edit.pending.retires(Referent::Gate(&self.key));
-        for rule in &self.rules {
-            cancel_launch(edit, &self.key, &rule.id, "the gate was archived");
-        }
+        end_launches(edit, self, "the gate was archived");
         Ok(())
+    }
+}
+
+impl Ruled for Gate {
+    fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    fn rules_mut(&mut self) -> &mut Vec<Rule> {
+        &mut self.rules
+    }
+
+    fn unit_type(&self) -> &str {
+        &self.unit_type
+    }
+
+    fn salt(&self) -> &str {
+        &self.salt
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    fn target(key: &str, rule: &str) -> Target {
+        Target::GateRule { gate: key.to_owned(), rule: rule.to_owned() }
     }
 }
 
@@ -79,53 +94,6 @@ pub(super) fn check_no_segment(field: &str, key: &str) -> Result<()> {
 pub(super) fn rules_decide_alike(one: &[Rule], other: &[Rule]) -> bool {
     let alike = |(one, other): (&Rule, &Rule)| Rule { name: other.name.clone(), ..one.clone() } == *other;
     one.len() == other.len() && one.iter().zip(other).all(alike)
-}
-
-fn check_unchanged(stored: &Gate, given: &Gate) -> Result<()> {
-    let mut checks = Checks::default();
-    check_fixed(&mut checks, "gate.unit_type", &stored.unit_type, &given.unit_type);
-    check_fixed(&mut checks, "gate.salt", &stored.salt, &given.salt);
-    let (was, is) = (stored.draws_missing_units, given.draws_missing_units);
-    check_fixed(&mut checks, "gate.draws_missing_units", &was, &is);
-    for (index, rule) in given.rules.iter().enumerate() {
-        let before = stored.rule(&rule.id).map(|before| before.percentage);
-        #[expect(clippy::float_cmp, reason = "the stored number itself is expected back")]
-        let same = before.is_none_or(|before| before == rule.percentage);
-        checks.require(
-            same,
-            format!("gate.rules[{index}].percentage"),
-            format!("is changed with SetRollout; it is {}", before.unwrap_or_default()),
-        );
-    }
-    Ok(checks.finish()?)
-}
-
-/// The rules of a gate that other units may reach than before: all when it is switched on, else those from the first one
-/// on that is new, moved, or has other conditions. None while it is off.
-fn wider_rules<'g>(stored: &Gate, given: &'g Gate) -> impl Iterator<Item = &'g Rule> {
-    let same = |(before, after): &(&Rule, &Rule)| !after.reaches_others(before);
-    let unmoved = match (stored.enabled, given.enabled) {
-        (true, true) => stored.rules.iter().zip(&given.rules).take_while(same).count(),
-        (false, true) => 0,
-        (_, false) => given.rules.len(),
-    };
-    given.rules.iter().skip(unmoved)
-}
-
-/// A rule whose units may be others from now on: its live launch begins a new epoch; without one, a launch begins.
-fn widen_rule(edit: &mut Edit, gate: &Gate, rule: &Rule) {
-    let launch = edit.catalogue().live_launch(&target(&gate.key, &rule.id)).cloned();
-    match launch {
-        Some(launch) if launch.unit_type == unit_type(gate, rule) => {
-            return edit.regroup(&launch, "the rule's conditions, draw or place were changed");
-        }
-        // What was seen of units of another kind says nothing of these.
-        Some(launch) => end_launch(edit, &launch, "the rule draws units of another type"),
-        None => {}
-    }
-    if rule.percentage > 0.0 {
-        begin_launch(edit, gate, rule, vec![Step::at_once(rule.percentage)], RollbackTo::Zero);
-    }
 }
 
 /// Whether both let the same units through.

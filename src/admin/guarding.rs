@@ -5,11 +5,16 @@ use std::collections::BTreeSet;
 
 use super::edit::{Edit, Said};
 use super::reach::dependents;
+use super::rollouts::with_percentage;
+use super::ruled::Ruled;
 use super::{Admin, Principal};
 use crate::analysis::decision::{Decision, DecisionAction, GUARD, Judgement, Reason, ReasonCode};
 use crate::analysis::plan::{Action, Plan};
-use crate::domain::experiment::Experiment;
+use crate::domain::config::DynamicConfig;
+use crate::domain::experiment::{Experiment, Status};
 use crate::domain::gate::Gate;
+use crate::domain::holdout::Holdout;
+use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, LaunchState, Target};
 use crate::error::Result;
 
@@ -18,7 +23,14 @@ impl Admin {
     ///
     /// `judged` is the launch as it was judged. When a person has changed it since, only protection goes through: the
     /// later intent that lowers wins, and everything else is judged anew.
-    pub async fn carry_out(&self, judged: &Launch, judgement: &Judgement, plan: &Plan) -> Result<bool> {
+    pub async fn carry_out(
+        &self,
+        judged: &Launch,
+        judgement: &Judgement,
+        latch: Option<&Latch>,
+        plan: &Plan,
+    ) -> Result<bool> {
+        let found = (judgement, latch);
         let mut edit = self.edit(&Principal(GUARD.to_owned()), "guard").await;
         let Some(current) = edit.catalogue().launches.get(&judged.id).cloned() else {
             return Ok(false);
@@ -41,53 +53,38 @@ impl Admin {
                     return Ok(false);
                 }
                 if !repeats {
-                    decide(
-                        &mut edit,
-                        judged,
-                        launch.percentage(),
-                        DecisionAction::None,
-                        None,
-                        judgement,
-                        plan,
-                    );
+                    decide(&mut edit, judged, launch.percentage(), DecisionAction::None, None, found, plan);
                 }
             }
             Action::Advance => {
                 // A latch may have closed since the look began, and what depends on the gate would be raised with it.
                 let dependents = dependents_of(&edit, &launch.target);
-                let is_open = edit.refuse_latched(&launch.target, None).is_ok();
+                let is_fresh = self.judgement(&launch, edit.now()).is_some();
+                let is_open = is_fresh && edit.refuse_latched(&launch.target, None).is_ok();
                 if !is_open || edit.allow_all_wider(&dependents).is_err() {
                     return Ok(false);
                 }
                 launch.advance(edit.now());
                 set_percentage(&mut edit, &launch.target, launch.percentage())?;
-                decide(
-                    &mut edit,
-                    judged,
-                    launch.percentage(),
-                    DecisionAction::Advance,
-                    None,
-                    judgement,
-                    plan,
-                );
+                decide(&mut edit, judged, launch.percentage(), DecisionAction::Advance, None, found, plan);
             }
             Action::Complete => {
                 let percentage = launch.percentage();
                 launch.end(LaunchState::Completed, edit.now());
-                decide(&mut edit, judged, percentage, DecisionAction::Complete, None, judgement, plan);
+                decide(&mut edit, judged, percentage, DecisionAction::Complete, None, found, plan);
             }
             Action::StopArms(arms) => {
                 for arm in arms {
                     launch.stop_arm(arm, edit.now());
                     close_latch(&mut edit, &launch, Some(arm), plan);
                     let (percentage, arm) = (launch.percentage(), Some(arm.clone()));
-                    decide(&mut edit, judged, percentage, DecisionAction::StopArm, arm, judgement, plan);
+                    decide(&mut edit, judged, percentage, DecisionAction::StopArm, arm, found, plan);
                 }
                 stop_groups(&mut edit, &launch.target, arms)?;
             }
             Action::RollBack => {
                 let percentage = roll_back(&mut edit, &mut launch, plan)?;
-                decide(&mut edit, judged, percentage, DecisionAction::RollBack, None, judgement, plan);
+                decide(&mut edit, judged, percentage, DecisionAction::RollBack, None, found, plan);
             }
         }
         edit.put_launch(launch);
@@ -112,37 +109,76 @@ fn roll_back(edit: &mut Edit, launch: &mut Launch, plan: &Plan) -> Result<f64> {
     launch.end(LaunchState::RolledBack, edit.now());
     close_latch(edit, launch, None, plan);
     match launch.target {
-        Target::GateRule { .. } => {
-            // Where a person has lowered it to the fallback or below, falling back would change nothing.
-            let fallback = launch.rollback_percentage;
-            let percentage = if fallback < served { fallback } else { 0.0 };
-            set_percentage(edit, &launch.target, percentage)?;
-            Ok(percentage)
-        }
         Target::Experiment { .. } => {
             stop_groups(edit, &launch.target, &arms)?;
             Ok(served)
         }
+        _ => take_back(edit, launch, served),
     }
+}
+
+/// The percentage that a rule falls back to. Where a person has lowered it there or below, falling back would change
+/// nothing.
+fn fallback(launch: &Launch, served: f64) -> f64 {
+    if launch.rollback_percentage < served { launch.rollback_percentage } else { 0.0 }
+}
+
+/// Takes the treatment of a launch back, and gives the percentage that is left in force.
+pub(super) fn take_back(edit: &mut Edit, launch: &Launch, served: f64) -> Result<f64> {
+    // A holdout falls back to what it held out before: none of those it let go is left in the treatment.
+    let is_holdout = matches!(launch.target, Target::Holdout { .. });
+    let percentage = if is_holdout { 0.0 } else { fallback(launch, served) };
+    match &launch.target {
+        Target::Holdout { holdout } => set_held_out(edit, holdout, launch.rollback_percentage)?,
+        target => set_percentage(edit, target, percentage)?,
+    }
+    Ok(percentage)
+}
+
+/// Holds a share of units out.
+fn set_held_out(edit: &mut Edit, holdout: &str, percentage: f64) -> Result<()> {
+    let stored = edit.in_use::<Holdout>(holdout)?;
+    let members = dependents(edit.ruleset(), holdout);
+    edit.regroup_all(&members, "a holdout of it was changed");
+    let changed = Holdout { percentage, ..stored.document.clone() };
+    edit.put(stored.changed(changed, edit.now()));
+    Ok(())
 }
 
 /// Sets a rule's percentage to what its launch says. Other units reach what depends on the gate from now on.
 fn set_percentage(edit: &mut Edit, target: &Target, percentage: f64) -> Result<()> {
-    if let Target::GateRule { gate, rule } = target {
-        let dependents = dependents_of(edit, target);
-        edit.regroup_all(&dependents, "the rollout of a gate that it depends on was changed");
-        let stored = edit.in_use::<Gate>(gate)?;
-        let changed = stored.changed(stored.document.with_percentage(rule, percentage), edit.now());
-        edit.put(changed);
+    match target {
+        Target::GateRule { gate, rule } => {
+            let dependents = dependents_of(edit, target);
+            edit.regroup_all(&dependents, "the rollout of a gate that it depends on was changed");
+            set_rule::<Gate>(edit, gate, rule, percentage)
+        }
+        Target::ConfigRule { config, rule } => set_rule::<DynamicConfig>(edit, config, rule, percentage),
+        Target::Shipment { experiment } => {
+            let stored = edit.in_use::<Experiment>(experiment)?;
+            let mut changed = stored.document.clone();
+            if let Status::Decided { percentage: shipped, .. } = &mut changed.status {
+                *shipped = percentage;
+            }
+            edit.put(stored.changed(changed, edit.now()));
+            Ok(())
+        }
+        Target::Experiment { .. } | Target::Holdout { .. } => Ok(()),
     }
+}
+
+fn set_rule<T: Ruled>(edit: &mut Edit, key: &str, rule: &str, percentage: f64) -> Result<()> {
+    let stored = edit.in_use::<T>(key)?;
+    let changed = with_percentage(&stored.document, rule, percentage);
+    edit.put(stored.changed(changed, edit.now()));
     Ok(())
 }
 
 /// What depends on the gate of a target.
-fn dependents_of(edit: &Edit, target: &Target) -> BTreeSet<Target> {
+pub(super) fn dependents_of(edit: &Edit, target: &Target) -> BTreeSet<Target> {
     match target {
         Target::GateRule { gate, .. } => dependents(edit.ruleset(), gate),
-        Target::Experiment { .. } => BTreeSet::new(),
+        _ => BTreeSet::new(),
     }
 }
 
@@ -171,10 +207,10 @@ fn decide(
     percentage: f64,
     action: DecisionAction,
     arm: Option<String>,
-    judgement: &Judgement,
+    (judgement, latch): (&Judgement, Option<&Latch>),
     plan: &Plan,
 ) {
     let (kind, reasons) = (plan.kind, plan.reasons.clone());
-    let said = Said { kind, action, arm, reasons, judgement: Some(judgement.clone()) };
+    let said = Said { kind, action, arm, reasons, judgement: Some(judgement.clone()), latch: latch.cloned() };
     edit.decide(judged, percentage, said);
 }

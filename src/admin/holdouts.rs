@@ -5,10 +5,13 @@ use super::edit::Edit;
 use super::gates::check_no_segment;
 use super::reach::{referrers, targets};
 use super::references::Referent;
+use super::rollouts::cancel_launch;
+use crate::clock::new_id;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::experiment::Experiment;
 use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
+use crate::domain::launch::{CONTROL, GuardrailChoice, LaunchId, LaunchPlan, Step, TREATMENT, Target};
 use crate::domain::layer::Layer;
 use crate::domain::stored::Document;
 use crate::domain::violation::Checks;
@@ -35,16 +38,54 @@ impl Administered for Holdout {
         check_fixed(&mut checks, "holdout.rule_salt", &before.rule_salt, &self.rule_salt);
         checks.finish()?;
         self.check_members(edit)?;
-        self.move_units(edit, before.percentage, self.percentage)
+        self.move_units(edit, before.percentage, self.percentage)?;
+        self.watch_release(edit, before.percentage)
     }
 
     fn archived(&self, edit: &mut Edit) -> Result<()> {
         edit.pending.retires(Referent::Gate(&self.key));
+        let target = self.target();
+        edit.allow_wider(&target)?;
+        cancel_launch(edit, &target, "the holdout was archived");
         self.move_units(edit, self.percentage, 0.0)
     }
 }
 
 impl Holdout {
+    fn target(&self) -> Target {
+        Target::Holdout { holdout: self.key.clone() }
+    }
+
+    /// Units that are let go are watched against those that are still held out. Where none remain, and where another share is
+    /// held out than before the release, there is nothing to compare with any more.
+    fn watch_release(&self, edit: &mut Edit, share_before: f64) -> Result<()> {
+        #[expect(clippy::float_cmp, reason = "the same number is the same share")]
+        if self.percentage == share_before {
+            return Ok(());
+        }
+        let target = self.target();
+        let releases = self.percentage < share_before;
+        if releases {
+            edit.allow_wider(&target)?;
+        }
+        cancel_launch(edit, &target, "another share is held out");
+        if !releases || self.percentage <= 0.0 {
+            return Ok(());
+        }
+        let released = 100.0 * (share_before - self.percentage) / share_before;
+        let plan = LaunchPlan {
+            id: LaunchId(new_id(edit.now())),
+            target,
+            unit_type: self.unit_type.clone(),
+            steps: vec![Step::at_once(released)],
+            arms: vec![CONTROL.to_owned(), TREATMENT.to_owned()],
+            metrics: Vec::new(),
+            rollback_percentage: share_before,
+            principal: edit.actor().to_owned(),
+        };
+        edit.begin_launch(plan, GuardrailChoice::default(), "a holdout let units go")
+    }
+
     /// It names only what exists.
     fn check_members(&self, edit: &Edit) -> Result<()> {
         let mut checks = Checks::default();

@@ -1,6 +1,7 @@
 //! One audited function for each change. People and the guard call the same ones.
 
 mod buckets;
+mod by_hand;
 mod configs;
 mod configuration;
 mod documents;
@@ -13,12 +14,17 @@ mod keys;
 mod latches;
 mod layers;
 mod measuring;
+mod overriding;
+mod policies;
+mod policy_replay;
 mod queries;
 mod reach;
 mod references;
 mod rollouts;
+mod ruled;
 mod runs;
 mod segments;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -26,7 +32,7 @@ use tokio::sync::Mutex;
 
 use crate::analysis::decision::Judgement;
 use crate::clock::Clock;
-use crate::domain::launch::Launch;
+use crate::domain::launch::{Launch, LaunchId};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::events::EventStore;
@@ -36,17 +42,29 @@ use crate::store::Store;
 pub use configuration::{ConfigurationPlan, PlannedChange, Wanted};
 pub use documents::Administered;
 pub use keys::NewSdkKey;
+pub use policy_replay::{ReplayedDecision, ReplayedLaunch};
 pub(crate) use queries::parse_id;
 pub use queries::{Answer, Page, Subject};
 pub use rollouts::{RollbackTo, Rollout};
+pub use ruled::Ruled;
 pub use runs::Outcome;
 // What queries are made of and answered with, so that callers need not know the store.
 pub use crate::events::Intake;
+pub use crate::store::outbox::{Delivery, DeliveryQuery, NoticeId};
 pub use crate::store::{DecisionQuery, LaunchQuery, MetricVersion, Recorded};
 
 /// Who makes a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal(pub String);
+
+/// Whether the guard is at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuardHealth {
+    /// How long ago it has looked at any launch, in milliseconds; none when it never has.
+    pub age_ms: Option<i64>,
+    /// How many live launches it has not looked at for so long that they are frozen.
+    pub stalled_launches: usize,
+}
 
 /// Everything that changes what is configured. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -55,6 +73,8 @@ pub struct Admin {
     events: Arc<dyn EventStore>,
     live: Arc<Live>,
     clock: Clock,
+    /// Which policy launches are under.
+    environment: Arc<str>,
     /// A judgement older than this is none.
     max_judgement_age_ms: i64,
     /// One change at a time: each is made from the configuration that the one before left.
@@ -69,9 +89,41 @@ impl Admin {
         events: Arc<dyn EventStore>,
         live: Arc<Live>,
         clock: Clock,
+        environment: &str,
         max_judgement_age_ms: i64,
     ) -> Self {
-        Self { store, events, live, clock, max_judgement_age_ms, writer: Arc::new(Mutex::new(())) }
+        let environment = Arc::from(environment);
+        Self {
+            store,
+            events,
+            live,
+            clock,
+            environment,
+            max_judgement_age_ms,
+            writer: Arc::new(Mutex::new(())),
+        }
+    }
+
+    /// How long ago the guard has looked at a launch; none when it never has.
+    fn guard_age_ms(&self, launch: LaunchId, now: Timestamp) -> Option<i64> {
+        self.live.judgement(launch).map(|judgement| now.ms_since(judgement.at))
+    }
+
+    /// Whether the guard is at work.
+    #[must_use]
+    pub fn guard_health(&self) -> GuardHealth {
+        let now = self.clock.now();
+        let in_force = self.live.in_force();
+        let live = in_force.catalogue.launches.values().filter(|launch| launch.is_live());
+        let unseen_since = |launch: &Launch| {
+            self.live.judgement(launch.id).map_or(launch.started_at, |judgement| judgement.at)
+        };
+        let is_stalled =
+            |launch: &&Arc<Launch>| now.ms_since(unseen_since(launch)) > self.max_judgement_age_ms;
+        GuardHealth {
+            age_ms: self.live.judged_at().map(|at| now.ms_since(at)),
+            stalled_launches: live.filter(is_stalled).count(),
+        }
     }
 
     /// Puts in force what is stored, where that is something else: another server on the same database has changed it, or

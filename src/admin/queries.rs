@@ -5,8 +5,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Admin;
-use crate::analysis::decision::{DecisionKind, Judgement, Reason, ReasonCode};
-use crate::analysis::plan::{answer_raise, latch_reason};
+use super::ruled::Ruled;
+use crate::analysis::answer::answer;
+use crate::analysis::decision::{DecisionId, DecisionKind, Judgement, Reason, ReasonCode};
+use crate::analysis::plan::latch_reason;
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, LaunchId, Target};
 use crate::domain::stored::Stored;
@@ -93,15 +95,26 @@ impl Admin {
         self.store.decisions(query).await
     }
 
+    /// One decision.
+    pub async fn decision(&self, id: DecisionId) -> Result<Recorded> {
+        let not_found = || Error::NotFound { kind: "decision", key: id.0.to_string() };
+        self.store.decision(id).await?.ok_or_else(not_found)
+    }
+
+    /// Cursor of the latest decision; 0 when there is none.
+    pub async fn last_cursor(&self) -> Result<i64> {
+        self.store.last_cursor().await
+    }
+
     /// Tells when decisions are added, by the latest cursor.
     #[must_use]
     pub fn watch_decisions(&self) -> tokio::sync::watch::Receiver<i64> {
         self.live.watch_decisions()
     }
 
-    /// The target of a rule; an empty rule id stands for the gate's only rule.
-    pub fn gate_target(&self, gate: &str, rule: &str) -> Result<Target> {
-        let stored = self.get::<crate::domain::gate::Gate>(gate)?;
+    /// The target of a rule; an empty rule id stands for the only one.
+    pub fn rule_target<T: Ruled>(&self, key: &str, rule: &str) -> Result<Target> {
+        let stored = self.get::<T>(key)?;
         super::rollouts::rule_target(&stored.document, rule)
     }
 
@@ -135,7 +148,8 @@ impl Admin {
         };
         let latches: Vec<Latch> = catalogue.latches_of(&target).map(|latch| (**latch).clone()).collect();
         let closed = catalogue.closed_latch(&target, None, now);
-        let (kind, reasons) = say(launch.as_ref(), judgement.as_deref(), closed.map(AsRef::as_ref));
+        let closed = closed.map(AsRef::as_ref);
+        let (kind, reasons) = say(launch.as_ref(), judgement.as_deref(), closed, now);
         let judgement = judgement.map(|judgement| (*judgement).clone());
         Ok(Answer { kind, reasons, launch, judgement, latches, now })
     }
@@ -145,10 +159,11 @@ fn say(
     launch: Option<&Launch>,
     judgement: Option<&Judgement>,
     closed: Option<&Latch>,
+    now: Timestamp,
 ) -> (DecisionKind, Vec<Reason>) {
     match (launch, closed) {
+        (Some(launch), closed) if launch.is_live() => answer(launch, judgement, closed, now),
         (_, Some(latch)) => (DecisionKind::Block, vec![latch_reason(latch)]),
-        (Some(launch), None) if launch.is_live() => answer_raise(launch, judgement, None, launch.needs()),
         (Some(_), None) => {
             let reason = Reason::of_launch(ReasonCode::Ended, "the launch has ended, and no latch is closed");
             (DecisionKind::Allow, vec![reason])

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use super::documents::stored_in;
 use super::edit::{Edit, refuse_unless_allowed};
-use super::experiments::target;
+use super::experiments::{shipment, target};
 use super::layers::check_member;
 use super::{Admin, Principal, buckets};
+use crate::analysis::answer::answer_raise;
 use crate::analysis::decision::DecisionAction;
-use crate::analysis::plan::answer_raise;
 use crate::clock::new_id;
 use crate::domain::experiment::{self, Experiment, Status};
-use crate::domain::launch::{Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step};
+use crate::domain::launch::{
+    CONTROL, GuardrailChoice, Launch, LaunchId, LaunchPlan, LaunchState, Needs, Step, TREATMENT,
+};
 use crate::domain::stored::Stored;
 use crate::error::{Error, Result};
 
@@ -31,9 +33,10 @@ impl Admin {
         actor: &Principal,
         key: &str,
         revision: i64,
+        choice: GuardrailChoice,
     ) -> Result<(Arc<Stored<Experiment>>, Option<Launch>)> {
         let mut edit = self.edit(actor, "start_experiment").await;
-        edit.start_experiment(key, revision)?;
+        edit.start_experiment(key, revision, choice)?;
         let in_force = edit.commit().await?;
         let launch = in_force.catalogue.latest_launch(&target(key)).map(|launch| (**launch).clone());
         Ok((stored_in(&in_force, key)?, launch))
@@ -56,7 +59,12 @@ impl Admin {
 
 impl Edit {
     /// Starts a draft.
-    pub(super) fn start_experiment(&mut self, key: &str, revision: i64) -> Result<()> {
+    pub(super) fn start_experiment(
+        &mut self,
+        key: &str,
+        revision: i64,
+        choice: GuardrailChoice,
+    ) -> Result<()> {
         let stored = self.in_use::<Experiment>(key)?;
         if stored.document.status != Status::Draft {
             let message = format!("experiment `{key}` was started already; only a draft can be started");
@@ -72,7 +80,7 @@ impl Edit {
         self.refers(&experiment);
         experiment.status = Status::Running;
         let plan = launch_plan(self, &experiment);
-        self.begin_launch(plan, "the experiment was started");
+        self.begin_launch(plan, choice, "the experiment was started")?;
         self.put(stored.changed(experiment, self.now()));
         Ok(())
     }
@@ -91,7 +99,8 @@ impl Edit {
             Outcome::Ship(group) => {
                 allow_ship(self, &experiment, launch.as_deref(), &group)?;
                 let what = format!("group {group} was shipped");
-                experiment.status = Status::Decided { group };
+                let percentage = self.ship(&experiment, &group)?;
+                experiment.status = Status::Decided { group, percentage };
                 (LaunchState::Completed, DecisionAction::Complete, what)
             }
             Outcome::Abandon => {
@@ -108,6 +117,30 @@ impl Edit {
     }
 }
 
+impl Edit {
+    /// Begins the launch of a group that everyone is to get, and gives the share that gets it from now on: all, unless the
+    /// policy holds some back. The control is no launch.
+    pub(super) fn ship(&mut self, experiment: &Experiment, group: &str) -> Result<f64> {
+        if group == experiment.control_group {
+            return Ok(100.0);
+        }
+        let steps = self.policy().policy.held_back(0.0, vec![Step::at_once(100.0)]);
+        let first = steps.first().map_or(100.0, |step| step.percentage);
+        let plan = LaunchPlan {
+            id: LaunchId(new_id(self.now())),
+            target: shipment(&experiment.key),
+            unit_type: experiment.unit_type.clone(),
+            steps,
+            arms: vec![CONTROL.to_owned(), TREATMENT.to_owned()],
+            metrics: Vec::new(),
+            rollback_percentage: 0.0,
+            principal: self.actor().to_owned(),
+        };
+        self.begin_launch(plan, GuardrailChoice::default(), "a group was shipped")?;
+        Ok(first)
+    }
+}
+
 fn launch_plan(edit: &Edit, experiment: &Experiment) -> LaunchPlan {
     let control = experiment.control_group.clone();
     let others = experiment.groups.iter().map(|group| group.name.clone()).filter(|name| *name != control);
@@ -117,7 +150,7 @@ fn launch_plan(edit: &Edit, experiment: &Experiment) -> LaunchPlan {
         unit_type: experiment.unit_type.clone(),
         steps: vec![Step { needs: Needs::Evidence, ..Step::at_once(experiment.allocation) }],
         arms: std::iter::once(control.clone()).chain(others).collect(),
-        metrics: edit.catalogue().pin_metrics(),
+        metrics: Vec::new(),
         rollback_percentage: 0.0,
         principal: edit.actor().to_owned(),
     }
@@ -144,6 +177,6 @@ fn allow_ship(edit: &Edit, experiment: &Experiment, launch: Option<&Launch>, gro
         judgement.verdicts.retain(|verdict| verdict.arm == group);
         judgement
     });
-    let (kind, reasons) = answer_raise(launch, judgement.as_ref(), None, Needs::Evidence);
+    let (kind, reasons) = answer_raise(launch, judgement.as_ref(), None, Needs::Evidence, edit.now());
     refuse_unless_allowed(kind, reasons)
 }

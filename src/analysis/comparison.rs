@@ -2,7 +2,7 @@
 
 use super::decision::{Bucket, Compared, EpochMoments, Judgement, MetricVerdict, PastMoments};
 use super::measurement::{ArmMoments, LAST_WEEK, Measurement, Past, WEEK_MS};
-use crate::domain::launch::{Epoch, Launch, PinnedMetric, Target};
+use crate::domain::launch::{Epoch, Launch, PinnedMetric};
 use crate::domain::time::Timestamp;
 use crate::stats::outcome::{Counts, Outcome};
 
@@ -84,11 +84,10 @@ impl<'l> Comparison<'l> {
         let as_of = measurement.map_or(launch.started_at, |found| found.as_of);
         let of_epoch = |epoch: &'l Epoch| {
             let share = share(launch, epoch, arm, measurement);
-            let settled_share = match launch.target {
-                Target::GateRule { .. } => {
-                    Some(epoch.percentage / (epoch.percentage + 100.0 - epoch.ceiling))
-                }
-                Target::Experiment { .. } => share,
+            let settled_share = if launch.target.splits_by_share() {
+                Some(epoch.percentage / (epoch.percentage + 100.0 - epoch.ceiling))
+            } else {
+                share
             };
             let of_week = move |week| {
                 let place = (epoch.number, week);
@@ -169,11 +168,10 @@ pub(super) fn designed_share(
     arm: &str,
     measurement: Option<&Measurement>,
 ) -> Option<f64> {
-    match launch.target {
-        Target::GateRule { .. } if arm == launch.control() => Some(100.0 - epoch.percentage),
-        Target::GateRule { .. } => Some(epoch.percentage),
-        Target::Experiment { .. } => measurement?.shares.get(arm).copied(),
+    if !launch.target.splits_by_share() {
+        return measurement?.shares.get(arm).copied();
     }
+    Some(if arm == launch.control() { 100.0 - epoch.percentage } else { epoch.percentage })
 }
 
 /// Number of the last week of an epoch, from 0.

@@ -6,7 +6,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::limits::LimitVerdict;
 use super::measurement::{ArmUnits, Blindness};
+pub use crate::domain::decision_kind::DecisionKind;
+use crate::domain::latch::Latch;
 use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
 use crate::stats::outcome::Outcome;
@@ -14,31 +17,6 @@ use crate::stats::undefined::Undefined;
 
 /// The actor of everything that the guard does by itself.
 pub const GUARD: &str = "guard";
-
-/// What is said of a launch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DecisionKind {
-    /// Exposure may be raised.
-    Allow,
-    /// Not now.
-    Hold,
-    /// No: a latch is closed.
-    Block,
-    /// Harm: the treatment goes off.
-    RollBack,
-}
-
-impl fmt::Display for DecisionKind {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.pad(match self {
-            Self::Allow => "allow",
-            Self::Hold => "hold",
-            Self::Block => "block",
-            Self::RollBack => "roll_back",
-        })
-    }
-}
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +40,14 @@ pub enum DecisionAction {
     Cancel,
     /// A person opened a latch.
     ResolveLatch,
+    /// A person stopped further steps.
+    Pause,
+    /// A person let further steps be taken again.
+    Resume,
+    /// A person approved the step in force.
+    Approve,
+    /// A person let the launch pass what holds or blocks it.
+    Override,
 }
 
 /// Kinds of reasons.
@@ -104,6 +90,18 @@ pub enum ReasonCode {
     Undefined,
     /// What its events look like is not to be believed.
     AuditFailed,
+    /// A person has paused the launch.
+    Paused,
+    /// The step in force waits for a person's approval.
+    AwaitingApproval,
+    /// A person has let the launch pass what holds or blocks it.
+    Overridden,
+    /// What would be done, and is not, because the policy or the guardrail is in shadow.
+    Shadow,
+    /// The policy of the environment does not let it.
+    Policy,
+    /// An absolute limit: a level that was crossed, or is watched.
+    Limit,
 }
 
 /// One reason, with figures.
@@ -322,6 +320,9 @@ pub struct Judgement {
     pub blind: BTreeMap<String, Blindness>,
     /// One for each metric and treatment arm still served.
     pub verdicts: Vec<MetricVerdict>,
+    /// What is said of absolute limits, once everyone has the treatment.
+    #[serde(default)]
+    pub limits: Vec<LimitVerdict>,
 }
 
 /// Id of a decision.
@@ -354,4 +355,13 @@ pub struct Decision {
     pub at: Timestamp,
     /// Revision of the configuration afterwards.
     pub config_revision: i64,
+    /// How long ago the guard had looked at the launch, in milliseconds; none when it never had.
+    #[serde(default)]
+    pub guard_age_ms: Option<i64>,
+    /// Revision of the gate or experiment that it was made from; none in records from before this was kept.
+    #[serde(default)]
+    pub target_revision: Option<i64>,
+    /// The latch that was closed on the target when the guard looked; none when a person acted.
+    #[serde(default)]
+    pub latch: Option<Latch>,
 }

@@ -73,7 +73,7 @@ fn tally<'l>(comparisons: &[Comparison<'l>], weights: &[f64]) -> Tally<'l> {
 }
 
 /// The kept buckets in which anything came: between one change and the next, and from the last one to the end.
-fn buckets(comparisons: &[Comparison<'_>], kept_from: Option<Timestamp>) -> Vec<Bucket> {
+pub(super) fn buckets(comparisons: &[Comparison<'_>], kept_from: Option<Timestamp>) -> Vec<Bucket> {
     let (Some(kept_from), Some(first)) = (kept_from, comparisons.first()) else {
         return Vec::new();
     };

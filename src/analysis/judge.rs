@@ -5,6 +5,7 @@ use super::decision::{
     ArmEvidence, Compared, EpochMoments, Judgement, Least, MetricVerdict, ReasonCode, Verdict,
 };
 use super::evidence::{Marked, is_burnt_in, ln_e_harm, ln_e_safe};
+use super::limits::limits;
 use super::measurement::{Cause, Measurement};
 use super::tally::Tally;
 use super::{influence, sample_ratio};
@@ -30,6 +31,8 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
     let least = whole.reaches(level).then(|| influence::least(&comparisons, &weights, kept_from));
     let shown = Shown { level, least: least.as_ref().map(|(least, _)| least), whole: &whole };
 
+    let age_ms = measurement.map_or(0, |found| now.ms_since(found.watermark));
+    let limits = limits(launch, &comparisons, kept_from, age_ms);
     let ln_e_sample_ratio = measurement.map_or(0.0, |found| sample_ratio::ln_e(launch, found));
     let look = Look { launch, measurement, now, trusted: sample_ratio::is_trusted(ln_e_sample_ratio) };
     let verdicts: Vec<MetricVerdict> = comparisons
@@ -58,6 +61,7 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
         arms: shown.arms(),
         warned: is_warned(launch, ln_e, &verdicts),
         verdicts,
+        limits,
     }
 }
 
@@ -161,7 +165,7 @@ impl Look<'_, '_> {
         MetricVerdict {
             metric: metric.key.clone(),
             arm: comparison.arm.to_owned(),
-            guardrail: metric.is_guardrail(),
+            guardrail: self.launch.is_guardrail(metric),
             verdict,
             reason,
             undefined,
@@ -229,7 +233,7 @@ fn smaller<'m>(moments: impl Iterator<Item = &'m EpochMoments>, view: View) -> u
 
 /// The weight in the launch of a guardrail that rolls back: all of them in all arms the launch began with sum to 1.
 fn weight(launch: &Launch, pinned: &PinnedMetric) -> f64 {
-    if !pinned.metric.rolls_back() {
+    if !launch.is_guardrail(&pinned.metric) || !pinned.metric.rolls_back() {
         return 0.0;
     }
     let weighty = launch.guardrails().filter(|other| other.metric.rolls_back());

@@ -2,19 +2,22 @@
 
 pub mod audit;
 mod comparison;
+pub mod again;
+pub mod answer;
 pub mod decision;
 mod evidence;
 pub mod fold;
 pub mod history;
 pub mod influence;
 pub mod judge;
+pub mod limits;
 pub mod measurement;
 pub mod outlook;
 pub mod plan;
+pub mod policy_replay;
 pub mod published;
 mod replay;
 mod sample_ratio;
-
 mod tally;
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! From a judgement to what is said and done: protect, then hold for data, then progress.
 
+use super::answer::{answer, overridden};
 use super::comparison::{View, total};
 use super::decision::{Compared, DecisionKind, Judgement, MetricVerdict, Reason, ReasonCode, Verdict};
+use super::limits::{self, LimitVerdict, longest_window_ms};
 use super::outlook::outlook;
 use super::sample_ratio;
 use crate::domain::latch::Latch;
-use crate::domain::launch::{Launch, Needs, Target};
+use crate::domain::launch::{Launch, Needs};
 use crate::domain::time::Timestamp;
 use crate::stats::e_process::MIN_EPOCH_UNITS;
 use crate::stats::marks::MIN_TREATED;
@@ -40,15 +42,17 @@ pub enum Action {
 /// What a live launch needs now.
 #[must_use]
 pub fn plan(launch: &Launch, judgement: &Judgement, latch: Option<&Latch>, now: Timestamp) -> Plan {
-    if let Some(action) = protection(launch, judgement) {
-        return Plan { kind: DecisionKind::RollBack, reasons: harm_reasons(launch, judgement), action };
+    if let Some(action) = protection(launch, judgement).filter(|_| !launch.policy.policy.shadow) {
+        let mut reasons = overridden(launch, now);
+        reasons.extend(harm_reasons(launch, judgement));
+        return Plan { kind: DecisionKind::RollBack, reasons, action };
     }
     if has_no_control(launch) {
         let message = "everyone got it at once: there is no control, and the guard cannot judge this launch";
         let reasons = vec![Reason::of_launch(ReasonCode::NoData, message)];
         return Plan { kind: DecisionKind::Hold, reasons, action: Action::Complete };
     }
-    let (kind, mut reasons) = answer_raise(launch, Some(judgement), latch, launch.needs());
+    let (kind, mut reasons) = answer(launch, Some(judgement), latch, now);
     let unfinished = unfinished_step(launch, judgement, now);
     let action = match (kind, &unfinished) {
         (DecisionKind::Allow, None) if launch.next_step().is_some() => Action::Advance,
@@ -59,9 +63,8 @@ pub fn plan(launch: &Launch, judgement: &Judgement, latch: Option<&Latch>, now: 
     Plan { kind, reasons, action }
 }
 
-/// Whether more units may get the treatment now, and why.
-#[must_use]
-pub fn answer_raise(
+/// Whether more units may get the treatment by the evidence alone, and why.
+pub(super) fn by_evidence(
     launch: &Launch,
     judgement: Option<&Judgement>,
     latch: Option<&Latch>,
@@ -82,6 +85,9 @@ pub fn answer_raise(
     if protection(launch, judgement).is_some() {
         return (DecisionKind::RollBack, harm_reasons(launch, judgement));
     }
+    if limits::is_watched(launch) {
+        return by_limits(judgement);
+    }
     let mut reasons = Vec::new();
     if judgement.warned {
         reasons.push(Reason::of_launch(ReasonCode::Warning, warning_message(launch, judgement)));
@@ -101,7 +107,7 @@ pub fn answer_raise(
         let code = verdict.reason.unwrap_or(ReasonCode::NoData);
         of_metric(code, verdict, blind_message(launch, verdict, judgement, code))
     }));
-    if needs == Needs::Evidence {
+    if launch.needs_safety(needs) {
         let undecided = guardrails().filter(|verdict| verdict.verdict == Verdict::Undecided);
         reasons.extend(undecided.map(|verdict| {
             let code = verdict.reason.unwrap_or(ReasonCode::Undecided);
@@ -124,6 +130,18 @@ pub fn answer_raise(
     (DecisionKind::Allow, reasons)
 }
 
+/// Where everyone has the treatment, limits alone can say something.
+fn by_limits(judgement: &Judgement) -> (DecisionKind, Vec<Reason>) {
+    let of_kind =
+        |limit: &&LimitVerdict| limit.verdict == Verdict::Blind || limit.reason == Some(ReasonCode::Warning);
+    let held: Vec<Reason> = judgement.limits.iter().filter(of_kind).map(limit_reason).collect();
+    if held.is_empty() {
+        (DecisionKind::Allow, judgement.limits.iter().map(limit_reason).collect())
+    } else {
+        (DecisionKind::Hold, held)
+    }
+}
+
 /// Why a closed latch refuses.
 #[must_use]
 pub fn latch_reason(latch: &Latch) -> Reason {
@@ -138,12 +156,15 @@ pub fn latch_reason(latch: &Latch) -> Reason {
 /// The protective action that a judgement calls for. It looks at nothing but the evidence, and whether that can be trusted:
 /// harm must be shown by the whole, and without any one bucket of event time as well.
 fn protection(launch: &Launch, judgement: &Judgement) -> Option<Action> {
+    if judgement.limits.iter().any(|limit| limit.verdict == Verdict::Harm) {
+        return Some(Action::RollBack);
+    }
     let confirmed = judgement.least.is_some_and(|least| least.ln_e >= -launch.alpha.ln());
     if !confirmed || !sample_ratio::is_trusted(judgement.ln_e_sample_ratio) {
         return None;
     }
     let (stop, keep): (Vec<_>, Vec<_>) = judgement.arms.iter().partition(|arm| arm.harmed);
-    let whole = matches!(launch.target, Target::GateRule { .. }) || stop.is_empty() || keep.is_empty();
+    let whole = launch.target.splits_by_share() || stop.is_empty() || keep.is_empty();
     Some(if whole {
         Action::RollBack
     } else {
@@ -166,8 +187,28 @@ fn harm_reasons(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
             of_metric(ReasonCode::Harm, verdict, message)
         })
         .collect();
-    reasons.push(Reason::of_launch(ReasonCode::Harm, total));
+    if judgement.ln_e >= -launch.alpha.ln() {
+        reasons.push(Reason::of_launch(ReasonCode::Harm, total));
+    }
+    let crossed = judgement.limits.iter().filter(|limit| limit.verdict == Verdict::Harm);
+    reasons.extend(crossed.map(limit_reason));
     reasons
+}
+
+/// What is known of an absolute limit.
+fn limit_reason(limit: &LimitVerdict) -> Reason {
+    let value = limit.value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.5}"));
+    let crossed =
+        if limit.verdict == Verdict::Harm { "has crossed its limit" } else { "is watched against its limit" };
+    let message = format!(
+        "{} {crossed} of {} by itself, without a comparison: it is {value} on {} units, e-value {}",
+        limit.metric,
+        limit.level,
+        limit.units,
+        e_value(limit.ln_e)
+    );
+    let (metric, arm) = (Some(limit.metric.clone()), Some(limit.arm.clone()));
+    Reason { code: ReasonCode::Limit, message, metric, arm }
 }
 
 /// Why the step in force is not done; none when it is.
@@ -181,6 +222,10 @@ fn unfinished_step(launch: &Launch, judgement: &Judgement, now: Timestamp) -> Op
     let covered =
         if launch.guardrails().next().is_some() { judgement.as_of.unwrap_or(epoch.started_at) } else { now };
     let elapsed = covered.ms_since(epoch.started_at);
+    if let Some(window) = longest_window_ms(launch).filter(|window| is_whole(launch) && elapsed < *window) {
+        let message = format!("limits have been watched for {elapsed} ms of their {window} ms");
+        return Some(Reason::of_launch(ReasonCode::StepNotDone, message));
+    }
     if elapsed < step.min_duration_ms {
         let message = format!("the step has seen {elapsed} ms of its {} ms", step.min_duration_ms);
         return Some(Reason::of_launch(ReasonCode::StepNotDone, message));
@@ -209,12 +254,14 @@ fn unfinished_step(launch: &Launch, judgement: &Judgement, now: Timestamp) -> Op
 
 /// Whether everyone gets the treatment, so that nothing is left to compare it with.
 fn is_whole(launch: &Launch) -> bool {
-    matches!(launch.target, Target::GateRule { .. }) && launch.percentage() >= 100.0
+    launch.target.splits_by_share() && launch.percentage() >= 100.0
 }
 
 /// Whether everyone got the treatment from the first moment on.
 fn has_no_control(launch: &Launch) -> bool {
-    is_whole(launch) && launch.epochs.iter().all(|epoch| epoch.percentage >= 100.0)
+    is_whole(launch)
+        && !limits::is_watched(launch)
+        && launch.epochs.iter().all(|epoch| epoch.percentage >= 100.0)
 }
 
 fn of_metric(code: ReasonCode, verdict: &MetricVerdict, message: String) -> Reason {

@@ -58,6 +58,11 @@ impl Relational {
         bounded(async { Ok(query.fetch_optional(&self.pool).await?) }).await
     }
 
+    /// Runs a statement that is a transaction of its own, and says how many rows it has changed.
+    pub async fn run(&self, query: Query<'_, Any, AnyArguments>) -> Result<u64> {
+        bounded(async { Ok(query.execute(&self.pool).await?.rows_affected()) }).await
+    }
+
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }

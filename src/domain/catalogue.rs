@@ -11,10 +11,12 @@ use super::latch::{Latch, LatchId};
 use super::launch::{Launch, LaunchId, PinnedMetric, Target};
 use super::layer::Layer;
 use super::metric::Metric;
+use super::policy::{PinnedPolicy, Policy};
 use super::sdk_key::{SdkKey, SecretHash};
 use super::segment::Segment;
 use super::stored::Stored;
 use super::time::Timestamp;
+use super::webhook::Webhook;
 
 /// Stored documents of one kind, by key.
 pub type Shelf<T> = BTreeMap<String, Arc<Stored<T>>>;
@@ -40,6 +42,10 @@ pub struct Catalogue {
     pub layers: Shelf<Layer>,
     /// Metrics.
     pub metrics: Shelf<Metric>,
+    /// Webhooks.
+    pub webhooks: Shelf<Webhook>,
+    /// Policies by environment.
+    pub policies: Shelf<Policy>,
     /// Keys of SDKs.
     pub sdk_keys: Shelf<SdkKey>,
     /// Live launches, and the latest ended one of each target.
@@ -92,17 +98,28 @@ impl Catalogue {
         found.filter(|stored| !stored.archived)
     }
 
-    /// Every metric in use, as a launch that begins now pins it, and the free ones whose keys nobody has taken.
+    /// Every metric in use, as a launch that begins now under a policy pins it, and the free ones whose keys nobody has taken.
     #[must_use]
-    pub fn pin_metrics(&self) -> Vec<PinnedMetric> {
+    pub fn pin_metrics(&self, policy: &Policy) -> Vec<PinnedMetric> {
         let in_use = self.metrics.values().filter(|stored| !stored.archived);
-        let pin = |stored: &Arc<Stored<Metric>>| PinnedMetric {
-            metric: stored.document.clone(),
-            revision: stored.revision,
-            scale: None,
+        let pin = |stored: &Arc<Stored<Metric>>| {
+            let min_units = stored.document.min_units.max(policy.min_units);
+            let metric = Metric { min_units, ..stored.document.clone() };
+            PinnedMetric { metric, revision: stored.revision, scale: None }
         };
         let free = Metric::free().filter(|metric| !self.metrics.contains_key(&metric.key));
         let free = free.map(|metric| PinnedMetric { metric, revision: 0, scale: None });
         in_use.map(pin).chain(free).collect()
+    }
+
+    /// The policy of an environment: its own, else the one that is built in.
+    #[must_use]
+    pub fn pin_policy(&self, environment: &str) -> PinnedPolicy {
+        let own = self.policies.get(environment).filter(|stored| !stored.archived);
+        let built_in = || PinnedPolicy { policy: Policy::built_in(environment), revision: 0 };
+        own.map_or_else(built_in, |stored| PinnedPolicy {
+            policy: stored.document.clone(),
+            revision: stored.revision,
+        })
     }
 }

@@ -45,6 +45,14 @@ pub struct DynamicConfig {
     pub draws_missing_units: bool,
 }
 
+impl DynamicConfig {
+    /// The rule of an id.
+    #[must_use]
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.id == id)
+    }
+}
+
 impl Document for DynamicConfig {
     const KIND: &'static str = "config";
 

@@ -116,7 +116,7 @@ pub struct Override {
 }
 
 /// Where an experiment stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum Status {
     /// Being written.
@@ -128,9 +128,21 @@ pub enum Status {
     Decided {
         /// Name of the shipped group.
         group: String,
+        /// Share of units that get it, 0 to 100; the others get the control.
+        #[serde(default = "everyone", skip_serializing_if = "is_everyone")]
+        percentage: f64,
     },
     /// Ended without shipping.
     Abandoned,
+}
+
+fn everyone() -> f64 {
+    100.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over this way")]
+fn is_everyone(percentage: &f64) -> bool {
+    *percentage >= 100.0
 }
 
 impl fmt::Display for Status {
@@ -138,7 +150,7 @@ impl fmt::Display for Status {
         match self {
             Self::Draft => out.write_str("a draft"),
             Self::Running => out.write_str("running"),
-            Self::Decided { group } => write!(out, "decided for `{group}`"),
+            Self::Decided { group, .. } => write!(out, "decided for `{group}`"),
             Self::Abandoned => out.write_str("abandoned"),
         }
     }
@@ -176,6 +188,9 @@ impl Document for Experiment {
         check_texts(&mut checks, "experiment.primary_metrics", &self.primary_metrics);
         check_texts(&mut checks, "experiment.secondary_metrics", &self.secondary_metrics);
         check_texts(&mut checks, "experiment.target_apps", &self.target_apps);
+        if let Status::Decided { percentage, .. } = &self.status {
+            check_percentage(&mut checks, "experiment.status.percentage", *percentage);
+        }
         check_parameters(&mut checks, "experiment.default_parameters", &self.default_parameters);
         if let Some(layer) = &self.layer {
             check_key(&mut checks, "experiment.layer", layer);

@@ -70,16 +70,6 @@ impl Gate {
     pub fn rule(&self, id: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.id == id)
     }
-
-    /// The same gate with another percentage on one rule.
-    #[must_use]
-    pub fn with_percentage(&self, rule_id: &str, percentage: f64) -> Self {
-        let mut gate = self.clone();
-        for rule in gate.rules.iter_mut().filter(|rule| rule.id == rule_id) {
-            rule.percentage = percentage;
-        }
-        gate
-    }
 }
 
 /// Checks that rules give no values: gates and segments say yes or no.

@@ -5,21 +5,17 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::key::check_percentage;
-use super::metric::Metric;
-use super::time::{DAY_MS, Timestamp};
-use super::violation::{Checks, Invalid};
+use super::metric::{Action, Metric};
+use super::policy::{PinnedPolicy, Policy, Undecided};
+use super::time::Timestamp;
 
-/// Most steps of one ramp.
-pub const MAX_STEPS: usize = 100;
+pub use super::policy::{ALPHA, ALPHA_HOLD};
+pub use super::ramp::{Approval, MAX_STEPS, Needs, Step, check_steps};
+
 /// Arm of the units that reached a gate's rule and did not pass.
 pub const CONTROL: &str = "control";
 /// Arm of the units that passed a gate's rule.
 pub const TREATMENT: &str = "treatment";
-/// Chance of a false rollback over a whole launch.
-pub const ALPHA: f64 = 0.05;
-/// Evidence of 1 over this holds a launch.
-pub const ALPHA_HOLD: f64 = 0.20;
 
 /// Id of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,23 +39,64 @@ pub enum Target {
         /// Id of the rule.
         rule: String,
     },
+    /// One rule of a dynamic config.
+    ConfigRule {
+        /// Key of the config.
+        config: String,
+        /// Id of the rule.
+        rule: String,
+    },
     /// An experiment.
     Experiment {
         /// Key of the experiment.
         experiment: String,
     },
+    /// The group of a decided experiment that everyone is to get, against its control.
+    Shipment {
+        /// Key of the experiment.
+        experiment: String,
+    },
+    /// The units that a holdout lets go, against those that it still holds out.
+    Holdout {
+        /// Key of the holdout.
+        holdout: String,
+    },
 }
 
 impl Target {
+    /// What paths begin with.
+    pub const KINDS: [&str; 5] = ["gate", "config", "experiment", "shipment", "holdout"];
+
+    /// The target in one word: `gate:KEY/RULE`, `config:KEY/RULE`, or `experiment:KEY`, `shipment:KEY`, `holdout:KEY`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self {
+            Self::GateRule { gate, rule } => format!("gate:{gate}/{rule}"),
+            Self::ConfigRule { config, rule } => format!("config:{config}/{rule}"),
+            Self::Experiment { experiment } => format!("experiment:{experiment}"),
+            Self::Shipment { experiment } => format!("shipment:{experiment}"),
+            Self::Holdout { holdout } => format!("holdout:{holdout}"),
+        }
+    }
+
     /// Whether both are of one gate, or one experiment. A latch bears on all rules of its gate, because another rule
     /// could let in the same units.
     #[must_use]
     pub fn is_same_entity(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::GateRule { gate: a, .. }, Self::GateRule { gate: b, .. })
-            | (Self::Experiment { experiment: a }, Self::Experiment { experiment: b }) => a == b,
+            | (Self::ConfigRule { config: a, .. }, Self::ConfigRule { config: b, .. })
+            | (Self::Experiment { experiment: a }, Self::Experiment { experiment: b })
+            | (Self::Shipment { experiment: a }, Self::Shipment { experiment: b })
+            | (Self::Holdout { holdout: a }, Self::Holdout { holdout: b }) => a == b,
             _ => false,
         }
+    }
+
+    /// Whether its arms are the two sides of a share, and not groups of units that never swap.
+    #[must_use]
+    pub fn splits_by_share(&self) -> bool {
+        !matches!(self, Self::Experiment { .. })
     }
 }
 
@@ -67,68 +104,12 @@ impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::GateRule { gate, rule } => write!(out, "gate {gate}, rule {rule}"),
+            Self::ConfigRule { config, rule } => write!(out, "config {config}, rule {rule}"),
             Self::Experiment { experiment } => write!(out, "experiment {experiment}"),
+            Self::Shipment { experiment } => write!(out, "shipped group of experiment {experiment}"),
+            Self::Holdout { holdout } => write!(out, "release of holdout {holdout}"),
         }
     }
-}
-
-/// One step of a ramp.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Step {
-    /// Share that gets the treatment, 0 to 100; for an experiment its allocation.
-    pub percentage: f64,
-    /// The least time it lasts, in milliseconds.
-    pub min_duration_ms: i64,
-    /// The least number of units in each arm, first exposed in this step.
-    pub min_units: u64,
-    /// What else it needs before the next one.
-    pub needs: Needs,
-}
-
-/// What a step needs besides its duration and units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Needs {
-    /// Nothing, as long as no guardrail holds the launch.
-    Time,
-    /// Every guardrail shown safe.
-    Evidence,
-}
-
-impl Step {
-    /// A percentage from now on.
-    #[must_use]
-    pub fn at_once(percentage: f64) -> Self {
-        Self { percentage, min_duration_ms: 0, min_units: 0, needs: Needs::Time }
-    }
-}
-
-/// Checks the steps of a ramp; `field` is the path of the list.
-pub fn check_steps(field: &str, steps: &[Step]) -> Result<(), Invalid> {
-    let mut checks = Checks::default();
-    let count = steps.len();
-    checks.require(
-        (1..=MAX_STEPS).contains(&count),
-        field,
-        format!("must have 1 to {MAX_STEPS}, has {count}"),
-    );
-    let starts = count == 1 || steps.first().is_none_or(|step| step.percentage > 0.0);
-    checks.require(
-        starts,
-        format!("{field}[0].percentage"),
-        "must be above 0: a ramp begins with some units",
-    );
-    let mut floor = -1.0;
-    for (index, step) in steps.iter().take(MAX_STEPS).enumerate() {
-        let path = format!("{field}[{index}]");
-        check_percentage(&mut checks, &format!("{path}.percentage"), step.percentage);
-        let grows = step.percentage > floor || step.percentage.is_nan();
-        checks.require(grows, format!("{path}.percentage"), "must be above that of the step before");
-        floor = step.percentage;
-        let duration = (0..=365 * DAY_MS).contains(&step.min_duration_ms);
-        checks.require(duration, format!("{path}.min_duration"), "must be from 0 to 365 days");
-    }
-    checks.finish()
 }
 
 /// Where a launch stands.
@@ -137,6 +118,8 @@ pub fn check_steps(field: &str, steps: &[Step]) -> Result<(), Invalid> {
 pub enum LaunchState {
     /// More steps are to come.
     Ramping,
+    /// More steps are to come, and a person has stopped them. It is still judged and protected.
+    Paused,
     /// At its last step, and still compared with a control.
     Steady,
     /// Ended as planned.
@@ -201,6 +184,9 @@ pub struct Launch {
     pub steps: Vec<Step>,
     /// Index of the step in force.
     pub current_step: usize,
+    /// Steps that may be left, by the word of a person.
+    #[serde(default)]
+    pub approvals: Vec<Approval>,
     /// Stretches of constant allocation, oldest first; never empty.
     pub epochs: Vec<Epoch>,
     /// What is compared; the first is the control.
@@ -215,12 +201,43 @@ pub struct Launch {
     pub warned: bool,
     /// Where the guard falls back to.
     pub rollback_percentage: f64,
+    /// The policy it began under.
+    #[serde(default)]
+    pub policy: PinnedPolicy,
+    /// Its own choice of guardrails, besides what the policy attaches.
+    #[serde(default)]
+    pub choice: GuardrailChoice,
+    /// A person's word that lets it pass what holds or blocks it.
+    #[serde(default)]
+    pub overridden: Option<Override>,
     /// Who began it.
     pub principal: String,
     /// When it began.
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// Guardrails that a launch takes or leaves by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardrailChoice {
+    /// Keys of metrics that are its guardrails although the policy attaches them not.
+    pub add: Vec<String>,
+    /// Keys of metrics that are not its guardrails although the policy attaches them.
+    pub drop: Vec<String>,
+}
+
+/// A person's word that lets one launch pass what holds or blocks it, for a while. Harm is still acted on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// Who.
+    pub principal: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
 }
 
 /// What it takes to begin a launch.
@@ -244,10 +261,31 @@ pub struct LaunchPlan {
     pub principal: String,
 }
 
+impl GuardrailChoice {
+    /// Whether a metric is a guardrail by this choice under a policy.
+    #[must_use]
+    pub fn attaches(&self, policy: &Policy, metric: &Metric) -> bool {
+        let has_tag = metric.tags.iter().any(|tag| policy.guardrail_tags.contains(tag));
+        let is_required = metric.tags.iter().any(|tag| policy.required_tags.contains(tag));
+        is_required || self.add.contains(&metric.key) || (has_tag && !self.drop.contains(&metric.key))
+    }
+}
+
 impl Launch {
-    /// Begins a launch at its first step.
+    /// Begins a launch at its first step, under the policy that is built in.
     #[must_use]
     pub fn begin(plan: LaunchPlan, now: Timestamp) -> Self {
+        Self::begin_under(PinnedPolicy::default(), GuardrailChoice::default(), plan, now)
+    }
+
+    /// Begins a launch at its first step, under a policy.
+    #[must_use]
+    pub fn begin_under(
+        policy: PinnedPolicy,
+        choice: GuardrailChoice,
+        plan: LaunchPlan,
+        now: Timestamp,
+    ) -> Self {
         let percentage = plan.steps.first().map_or(0.0, |step| step.percentage);
         let arms = plan.arms.into_iter().map(|name| Arm { name, stopped_at: None }).collect();
         let mut launch = Self {
@@ -258,13 +296,17 @@ impl Launch {
             state: LaunchState::Steady,
             steps: plan.steps,
             current_step: 0,
+            approvals: Vec::new(),
             epochs: Vec::new(),
             arms,
             metrics: plan.metrics,
-            alpha: ALPHA,
-            alpha_hold: ALPHA_HOLD,
+            alpha: policy.policy.alpha,
+            alpha_hold: policy.policy.alpha_hold,
             warned: false,
             rollback_percentage: plan.rollback_percentage,
+            policy,
+            choice,
+            overridden: None,
             principal: plan.principal,
             started_at: now,
             ended_at: None,
@@ -277,7 +319,7 @@ impl Launch {
     /// Whether it has not ended.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self.state, LaunchState::Ramping | LaunchState::Steady)
+        matches!(self.state, LaunchState::Ramping | LaunchState::Paused | LaunchState::Steady)
     }
 
     /// The step in force.
@@ -290,6 +332,13 @@ impl Launch {
     #[must_use]
     pub fn needs(&self) -> Needs {
         self.step().map_or(Needs::Time, |step| step.needs)
+    }
+
+    /// Whether the step in force waits for a person's approval.
+    #[must_use]
+    pub fn awaits_approval(&self) -> bool {
+        let is_approved = self.approvals.iter().any(|approval| approval.step == self.current_step);
+        self.needs() == Needs::Approval && self.next_step().is_some() && !is_approved
     }
 
     /// The step after the one in force.
@@ -313,10 +362,7 @@ impl Launch {
     /// Whether the share in force leaves units to both sides.
     #[must_use]
     pub fn has_both_arms(&self) -> bool {
-        match self.target {
-            Target::GateRule { .. } => self.percentage() > 0.0 && self.percentage() < 100.0,
-            Target::Experiment { .. } => self.percentage() > 0.0,
-        }
+        self.percentage() > 0.0 && (!self.target.splits_by_share() || self.percentage() < 100.0)
     }
 
     /// Name of the control arm.
@@ -332,7 +378,32 @@ impl Launch {
 
     /// Its guardrails.
     pub fn guardrails(&self) -> impl Iterator<Item = &PinnedMetric> {
-        self.metrics.iter().filter(|pinned| pinned.metric.is_guardrail())
+        self.metrics.iter().filter(|pinned| self.is_guardrail(&pinned.metric))
+    }
+
+    /// Whether a metric can hold it, or roll it back. One that is only reported stands against nothing.
+    #[must_use]
+    pub fn is_guardrail(&self, metric: &Metric) -> bool {
+        let stands = metric.action != Action::Report && self.choice.attaches(&self.policy.policy, metric);
+        stands && !self.is_for_show(metric)
+    }
+
+    /// Whether a metric says what it would do to it as a guardrail, and does nothing.
+    #[must_use]
+    pub fn is_for_show(&self, metric: &Metric) -> bool {
+        self.policy.policy.shadow_guardrails.contains(&metric.key)
+    }
+
+    /// What a raise needs to be shown: evidence where the policy does not go on without.
+    #[must_use]
+    pub fn needs_safety(&self, needs: Needs) -> bool {
+        needs == Needs::Evidence || self.policy.policy.undecided == Undecided::Hold
+    }
+
+    /// The override in force at `now`.
+    #[must_use]
+    pub fn override_at(&self, now: Timestamp) -> Option<&Override> {
+        self.overridden.as_ref().filter(|overridden| now < overridden.expires_at)
     }
 
     /// Takes the next step, if there is one.
@@ -344,12 +415,31 @@ impl Launch {
         }
     }
 
+    /// Keeps further steps from being taken.
+    pub fn pause(&mut self) {
+        self.state = LaunchState::Paused;
+    }
+
+    /// Lets further steps be taken again.
+    pub fn resume(&mut self) {
+        self.state = self.state_of_step();
+    }
+
+    /// Lets the step in force be left.
+    pub fn approve(&mut self, principal: String, reason: String, now: Timestamp) {
+        self.approvals.push(Approval { step: self.current_step, principal, reason, at: now });
+    }
+
     /// Replaces the ramp by other steps, the first of them from now on. The epoch goes on where its share stays.
     pub fn replan(&mut self, steps: Vec<Step>, now: Timestamp) {
         let percentage = steps.first().map_or(0.0, |step| step.percentage);
         self.steps = steps;
         self.current_step = 0;
-        self.state = self.state_of_step();
+        self.approvals.clear();
+        // A pause is lifted by its own name only.
+        if self.state != LaunchState::Paused || self.next_step().is_none() {
+            self.state = self.state_of_step();
+        }
         #[expect(clippy::float_cmp, reason = "the same number is the same share")]
         if percentage != self.percentage() {
             self.begin_epoch(percentage, now);
@@ -367,13 +457,12 @@ impl Launch {
     /// Ends the epoch in force and begins another.
     pub fn begin_epoch(&mut self, percentage: f64, now: Timestamp) {
         let number = self.epoch().map_or(1, |epoch| epoch.number + 1);
-        let ceiling = match self.target {
-            Target::GateRule { .. } => {
-                let planned = self.steps.iter().skip(self.current_step).map(|step| step.percentage);
-                planned.filter(|planned| *planned < 100.0).fold(percentage, f64::max)
-            }
+        let ceiling = if self.target.splits_by_share() {
+            let planned = self.steps.iter().skip(self.current_step).map(|step| step.percentage);
+            planned.filter(|planned| *planned < 100.0).fold(percentage, f64::max)
+        } else {
             // Arms of an experiment never swap units, whatever its allocation.
-            Target::Experiment { .. } => 100.0,
+            100.0
         };
         self.end_epoch(now);
         self.epochs.push(Epoch {

@@ -274,7 +274,7 @@ impl<'s> Call<'s, '_> {
     fn draw(self, rule: &Rule, form: &'s form::Rule) -> (bool, Option<ExposedArm<'s>>) {
         let unit = rule.unit.of(self.user);
         let share_is_watched =
-            form.watch.as_ref().is_some_and(|watch| matches!(watch.arms, WatchedArms::Share { .. }));
+            form.watch.as_ref().is_some_and(|watch| !matches!(watch.arms, WatchedArms::Group { .. }));
         let is_drawn = form.percentage > 0.0 && form.percentage < 100.0;
         let part = (is_drawn || share_is_watched).then(|| rule.prefix.part(unit.unwrap_or_default()));
         let passed = match part {
@@ -283,7 +283,7 @@ impl<'s> Call<'s, '_> {
         };
         // A unit without an id can not be told from others, and is in no arm.
         let watch = form.watch.as_ref().filter(|_| unit.is_some());
-        (passed, watch.map(|watch| exposed_arm(watch, part.unwrap_or_default(), passed)))
+        (passed, watch.and_then(|watch| exposed_arm(watch, part.unwrap_or_default(), passed)))
     }
 
     fn exposed(self, unit_type: &'s str, arm: Option<ExposedArm<'s>>) -> Exposed<'s> {
@@ -302,15 +302,20 @@ fn missing_unit<'s>(spec: &'s Spec, asked: &Asked<'s>) -> Decision<'s> {
     Decision { rule_id: MISSING_UNIT_RULE, own_nested, ..fallback(spec, Reason::MissingUnit) }
 }
 
-/// The arm of a unit that a rule in force decided for.
-pub(super) fn exposed_arm(watch: &Watch, part: u64, passed: bool) -> ExposedArm<'_> {
+/// The arm of a unit that a rule in force decided for; none where the launch does not compare it.
+pub(super) fn exposed_arm(watch: &Watch, part: u64, passed: bool) -> Option<ExposedArm<'_>> {
     let (arm, settled, reverted) = match &watch.arms {
         WatchedArms::Group { arm, reverted } => (arm.as_str(), true, *reverted),
+        WatchedArms::Released { held, .. } if bucketing::is_within(part, *held) => (CONTROL, true, false),
+        WatchedArms::Released { until, reverted, .. } if bucketing::is_within(part, *until) => {
+            (TREATMENT, true, *reverted)
+        }
+        WatchedArms::Released { .. } => return None,
         WatchedArms::Share { percentage, ceiling } => {
             let treated = bucketing::is_within(part, *percentage);
             let settled = treated || !bucketing::is_within(part, *ceiling);
             (if treated { TREATMENT } else { CONTROL }, settled, treated && !passed)
         }
     };
-    ExposedArm { launch: watch.launch, epoch: watch.epoch, arm, settled, reverted }
+    Some(ExposedArm { launch: watch.launch, epoch: watch.epoch, arm, settled, reverted })
 }

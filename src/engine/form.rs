@@ -140,6 +140,16 @@ pub enum WatchedArms {
         /// In percent.
         ceiling: f64,
     },
+    /// Of a holdout: control within what it still holds out, treatment beyond that within what it held out before the
+    /// launch; all others are in no arm.
+    Released {
+        /// Held out still, in percent.
+        held: f64,
+        /// Held out before, in percent.
+        until: f64,
+        /// The guard holds the treatment out again.
+        reverted: bool,
+    },
     /// A group of an experiment.
     Group {
         /// Its name.

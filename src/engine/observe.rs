@@ -21,8 +21,8 @@ pub struct Served<'a> {
     pub key: &'a str,
     /// The rule that decided, as the SDK names it.
     pub rule_id: &'a str,
-    /// Whether the rule was passed; for experiments it says nothing.
-    pub passed: bool,
+    /// Whether the rule was passed; none where the SDK does not say. For experiments it says nothing.
+    pub passed: Option<bool>,
     /// When.
     pub at: Timestamp,
     /// When the configuration was changed that the SDK had its rules from; the time of the exposure, where it does not say.
@@ -76,10 +76,22 @@ pub fn observe<'s>(
         WatchedArms::Share { .. } => {
             let part = rule.prefix.part(unit);
             let is_over = launch.ended_at.is_some_and(|ended| served.rules_at >= ended);
-            if is_over && served.passed == bucketing::is_within(part, form.percentage) {
-                Some(exposed_arm(watch, part, served.passed))
+            let now_passes = bucketing::is_within(part, form.percentage);
+            if is_over && served.passed.is_none_or(|passed| passed == now_passes) {
+                exposed_arm(watch, part, now_passes)
             } else {
                 share_arm(launch, part, &served)
+            }
+        }
+        WatchedArms::Released { .. } => {
+            let part = rule.prefix.part(unit);
+            let is_held = bucketing::is_within(part, form.percentage);
+            match exposed_arm(watch, part, is_held) {
+                // Others are not compared, whatever they were served.
+                None => return Observed::Exposed(exposed(None)),
+                // Rules from before the release, or from before it was taken back.
+                Some(_) if served.passed != Some(is_held) => None,
+                arm => arm,
             }
         }
     };
@@ -105,10 +117,13 @@ fn group_arm<'s>(
 
 /// The arm of a unit in the newest epoch in which it gets what it was served.
 fn share_arm<'s>(launch: &Launch, part: u64, served: &Served<'_>) -> Option<ExposedArm<'s>> {
-    let epoch = begun(launch, served.rules_at)
-        .find(|epoch| bucketing::is_within(part, epoch.percentage) == served.passed)?;
-    let settled = served.passed || !bucketing::is_within(part, epoch.ceiling);
-    let arm = if served.passed { TREATMENT } else { CONTROL };
+    let fits = |epoch: &&Epoch| {
+        served.passed.is_none_or(|passed| bucketing::is_within(part, epoch.percentage) == passed)
+    };
+    let epoch = begun(launch, served.rules_at).find(fits)?;
+    let passed = bucketing::is_within(part, epoch.percentage);
+    let settled = passed || !bucketing::is_within(part, epoch.ceiling);
+    let arm = if passed { TREATMENT } else { CONTROL };
     Some(ExposedArm { launch: launch.id, epoch: epoch.number, arm, settled, reverted: false })
 }
 
@@ -209,7 +224,7 @@ mod tests {
                 entity: Entity::Gate,
                 key: "gate",
                 rule_id: "rule",
-                passed,
+                passed: Some(passed),
                 at: Timestamp(999),
                 rules_at: Timestamp(at),
             };
@@ -234,7 +249,7 @@ mod tests {
             entity: Entity::Gate,
             key,
             rule_id,
-            passed: true,
+            passed: Some(true),
             at: Timestamp(50),
             rules_at: Timestamp(50),
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
@@ -15,6 +16,8 @@ use crate::domain::launch::Launch;
 use crate::error::Result;
 use crate::live::Live;
 
+/// How many launches are looked at side by side.
+const LOOKS_AT_ONCE: usize = 8;
 /// How often the guard asks whether the configuration has changed.
 const NEWS: Duration = Duration::from_secs(1);
 
@@ -43,7 +46,7 @@ impl Guard {
             let news = Some((*published.borrow_and_update(), guard.live.in_force().catalogue.revision));
             if news != seen || looked_at.elapsed() >= guard.tick {
                 (seen, looked_at) = (news, tokio::time::Instant::now());
-                look(&guard).await;
+                look(&guard, &stop).await;
             }
             tokio::select! {
                 _ = published.changed() => {}
@@ -65,11 +68,12 @@ impl Guard {
     }
 
     async fn act(&self, launch: &Launch, judgement: &Judgement) -> Result<()> {
-        let now = self.clock.now();
+        // As of the look, so that the plan can be made again from what is recorded of it.
+        let now = judgement.at;
         let in_force = self.live.in_force();
-        let latch = in_force.catalogue.closed_latch(&launch.target, None, now);
-        let plan = plan(launch, judgement, latch.map(AsRef::as_ref), now);
-        let wrote = self.admin.carry_out(launch, judgement, &plan).await?;
+        let latch = in_force.catalogue.closed_latch(&launch.target, None, now).map(AsRef::as_ref);
+        let plan = plan(launch, judgement, latch, now);
+        let wrote = self.admin.carry_out(launch, judgement, latch, &plan).await?;
         if wrote {
             let (target, e_value) = (&launch.target, judgement.ln_e.exp());
             if plan.kind == DecisionKind::RollBack {
@@ -82,18 +86,39 @@ impl Guard {
     }
 }
 
-/// One look at every live launch that was measured, each in a task of its own: one that fails, or panics, does not keep the
-/// others from theirs.
-async fn look(guard: &Arc<Guard>) {
+/// One look at every live launch that was measured, some side by side, each in a task of its own: one that fails, or panics,
+/// does not keep the others from theirs. A stop ends those that are under way where they wait; what is being written is
+/// written.
+async fn look(guard: &Arc<Guard>, stop: &CancellationToken) {
     let in_force = guard.live.in_force();
+    let mut looks = JoinSet::new();
     for launch in in_force.catalogue.launches.values().filter(|launch| launch.is_live()) {
         let Some(published) = guard.live.published(launch.id) else {
             continue;
         };
         let (guard, launch) = (Arc::clone(guard), Arc::clone(launch));
-        if let Err(error) = tokio::spawn(async move { guard.look_at(&launch, published).await }).await {
-            tracing::error!(%error, "a look of the guard failed; it looks again with the next tick");
+        if looks.len() >= LOOKS_AT_ONCE && !end_one(&mut looks, stop).await {
+            return;
+        }
+        looks.spawn(async move { guard.look_at(&launch, published).await });
+    }
+    while !looks.is_empty() {
+        if !end_one(&mut looks, stop).await {
+            return;
         }
     }
     guard.live.forget_ended(&guard.live.in_force().catalogue);
+}
+
+/// Waits until a look has ended. False at the stop.
+async fn end_one(looks: &mut JoinSet<()>, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        ended = looks.join_next() => {
+            if let Some(Err(error)) = ended {
+                tracing::error!(%error, "a look of the guard failed; it looks again with the next tick");
+            }
+            true
+        }
+        () = stop.cancelled() => false,
+    }
 }

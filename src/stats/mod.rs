@@ -5,6 +5,7 @@
 //! [`covariate`]; and what holds at every look. A number that cannot be had is an [`undefined::Undefined`] with its reason.
 //! Tails come as logarithms, which never underflow.
 
+pub mod against_level;
 pub mod anytime;
 pub mod asymptotic;
 pub mod beta;

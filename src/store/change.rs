@@ -10,10 +10,13 @@ use crate::domain::latch::Latch;
 use crate::domain::launch::Launch;
 use crate::domain::layer::Layer;
 use crate::domain::metric::Metric;
+use crate::domain::policy::Policy;
 use crate::domain::sdk_key::SdkKey;
 use crate::domain::segment::Segment;
 use crate::domain::stored::{Document, Stored};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::Webhook;
+use crate::store::outbox::Notice;
 
 /// Everything that one change writes.
 #[derive(Clone, Debug)]
@@ -47,6 +50,10 @@ pub enum Write {
     Layer(Stored<Layer>),
     /// A metric.
     Metric(Stored<Metric>),
+    /// A webhook.
+    Webhook(Stored<Webhook>),
+    /// A policy.
+    Policy(Stored<Policy>),
     /// A key of an SDK.
     SdkKey(Stored<SdkKey>),
     /// A launch.
@@ -55,6 +62,8 @@ pub enum Write {
     Latch(Latch),
     /// A decision, to be added.
     Decision(Box<Decision>),
+    /// A notice of such a decision.
+    Notice(Notice),
 }
 
 /// A document that has a place in the catalogue.
@@ -136,6 +145,26 @@ impl Kept for Metric {
     }
 }
 
+impl Kept for Webhook {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.webhooks
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::Webhook(stored)
+    }
+}
+
+impl Kept for Policy {
+    fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
+        &catalogue.policies
+    }
+
+    fn write(stored: Stored<Self>) -> Write {
+        Write::Policy(stored)
+    }
+}
+
 impl Kept for SdkKey {
     fn shelf(catalogue: &Catalogue) -> &Shelf<Self> {
         &catalogue.sdk_keys
@@ -177,12 +206,14 @@ impl Write {
             Self::Config(stored) => put(&mut catalogue.configs, stored),
             Self::Layer(stored) => put(&mut catalogue.layers, stored),
             Self::Metric(stored) => put(&mut catalogue.metrics, stored),
+            Self::Webhook(stored) => put(&mut catalogue.webhooks, stored),
+            Self::Policy(stored) => put(&mut catalogue.policies, stored),
             Self::SdkKey(stored) => put(&mut catalogue.sdk_keys, stored),
             Self::Launch(launch) => catalogue.put_launch((**launch).clone()),
             Self::Latch(latch) => {
                 catalogue.latches.insert(latch.id, latch.clone().into());
             }
-            Self::Decision(_) => {}
+            Self::Decision(_) | Self::Notice(_) => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod change;
 mod measures;
+pub mod outbox;
 mod read;
 mod versions;
 mod write;

@@ -8,12 +8,13 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use super::Store;
-use crate::analysis::decision::Decision;
+use crate::analysis::decision::{Decision, DecisionId, DecisionKind};
 use crate::database::bounded;
 use crate::domain::catalogue::{Catalogue, Shelf};
 use crate::domain::latch::{Latch, LatchId};
 use crate::domain::launch::{Launch, LaunchId, Target};
 use crate::domain::stored::{Document, Stored};
+use crate::domain::target_filter::TargetFilter;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 
@@ -35,6 +36,10 @@ pub struct LaunchQuery {
 pub struct DecisionQuery {
     /// Only this launch's.
     pub launch: Option<LaunchId>,
+    /// Only these targets'.
+    pub target: Option<TargetFilter>,
+    /// Only these kinds; empty: all.
+    pub kinds: Vec<DecisionKind>,
     /// Only those after this cursor.
     pub after: i64,
     /// At most this many.
@@ -77,6 +82,8 @@ impl Store {
             configs: shelf(&mut transaction).await?,
             layers: shelf(&mut transaction).await?,
             metrics: shelf(&mut transaction).await?,
+            webhooks: shelf(&mut transaction).await?,
+            policies: shelf(&mut transaction).await?,
             sdk_keys: shelf(&mut transaction).await?,
             launches: launches(&mut transaction).await?,
             latches: latches(&mut transaction).await?,
@@ -117,14 +124,33 @@ impl Store {
 
     /// Decisions, oldest first.
     pub async fn decisions(&self, query: &DecisionQuery) -> Result<Vec<Recorded>> {
+        let wanted = |kind: DecisionKind| query.kinds.is_empty() || query.kinds.contains(&kind);
+        // A kind that is not wanted leaves a name that no decision has.
+        let [allow, hold, block, roll_back] =
+            DecisionKind::ALL.map(|kind| if wanted(kind) { kind.name() } else { "" });
         let query = sqlx::query(
             "select cursor, body from decision
-             where cursor > $1 and ($2 is null or launch_id = $2) order by cursor limit $3",
+             where cursor > $1 and ($2 is null or launch_id = $2)
+                 and ($3 is null or target = $3 or substr(target, 1, length($4)) = $4)
+                 and kind in ($5, $6, $7, $8)
+             order by cursor limit $9",
         )
         .bind(query.after)
         .bind(query.launch.map(|id| id.to_string()))
+        .bind(query.target.as_ref().map(|target| target.path().to_owned()))
+        .bind(query.target.as_ref().map(TargetFilter::prefix))
+        .bind(allow)
+        .bind(hold)
+        .bind(block)
+        .bind(roll_back)
         .bind(query.limit);
         self.database.all(query).await?.iter().map(recorded).collect()
+    }
+
+    /// One decision.
+    pub async fn decision(&self, id: DecisionId) -> Result<Option<Recorded>> {
+        let query = sqlx::query("select cursor, body from decision where id = $1").bind(id.0.to_string());
+        self.database.first(query).await?.as_ref().map(recorded).transpose()
     }
 
     /// The latest decision about a launch; `judged`: the latest that rests on a judgement.

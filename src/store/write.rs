@@ -6,6 +6,7 @@ use sqlx::{Any, Transaction};
 
 use super::Store;
 use super::change::{Change, Write};
+use super::outbox::put_notice;
 use crate::database::repeated;
 use crate::domain::launch::Launch;
 use crate::domain::stored::{Document, Stored};
@@ -57,7 +58,10 @@ async fn put(transaction: &mut Transaction<'_, Any>, write: &Write) -> Result<()
         Write::Config(stored) => put_document(transaction, stored).await,
         Write::Layer(stored) => put_document(transaction, stored).await,
         Write::Metric(stored) => put_document(transaction, stored).await,
+        Write::Webhook(stored) => put_document(transaction, stored).await,
+        Write::Policy(stored) => put_document(transaction, stored).await,
         Write::SdkKey(stored) => put_document(transaction, stored).await,
+        Write::Notice(notice) => put_notice(transaction, notice).await,
         Write::Launch(launch) => put_launch(transaction, launch).await,
         Write::Latch(latch) => {
             sqlx::query(
@@ -70,14 +74,18 @@ async fn put(transaction: &mut Transaction<'_, Any>, write: &Write) -> Result<()
             Ok(())
         }
         Write::Decision(decision) => {
-            sqlx::query("insert into decision (id, launch_id, at, judged, body) values ($1, $2, $3, $4, $5)")
-                .bind(decision.id.0.to_string())
-                .bind(decision.launch.id.to_string())
-                .bind(decision.at.0)
-                .bind(i64::from(decision.judgement.is_some()))
-                .bind(to_json(decision)?)
-                .execute(&mut **transaction)
-                .await?;
+            sqlx::query(
+                "insert into decision (id, launch_id, at, judged, kind, target, body) values ($1, $2, $3, $4, $5, $6, $7)",
+            )
+            .bind(decision.id.0.to_string())
+            .bind(decision.launch.id.to_string())
+            .bind(decision.at.0)
+            .bind(i64::from(decision.judgement.is_some()))
+            .bind(decision.kind.name())
+            .bind(decision.launch.target.path())
+            .bind(to_json(decision)?)
+            .execute(&mut **transaction)
+            .await?;
             Ok(())
         }
     }
@@ -161,10 +169,14 @@ fn audit_entry(write: &Write) -> serde_json::Value {
         Write::Config(stored) => document(stored),
         Write::Layer(stored) => document(stored),
         Write::Metric(stored) => document(stored),
+        // Its secret is stored with it, and nowhere else.
+        Write::Webhook(stored) => document(&Stored { document: stored.document.shown(), ..stored.clone() }),
+        Write::Policy(stored) => document(stored),
         Write::SdkKey(stored) => document(stored),
         Write::Launch(launch) => json!({ "kind": "launch", "id": launch.id, "revision": launch.revision }),
         Write::Latch(latch) => json!({ "kind": "latch", "latch": latch }),
         Write::Decision(decision) => json!({ "kind": "decision", "id": decision.id }),
+        Write::Notice(notice) => json!({ "kind": "notice", "id": notice.id, "webhook": notice.webhook }),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod grpc;
 pub mod http;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::admin::Admin;
 use crate::clock::Clock;
@@ -24,4 +25,6 @@ pub struct Services {
     pub clock: Clock,
     /// How far in the future an event may lie, in milliseconds.
     pub max_event_skew_ms: i64,
+    /// How long a watcher of decisions may leave them untaken.
+    pub watch_patience: Duration,
 }

@@ -180,7 +180,8 @@ impl Server {
     }
 
     pub(crate) async fn start_experiment(&self, draft: &Experiment) -> (Experiment, Launch) {
-        let request = StartExperimentRequest { key: draft.key.clone(), revision: draft.revision };
+        let request =
+            StartExperimentRequest { key: draft.key.clone(), revision: draft.revision, guardrails: None };
         let started = self.admin().start_experiment(request).await.expect("a start").into_inner();
         (started.experiment.expect("the experiment"), started.launch.expect("its launch"))
     }

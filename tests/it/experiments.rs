@@ -142,7 +142,8 @@ async fn allocation_and_targeting_leave_visitors_out_and_a_larger_allocation_mov
 async fn a_started_experiment_is_started_once_and_keeps_what_defines_its_groups() {
     let server = Server::start().await;
     let (running, _) = server.run_experiment(button_color_v3()).await;
-    let again = StartExperimentRequest { key: running.key.clone(), revision: running.revision };
+    let again =
+        StartExperimentRequest { key: running.key.clone(), revision: running.revision, guardrails: None };
     let refused = server.admin().start_experiment(again).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("was started already"), "{}", refused.message());

@@ -131,7 +131,7 @@ async fn the_rollback_is_delivered_with_its_reasons_and_what_it_rests_on() {
     let (_, answer) = harmed(&server).await;
 
     let decision = loop {
-        let decision = stream.message().await.unwrap().unwrap().decision.unwrap();
+        let Some(decision) = stream.message().await.unwrap().unwrap().decision else { continue };
         if decision.action() == DecisionAction::RollBack {
             break decision;
         }

@@ -34,7 +34,8 @@ async fn create(server: &Server, experiment: Experiment) -> Result<Experiment, S
 }
 
 async fn start_experiment(server: &Server, draft: &Experiment) -> Result<Experiment, Status> {
-    let request = StartExperimentRequest { key: draft.key.clone(), revision: draft.revision };
+    let request =
+        StartExperimentRequest { key: draft.key.clone(), revision: draft.revision, guardrails: None };
     Ok(server.admin().start_experiment(request).await?.into_inner().experiment.unwrap())
 }
 

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use portcullis::analysis::again::{Again, again};
 use portcullis::app::{App, AppError};
 use portcullis::clock::Clock;
 use portcullis::config::{LogFormat, ServeSettings};
+use portcullis::database::Database;
 use portcullis::domain::time::Timestamp;
+use portcullis::store::{DecisionQuery, Recorded, Store};
 use portcullis::transport::grpc::wire::admin_service_client::AdminServiceClient;
 use portcullis::transport::grpc::wire::configuration_service_client::ConfigurationServiceClient;
 use portcullis::transport::grpc::wire::evaluation_service_client::EvaluationServiceClient;
@@ -36,6 +39,8 @@ pub(crate) struct Server {
     pub(crate) app: App,
     home: Arc<Home>,
     channel: Channel,
+    /// Dropped last.
+    _proof: Replayed,
 }
 
 impl Server {
@@ -66,7 +71,8 @@ impl Server {
     pub(crate) async fn start_as(home: Arc<Home>, settings: ServeSettings, clock: Clock) -> Self {
         let app = App::start(&settings, clock).await.expect("the server starts");
         let channel = connect(app.address()).await;
-        Self { app, home, channel }
+        let _proof = Replayed(Arc::clone(&home));
+        Self { app, home, channel, _proof }
     }
 
     /// Stops the server as SIGTERM does, and leaves what it has stored.
@@ -156,6 +162,42 @@ impl Server {
     }
 }
 
+/// Proves, when a server goes, that each of its decisions comes out the same when it is made again from its record.
+struct Replayed(Arc<Home>);
+
+impl Drop for Replayed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let url = self.0.url();
+        // The test's own runtime is in use, or gone.
+        let proof = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(prove(&url));
+        });
+        proof.join().expect("every decision comes out the same again");
+    }
+}
+
+async fn prove(url: &str) {
+    let database = Database::open(&url.parse().expect("the address of a database")).await;
+    let database = database.expect("the database opens");
+    let store = Store::new(database.relational().clone());
+    let mut query = DecisionQuery { limit: 100, ..DecisionQuery::default() };
+    loop {
+        let recorded = store.decisions(&query).await.expect("decisions");
+        let Some(last) = recorded.last() else { break };
+        query.after = last.cursor;
+        for Recorded { decision, .. } in &recorded {
+            if let Again::Differs(found) = again(decision) {
+                panic!("{found:#?} of {decision:#?}");
+            }
+        }
+    }
+    database.close().await;
+}
+
 /// Settings of a server that looks often and waits for no late events.
 pub(crate) fn settings(home: &Home) -> ServeSettings {
     ServeSettings {
@@ -163,7 +205,9 @@ pub(crate) fn settings(home: &Home) -> ServeSettings {
         database: Some(home.url().parse().expect("the address of a database")),
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         http_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        environment: "production".to_owned(),
         tick: Duration::from_millis(50),
+        stalled_after_ticks: 3,
         allowed_lateness: Duration::ZERO,
         max_event_skew: Duration::from_mins(5),
         event_queue: 256,
@@ -172,6 +216,12 @@ pub(crate) fn settings(home: &Home) -> ServeSettings {
         retention: Duration::from_hours(24 * 400),
         exposure_queue: 65_536,
         exposure_memory: 1_000_000,
+        webhook_attempts: 16,
+        webhook_retry: Duration::from_millis(50),
+        webhook_timeout: Duration::from_secs(10),
+        webhook_private_addresses: true,
+        secrets_dir: None,
+        watch_patience: Duration::from_secs(30),
         segment_by: Vec::new(),
         drain_timeout: Duration::from_secs(5),
         log: "off".to_owned(),

@@ -13,9 +13,11 @@ use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
 use crate::domain::layer::Layer;
 use crate::domain::metric::Metric;
+use crate::domain::policy::Policy;
 use crate::domain::segment::Segment;
 use crate::domain::stored::Document;
 use crate::domain::violation::{Invalid, Violation};
+use crate::domain::webhook::Webhook;
 use crate::error::{Error, Result};
 use crate::store::change::Write;
 use declared::Declared;
@@ -109,19 +111,23 @@ impl<'e> Making<'e> {
     fn everything(mut self, wanted: &Wanted) -> Result<ConfigurationPlan> {
         let Wanted { configuration, prune } = wanted;
         self.bring_all::<Metric>(configuration)?;
+        self.bring_all::<Policy>(configuration)?;
         self.bring_all::<Segment>(configuration)?;
         self.bring_all::<Gate>(configuration)?;
         self.bring_all::<DynamicConfig>(configuration)?;
         self.bring_all::<Layer>(configuration)?;
         self.bring_all::<Experiment>(configuration)?;
         self.bring_all::<Holdout>(configuration)?;
+        self.bring_all::<Webhook>(configuration)?;
         if *prune {
+            self.prune_all::<Webhook>(configuration)?;
             self.prune_all::<Holdout>(configuration)?;
             self.prune_all::<Experiment>(configuration)?;
             self.prune_all::<Layer>(configuration)?;
             self.prune_all::<DynamicConfig>(configuration)?;
             self.prune_all::<Gate>(configuration)?;
             self.prune_all::<Segment>(configuration)?;
+            self.prune_all::<Policy>(configuration)?;
             self.prune_all::<Metric>(configuration)?;
         }
         let revision = self.edit.catalogue().revision;
@@ -134,7 +140,7 @@ impl<'e> Making<'e> {
                 T::shelf(self.edit.catalogue()).get(document.key()).filter(|stored| !stored.archived);
             let stored = stored.cloned();
             let before = stored.as_deref().map(|stored| &stored.document);
-            let wanted = document.clone().settled(before);
+            let wanted = document.clone().settled(self.edit, before);
             match difference(before, Some(&wanted)).map_err(Error::internal)? {
                 None => self.unchanged += 1,
                 Some(difference) => {

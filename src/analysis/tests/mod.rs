@@ -1,16 +1,18 @@
 //! What the guard says and does.
 
 mod evidence;
+mod faults;
 mod situations;
 
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use super::answer::answer_raise;
 use super::decision::{DecisionKind, Judgement, MetricVerdict, Reason, ReasonCode, Verdict};
 use super::judge::judge;
 use super::measurement::{ArmMoments, ArmUnits, Measurement};
-use super::plan::{Action, Plan, answer_raise, plan};
+use super::plan::{Action, Plan, plan};
 use crate::domain::latch::{Latch, LatchId};
 use crate::domain::launch::{
     CONTROL, Launch, LaunchId, LaunchPlan, LaunchState, Needs, PinnedMetric, Step, TREATMENT, Target,

@@ -5,7 +5,7 @@ use crate::domain::metric::DEFAULT_FRESHNESS_MS;
 
 #[test]
 fn without_any_look_a_raise_is_held() {
-    let (kind, reasons) = answer_raise(&ramp(Needs::Time), None, None, Needs::Time);
+    let (kind, reasons) = answer_raise(&ramp(Needs::Time), None, None, Needs::Time, NOW);
     assert_eq!((kind, codes(&reasons)), (DecisionKind::Hold, vec![ReasonCode::NotJudged]));
 }
 
@@ -108,7 +108,7 @@ fn harm_in_a_gate_turns_the_whole_treatment_off() {
         assert_eq!((plan.kind, plan.action), (DecisionKind::RollBack, Action::RollBack));
         assert_eq!(codes(&plan.reasons), [ReasonCode::Harm, ReasonCode::Harm]);
         assert_eq!(plan.reasons[0].metric.as_deref(), Some("buys"));
-        let (kind, _) = answer_raise(&launch, Some(&look(&launch, &harm())), None, Needs::Time);
+        let (kind, _) = answer_raise(&launch, Some(&look(&launch, &harm())), None, Needs::Time, NOW);
         assert_eq!(kind, DecisionKind::RollBack);
     }
 }
@@ -288,7 +288,7 @@ fn a_closed_latch_blocks_whatever_the_numbers_say() {
     assert_eq!((found.kind, found.action), (DecisionKind::Block, Action::None));
     assert_eq!(codes(&found.reasons)[0], ReasonCode::LatchClosed);
     assert!(found.reasons[0].message.contains("buys fell by half"));
-    let (kind, _) = answer_raise(&launch, None, Some(&latch), Needs::Time);
+    let (kind, _) = answer_raise(&launch, None, Some(&latch), Needs::Time, NOW);
     assert_eq!(kind, DecisionKind::Block);
     let harmed = plan(&launch, &look(&launch, &harm()), Some(&latch), NOW);
     assert_eq!(harmed.action, Action::RollBack, "new harm is acted on behind a closed latch too");

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::server::{self, ServerArgs};
 use super::{Mode, Wanted, make_so, read_text, unwritable, write_text};
+use crate::cli::server::{self, ServerArgs};
 use crate::engine::lift::{Lifted, Source, lift};
 use crate::transport::http::statsig::read::{ReadProject, read};
 

@@ -2,6 +2,7 @@
 
 mod import;
 mod plan;
+mod policy;
 mod server;
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
@@ -10,9 +11,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::server::{self as connection, Connection, ServerArgs};
 use crate::transport::grpc::wire;
 pub(super) use import::{ImportArgs, run as import};
-use server::{Connection, Refusal, ServerArgs};
+pub(super) use policy::{PolicyArgs, run as policy};
+use server::Refusal;
 
 /// Exit code of a check that finds something to change.
 const WOULD_CHANGE: u8 = 2;
@@ -57,8 +60,8 @@ struct Mode {
 
 /// Writes a server's configuration.
 pub(super) fn export(arguments: &ExportArgs, out: &mut impl Write) -> Result<ExitCode, String> {
-    let yaml = server::run(async {
-        let mut connection = arguments.server.connect().await?;
+    let yaml = connection::run(async {
+        let connection = arguments.server.connect().await?;
         connection.export().await
     })?;
     write_text(arguments.out.as_deref(), &yaml, out)?;
@@ -70,7 +73,7 @@ pub(super) fn apply(arguments: &ApplyArgs, out: &mut impl Write) -> Result<ExitC
     let yaml = read_text(&arguments.file)?;
     let name = arguments.file.display().to_string();
     let wanted = Wanted { yaml: &yaml, name: &name, prune: arguments.prune };
-    server::run(make_so(&arguments.server, wanted, arguments.mode, out))
+    connection::run(make_so(&arguments.server, wanted, arguments.mode, out))
 }
 
 /// A configuration that is to be in force.
@@ -89,7 +92,7 @@ async fn make_so(
     mode: Mode,
     out: &mut impl Write,
 ) -> Result<ExitCode, String> {
-    let mut connection = server.connect().await?;
+    let connection = server.connect().await?;
     let plan = connection.plan(wanted).await?;
     plan::write(&plan, out).map_err(unwritable)?;
     if plan.changes.is_empty() {
@@ -105,7 +108,7 @@ async fn make_so(
     if !mode.yes && !confirmed(plan.changes.len(), wanted.name, out)? {
         return Err("nothing was changed".to_owned());
     }
-    let revision = apply_as_shown(&mut connection, wanted, plan).await?;
+    let revision = apply_as_shown(&connection, wanted, plan).await?;
     writeln!(out, "done; the configuration is at revision {revision}").map_err(unwritable)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -113,7 +116,7 @@ async fn make_so(
 /// Has the changes of a plan made. What the guard notes down makes a new revision too: as long as the changes are the ones
 /// that were shown, they are asked for again.
 async fn apply_as_shown(
-    connection: &mut Connection,
+    connection: &Connection,
     wanted: Wanted<'_>,
     mut plan: wire::PlanConfigurationResponse,
 ) -> Result<i64, String> {

@@ -1,32 +1,11 @@
-//! The server that a command speaks to.
+//! What is asked of the server about configurations.
 
-use clap::Args;
-use tonic::metadata::AsciiMetadataValue;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::Wanted;
-use crate::transport::grpc::wire::configuration_service_client::ConfigurationServiceClient;
-use crate::transport::grpc::{MAX_CONFIGURATION_BYTES, PRINCIPAL, wire};
-
-/// Which server, and in whose name.
-#[derive(Args, Clone, Debug)]
-pub(super) struct ServerArgs {
-    /// Address of the server's gRPC port.
-    #[arg(long, env = "PORTCULLIS_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
-    server: String,
-    /// The name that changes are recorded under.
-    #[arg(long, env = "PORTCULLIS_PRINCIPAL", value_name = "NAME")]
-    principal: Option<String>,
-}
-
-/// A connection to the server.
-#[derive(Debug)]
-pub(super) struct Connection {
-    client: ConfigurationServiceClient<Channel>,
-    principal: Option<AsciiMetadataValue>,
-}
+use crate::cli::server::Connection;
+use crate::transport::grpc::wire;
 
 /// Why a configuration was not applied.
 #[derive(Debug)]
@@ -37,67 +16,42 @@ pub(super) enum Refusal {
     Other(String),
 }
 
-/// Runs what waits for a server.
-pub(super) fn run<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
-    runtime.block_on(work)
-}
-
-impl ServerArgs {
-    pub(super) async fn connect(&self) -> Result<Connection, String> {
-        let unusable = |error: &dyn std::fmt::Display| format!("--server {}: {error}", self.server);
-        let endpoint = Endpoint::from_shared(self.server.clone()).map_err(|error| unusable(&error))?;
-        let channel = endpoint
-            .connect()
-            .await
-            .map_err(|_| unusable(&"no server answers there; start one with `portcullis serve`"))?;
-        let principal = self.principal.as_deref().map(str::parse).transpose();
-        let principal = principal.map_err(|_| "--principal: must be ASCII text".to_owned())?;
-        let client = ConfigurationServiceClient::new(channel)
-            .max_decoding_message_size(MAX_CONFIGURATION_BYTES)
-            .max_encoding_message_size(MAX_CONFIGURATION_BYTES);
-        Ok(Connection { client, principal })
-    }
-}
-
 impl Connection {
-    pub(super) async fn export(&mut self) -> Result<String, String> {
+    pub(super) async fn export(&self) -> Result<String, String> {
         let request = self.request(wire::ExportConfigurationRequest {});
-        let answer = self.client.export_configuration(request).await;
+        let answer = self.configuration().export_configuration(request).await;
         answer.map(|answer| answer.into_inner().yaml).map_err(|status| failure("the server", &status))
     }
 
-    pub(super) async fn plan(
-        &mut self,
-        wanted: Wanted<'_>,
-    ) -> Result<wire::PlanConfigurationResponse, String> {
+    pub(super) async fn plan(&self, wanted: Wanted<'_>) -> Result<wire::PlanConfigurationResponse, String> {
         let Wanted { yaml, name, prune } = wanted;
         let request = self.request(wire::PlanConfigurationRequest { yaml: yaml.to_owned(), prune });
-        let answer = self.client.plan_configuration(request).await;
+        let answer = self.configuration().plan_configuration(request).await;
         answer.map(tonic::Response::into_inner).map_err(|status| failure(name, &status))
     }
 
+    pub(super) async fn replay_policy(
+        &self,
+        yaml: &str,
+        name: &str,
+    ) -> Result<Vec<wire::ReplayedLaunch>, String> {
+        let request = self.request(wire::ReplayPolicyRequest { yaml: yaml.to_owned() });
+        let answer = self.configuration().replay_policy(request).await;
+        answer.map(|answer| answer.into_inner().launches).map_err(|status| failure(name, &status))
+    }
+
     pub(super) async fn apply(
-        &mut self,
+        &self,
         wanted: Wanted<'_>,
         revision: i64,
     ) -> Result<wire::ApplyConfigurationResponse, Refusal> {
         let Wanted { yaml, name, prune } = wanted;
         let message = wire::ApplyConfigurationRequest { yaml: yaml.to_owned(), prune, revision };
-        let request = self.request(message);
-        let answer = self.client.apply_configuration(request).await;
+        let answer = self.configuration().apply_configuration(self.request(message)).await;
         answer.map(tonic::Response::into_inner).map_err(|status| match status.code() {
             Code::Aborted => Refusal::Moved,
             _ => Refusal::Other(failure(name, &status)),
         })
-    }
-
-    fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        if let Some(principal) = &self.principal {
-            request.metadata_mut().insert(PRINCIPAL, principal.clone());
-        }
-        request
     }
 }
 

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{LogFormat, ServeSettings};
+use crate::domain::policy::DEFAULT_ENVIRONMENT;
 use checklist::{Checklist, PROMISES};
 use clients::Clients;
 use timeline::Timeline;
@@ -102,7 +103,9 @@ fn server_settings(folder: &Path) -> ServeSettings {
         database: None,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         http_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        environment: DEFAULT_ENVIRONMENT.to_owned(),
         tick: Duration::from_millis(200),
+        stalled_after_ticks: 3,
         allowed_lateness: Duration::from_millis(200),
         max_event_skew: Duration::from_mins(5),
         event_queue: 256,
@@ -111,6 +114,12 @@ fn server_settings(folder: &Path) -> ServeSettings {
         retention: Duration::from_hours(24 * 400),
         exposure_queue: 65_536,
         exposure_memory: 1_000_000,
+        webhook_attempts: 16,
+        webhook_retry: Duration::from_secs(5),
+        webhook_timeout: Duration::from_secs(10),
+        webhook_private_addresses: false,
+        secrets_dir: None,
+        watch_patience: Duration::from_secs(30),
         segment_by: Vec::new(),
         drain_timeout: Duration::from_secs(5),
         log: String::new(),

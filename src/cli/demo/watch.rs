@@ -33,7 +33,7 @@ pub(super) async fn watch(
     timeline: &Timeline,
     checklist: &mut Checklist,
 ) -> Result<(), String> {
-    let watch = WatchDecisionsRequest { after_cursor: Some(0), launch_id: String::new() };
+    let watch = WatchDecisionsRequest { after_cursor: Some(0), ..WatchDecisionsRequest::default() };
     let stream = clients.guard.watch_decisions(watch).await.map_err(|status| in_words(&status))?.into_inner();
     let mut story = Story { clients, world, visitors, timeline, checklist, advances: 0 };
     story.follow(stream).await.map_err(|status| in_words(&status))
@@ -53,8 +53,9 @@ impl Story<'_> {
         let mut report_at = Instant::now() + REPORT;
         while !self.checklist.missing().is_empty() {
             tokio::select! {
-                message = stream.message() => match message?.and_then(|message| message.decision) {
-                    Some(decision) => self.hear(&decision).await?,
+                message = stream.message() => match message? {
+                    Some(WatchDecisionsResponse { decision: Some(decision), .. }) => self.hear(&decision).await?,
+                    Some(_) => {}
                     None => return Err(Status::unavailable("the stream of decisions ended")),
                 },
                 () = tokio::time::sleep_until(report_at) => {

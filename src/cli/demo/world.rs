@@ -114,7 +114,7 @@ async fn start_experiment(clients: &mut Clients) -> Result<String, Status> {
     };
     let request = by_demo(CreateExperimentRequest { experiment: Some(experiment) });
     let made = clients.admin.create_experiment(request).await?.into_inner().experiment.unwrap_or_default();
-    let start = StartExperimentRequest { key: made.key, revision: made.revision };
+    let start = StartExperimentRequest { key: made.key, revision: made.revision, guardrails: None };
     let started = clients.admin.start_experiment(by_demo(start)).await?.into_inner();
     Ok(started.launch.unwrap_or_default().id)
 }

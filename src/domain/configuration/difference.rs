@@ -56,7 +56,9 @@ pub fn difference<T: Section>(
         (Some(before), None) => (before, Action::Archive),
         (None, None) => return Ok(None),
     };
-    let text = |document: Option<&T>| document.map_or(Ok(String::new()), document_yaml);
+    let text = |document: Option<&T>| {
+        document.map_or(Ok(String::new()), |document| document_yaml(&document.shown()))
+    };
     let (old, new) = (text(before)?, text(after)?);
     let lines = TextDiff::from_lines(&old, &new).unified_diff().context_radius(CONTEXT_LINES).to_string();
     Ok(Some(Difference { kind: T::KIND, key: document.key().to_owned(), action, lines }))

@@ -17,10 +17,12 @@ use super::gate::Gate;
 use super::holdout::Holdout;
 use super::layer::Layer;
 use super::metric::Metric;
+use super::policy::Policy;
 use super::segment::Segment;
 use super::stored::Stored;
 use super::time::Timestamp;
 use super::violation::{Checks, Invalid, Violation};
+use super::webhook::Webhook;
 
 pub use difference::{Action, Difference, difference};
 pub use section::Section;
@@ -33,6 +35,9 @@ pub struct Configuration {
     /// Metrics.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
+    /// Policies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Policy>,
     /// Segments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<Segment>,
@@ -51,6 +56,9 @@ pub struct Configuration {
     /// Holdouts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub holdouts: Vec<Holdout>,
+    /// Webhooks; the texts of their secrets are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<Webhook>,
 }
 
 /// A document that is not valid.
@@ -70,17 +78,19 @@ impl Configuration {
     /// The documents of a catalogue that are in use, in the order of their keys.
     #[must_use]
     pub fn of(catalogue: &Catalogue) -> Self {
-        fn in_use<T: Clone>(shelf: &Shelf<T>) -> Vec<T> {
-            shelf.values().filter(|stored| !stored.archived).map(|stored| stored.document.clone()).collect()
+        fn in_use<T: Section>(shelf: &Shelf<T>) -> Vec<T> {
+            shelf.values().filter(|stored| !stored.archived).map(|stored| stored.document.shown()).collect()
         }
         Self {
             metrics: in_use(&catalogue.metrics),
+            policies: in_use(&catalogue.policies),
             segments: in_use(&catalogue.segments),
             gates: in_use(&catalogue.gates),
             configs: in_use(&catalogue.configs),
             layers: in_use(&catalogue.layers),
             experiments: in_use(&catalogue.experiments),
             holdouts: in_use(&catalogue.holdouts),
+            webhooks: in_use(&catalogue.webhooks),
         }
     }
 
@@ -93,12 +103,14 @@ impl Configuration {
         }
         Catalogue {
             metrics: shelf(&self.metrics, now),
+            policies: shelf(&self.policies, now),
             segments: shelf(&self.segments, now),
             gates: shelf(&self.gates, now),
             configs: shelf(&self.configs, now),
             layers: shelf(&self.layers, now),
             experiments: shelf(&self.experiments, now),
             holdouts: shelf(&self.holdouts, now),
+            webhooks: shelf(&self.webhooks, now),
             ..Catalogue::default()
         }
     }
@@ -110,12 +122,14 @@ impl Configuration {
             checks.absorb(Err(document.invalid));
         }
         self.check_keys::<Metric>(&mut checks);
+        self.check_keys::<Policy>(&mut checks);
         self.check_keys::<Segment>(&mut checks);
         self.check_keys::<Gate>(&mut checks);
         self.check_keys::<DynamicConfig>(&mut checks);
         self.check_keys::<Layer>(&mut checks);
         self.check_keys::<Experiment>(&mut checks);
         self.check_keys::<Holdout>(&mut checks);
+        self.check_keys::<Webhook>(&mut checks);
         checks.finish()
     }
 
@@ -124,12 +138,14 @@ impl Configuration {
     pub fn invalid_documents(&self) -> Vec<InvalidDocument> {
         let mut found = Vec::new();
         found.extend(self.invalid_of::<Metric>());
+        found.extend(self.invalid_of::<Policy>());
         found.extend(self.invalid_of::<Segment>());
         found.extend(self.invalid_of::<Gate>());
         found.extend(self.invalid_of::<DynamicConfig>());
         found.extend(self.invalid_of::<Layer>());
         found.extend(self.invalid_of::<Experiment>());
         found.extend(self.invalid_of::<Holdout>());
+        found.extend(self.invalid_of::<Webhook>());
         found
     }
 
@@ -140,12 +156,14 @@ impl Configuration {
             section.sort_by(|one, other| one.key().cmp(other.key()));
         }
         sort(&mut self.metrics);
+        sort(&mut self.policies);
         sort(&mut self.segments);
         sort(&mut self.gates);
         sort(&mut self.configs);
         sort(&mut self.layers);
         sort(&mut self.experiments);
         sort(&mut self.holdouts);
+        sort(&mut self.webhooks);
         self
     }
 
@@ -154,7 +172,8 @@ impl Configuration {
     pub fn len(&self) -> usize {
         let lists = [self.metrics.len(), self.segments.len(), self.gates.len(), self.configs.len()];
         let others = [self.layers.len(), self.experiments.len(), self.holdouts.len()];
-        lists.iter().chain(&others).sum()
+        let rest = [self.policies.len(), self.webhooks.len()];
+        lists.iter().chain(&others).chain(&rest).sum()
     }
 
     /// Whether there is none.
@@ -171,12 +190,14 @@ impl Configuration {
             }
         }
         leave_out::<Metric>(self, kind, key);
+        leave_out::<Policy>(self, kind, key);
         leave_out::<Segment>(self, kind, key);
         leave_out::<Gate>(self, kind, key);
         leave_out::<DynamicConfig>(self, kind, key);
         leave_out::<Layer>(self, kind, key);
         leave_out::<Experiment>(self, kind, key);
         leave_out::<Holdout>(self, kind, key);
+        leave_out::<Webhook>(self, kind, key);
     }
 
     fn invalid_of<T: Section>(&self) -> Vec<InvalidDocument> {

@@ -7,8 +7,10 @@ use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
 use crate::domain::layer::Layer;
 use crate::domain::metric::Metric;
+use crate::domain::policy::Policy;
 use crate::domain::segment::Segment;
 use crate::domain::stored::Document;
+use crate::domain::webhook::Webhook;
 
 /// A document that has a section in a configuration.
 pub trait Section: Document {
@@ -20,6 +22,12 @@ pub trait Section: Document {
 
     /// The documents, to be changed.
     fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self>;
+
+    /// The document as it may be shown, without what is secret.
+    #[must_use]
+    fn shown(&self) -> Self {
+        self.clone()
+    }
 }
 
 impl Section for Metric {
@@ -31,6 +39,18 @@ impl Section for Metric {
 
     fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
         &mut configuration.metrics
+    }
+}
+
+impl Section for Policy {
+    const NAME: &'static str = "policies";
+
+    fn section(configuration: &Configuration) -> &Vec<Self> {
+        &configuration.policies
+    }
+
+    fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
+        &mut configuration.policies
     }
 }
 
@@ -103,5 +123,21 @@ impl Section for Holdout {
 
     fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
         &mut configuration.holdouts
+    }
+}
+
+impl Section for Webhook {
+    const NAME: &'static str = "webhooks";
+
+    fn section(configuration: &Configuration) -> &Vec<Self> {
+        &configuration.webhooks
+    }
+
+    fn section_mut(configuration: &mut Configuration) -> &mut Vec<Self> {
+        &mut configuration.webhooks
+    }
+
+    fn shown(&self) -> Self {
+        Self::shown(self)
     }
 }

@@ -15,6 +15,7 @@ pub use self::kind::MetricKind;
 use self::kind::{Part, Returned, StateChange, Tail};
 use super::event::MAX_VALUE;
 use super::key::check_document;
+use super::limit::Limit;
 use super::stored::Document;
 use super::time::DAY_MS;
 use super::violation::{Checks, Invalid};
@@ -105,6 +106,9 @@ pub struct Metric {
     /// Bounds of what its events may look like.
     #[serde(default, skip_serializing_if = "Audits::is_default")]
     pub audits: Audits,
+    /// A level that it must not cross once everyone has the treatment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
 }
 
 fn default_ship_margin() -> f64 {
@@ -185,6 +189,9 @@ impl Document for Metric {
             "metric.min_units",
             format!("must be from 30 to 1,000,000,000, is {}", self.min_units),
         );
+        if let Some(limit) = &self.limit {
+            limit.check(&mut checks, "metric.limit");
+        }
         checks.finish()
     }
 }
@@ -218,6 +225,7 @@ impl Metric {
             rare: false,
             action: Action::RollBack,
             audits: Audits::default(),
+            limit: None,
         }
     }
 
@@ -231,16 +239,10 @@ impl Metric {
         })
     }
 
-    /// Whether it must not get worse. One that is only reported stands against nothing.
-    #[must_use]
-    pub fn is_guardrail(&self) -> bool {
-        self.action != Action::Report && self.tags.iter().any(|tag| tag == GUARDRAIL_TAG)
-    }
-
-    /// Whether its harm turns the treatment off.
+    /// Whether its harm turns the treatment off, where it is a guardrail.
     #[must_use]
     pub fn rolls_back(&self) -> bool {
-        self.is_guardrail() && self.action == Action::RollBack
+        self.action == Action::RollBack
     }
 
     /// Names of the events it is made from; none where any activity counts.

@@ -97,12 +97,3 @@ fn what_a_kind_lacks_or_has_too_much_is_named() {
         assert_eq!(violations(&metric), fields, "{metric:?}");
     }
 }
-
-#[test]
-fn a_guardrail_that_is_only_reported_stands_against_nothing() {
-    let guardrail = |action| Metric { tags: vec![GUARDRAIL_TAG.to_owned()], action, ..of(MetricKind::Count) };
-    let stands = |action| (guardrail(action).is_guardrail(), guardrail(action).rolls_back());
-    assert_eq!(stands(Action::RollBack), (true, true));
-    assert_eq!(stands(Action::Hold), (true, false));
-    assert_eq!(stands(Action::Report), (false, false));
-}

@@ -162,7 +162,9 @@ fn status(rule: &Rule) -> Option<Status> {
     match rule.id.as_str() {
         "prestart" => Some(Status::Draft),
         "abandoned" => Some(Status::Abandoned),
-        "launchedGroup" => Some(Status::Decided { group: rule.group.clone().unwrap_or_default() }),
+        "launchedGroup" => {
+            Some(Status::Decided { group: rule.group.clone().unwrap_or_default(), percentage: 100.0 })
+        }
         _ => None,
     }
 }

@@ -1,12 +1,12 @@
 //! Experiments.
 
-use super::Context;
 use super::gate::{closed, empty};
+use super::{Context, watched_epoch};
 use crate::domain::bucket_set::BucketSet;
 use crate::domain::condition::{Condition, Draw, Operator, Subject};
 use crate::domain::experiment::{Experiment, Group, Override, Status, buckets};
 use crate::domain::holdout::Member;
-use crate::domain::launch::{Launch, Target};
+use crate::domain::launch::{CONTROL, Launch, TREATMENT, Target};
 use crate::domain::parameters::Parameters;
 use crate::domain::stored::Stored;
 use crate::engine::form::{ExperimentFacts, Rule, Spec, SpecKind, Watch, WatchedArms, segment_name};
@@ -46,8 +46,10 @@ impl Context<'_> {
         match &experiment.status {
             Status::Draft => rules.push(parts.nothing("prestart", Vec::new(), Reason::NotRunning)),
             Status::Abandoned => rules.push(parts.nothing("abandoned", Vec::new(), Reason::NotRunning)),
-            Status::Decided { group } => {
-                rules.extend(experiment.group(group).map(|group| parts.launched(group)));
+            Status::Decided { group, percentage } => {
+                let shipment = Target::Shipment { experiment: experiment.key.clone() };
+                let shipment = self.launches.get(&shipment).copied();
+                rules.extend(parts.shipped(group, *percentage, shipment));
             }
             Status::Running => {
                 let (test, segment) = parts.targeting_test(stored);
@@ -121,10 +123,40 @@ impl Parts<'_> {
         }
     }
 
-    fn launched(&self, group: &Group) -> Rule {
+    /// The shipped group for its share, and the control for the others. A larger share moves nobody out.
+    fn shipped(&self, group: &str, percentage: f64, shipment: Option<&Launch>) -> Vec<Rule> {
+        let Some(group) = self.experiment.group(group) else { return Vec::new() };
+        let watched = shipment.and_then(|launch| Some((launch, watched_epoch(launch)?)));
+        let watch = |arm: &str| {
+            let (launch, (epoch, reverted)) = watched?;
+            let reverted = reverted && arm == TREATMENT;
+            let arms = WatchedArms::Group { arm: arm.to_owned(), reverted };
+            Some(Watch { launch: launch.id, epoch, arms })
+        };
+        let was_served =
+            watched.filter(|(_, (_, reverted))| *reverted).map(|(launch, _)| launch.percentage());
+        let bound = buckets(was_served.unwrap_or(percentage));
+        let Some(control) =
+            self.experiment.group(&self.experiment.control_group).filter(|_| bound < buckets(100.0))
+        else {
+            return vec![Rule {
+                watch: watch(TREATMENT),
+                ..self.launched("launchedGroup", group, Vec::new())
+            }];
+        };
+        let subject = self.draw(format!("{}:shipment", self.experiment.salt));
+        let within = Condition { subject, operator: Operator::Lt, values: vec![bound.into()] };
+        let served = if was_served.is_some() { control } else { group };
+        vec![
+            Rule { watch: watch(TREATMENT), ..self.launched("launchedGroup", served, vec![within]) },
+            Rule { watch: watch(CONTROL), ..self.launched("launchedControl", control, Vec::new()) },
+        ]
+    }
+
+    fn launched(&self, id: &str, group: &Group, conditions: Vec<Condition>) -> Rule {
         let value = self.value(group);
         let group = Some(group.name.clone());
-        Rule { value, group, ..self.nothing("launchedGroup", Vec::new(), Reason::Decided) }
+        Rule { value, group, ..self.nothing(id, conditions, Reason::Decided) }
     }
 
     fn not_allocated(&self, salt: String) -> Option<Rule> {

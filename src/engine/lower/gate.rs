@@ -1,14 +1,14 @@
 //! Gates, segments, holdouts and dynamic configs.
 
-use super::{Context, watch_of_share, written_rule};
+use super::{Context, watch_of_share, watched_epoch, written_rule};
 use crate::domain::condition::{Condition, Operator, Subject};
 use crate::domain::config::DynamicConfig;
 use crate::domain::gate::Gate;
 use crate::domain::holdout::{HOLDOUT_RULE, Holdout, Member};
-use crate::domain::launch::Target;
+use crate::domain::launch::{Launch, Target};
 use crate::domain::segment::Segment;
 use crate::domain::stored::Stored;
-use crate::engine::form::{Rule, Spec, SpecKind};
+use crate::engine::form::{Rule, Spec, SpecKind, Watch, WatchedArms};
 use crate::engine::reason::Reason;
 
 /// Up to this many ids are a condition on the unit; more are an id list, which SDKs load apart.
@@ -49,35 +49,52 @@ pub(super) fn segment(stored: &Stored<Segment>) -> Spec {
     Spec { rules, ..spec }
 }
 
-pub(super) fn config(stored: &Stored<DynamicConfig>) -> Spec {
-    let config = &stored.document;
-    let spec = Spec {
-        requires_unit: !config.draws_missing_units,
-        default_value: config.default_value.clone(),
-        target_apps: config.target_apps.clone(),
-        ..empty(SpecKind::Config, &config.unit_type, &config.salt, stored)
-    };
-    if stored.archived || !config.enabled {
-        return closed(spec, Reason::Disabled);
+impl Context<'_> {
+    pub(super) fn config(&self, stored: &Stored<DynamicConfig>) -> Spec {
+        let config = &stored.document;
+        let spec = Spec {
+            requires_unit: !config.draws_missing_units,
+            default_value: config.default_value.clone(),
+            target_apps: config.target_apps.clone(),
+            ..empty(SpecKind::Config, &config.unit_type, &config.salt, stored)
+        };
+        if stored.archived || !config.enabled {
+            return closed(spec, Reason::Disabled);
+        }
+        let rules = config.rules.iter().map(|rule| {
+            let target = Target::ConfigRule { config: config.key.clone(), rule: rule.id.clone() };
+            let watch = self.launches.get(&target).and_then(|launch| watch_of_share(launch));
+            Rule { watch, ..written_rule(rule, &config.unit_type) }
+        });
+        Spec { rules: rules.collect(), ..spec }
     }
-    let rules = config.rules.iter().map(|rule| written_rule(rule, &config.unit_type)).collect();
-    Spec { rules, ..spec }
+
+    /// A holdout: yes means held out.
+    pub(super) fn holdout(&self, stored: &Stored<Holdout>) -> Spec {
+        let holdout = &stored.document;
+        let spec = empty(SpecKind::Holdout, &holdout.unit_type, &holdout.salt, stored);
+        if stored.archived {
+            return closed(spec, Reason::Disabled);
+        }
+        let id = holdout.rule_id.as_deref().unwrap_or(HOLDOUT_RULE);
+        let target = Target::Holdout { holdout: holdout.key.clone() };
+        let rule = Rule {
+            salt: holdout.rule_salt.clone(),
+            percentage: holdout.percentage,
+            watch: self.launches.get(&target).and_then(|launch| watch_of_release(launch, holdout.percentage)),
+            ..Rule::new(id, &holdout.unit_type, Vec::new())
+        };
+        Spec { rules: vec![rule], ..spec }
+    }
 }
 
-/// A holdout: yes means held out.
-pub(super) fn holdout(stored: &Stored<Holdout>) -> Spec {
-    let holdout = &stored.document;
-    let spec = empty(SpecKind::Holdout, &holdout.unit_type, &holdout.salt, stored);
-    if stored.archived {
-        return closed(spec, Reason::Disabled);
-    }
-    let id = holdout.rule_id.as_deref().unwrap_or(HOLDOUT_RULE);
-    let rule = Rule {
-        salt: holdout.rule_salt.clone(),
-        percentage: holdout.percentage,
-        ..Rule::new(id, &holdout.unit_type, Vec::new())
-    };
-    Spec { rules: vec![rule], ..spec }
+/// The arms of a release. What was held out before is what the launch falls back to.
+fn watch_of_release(launch: &Launch, held: f64) -> Option<Watch> {
+    let until = launch.rollback_percentage;
+    let (epoch, reverted) = watched_epoch(launch)?;
+    // After a rollback the holdout is as it was; what was released follows from the launch.
+    let held = if reverted { until * (1.0 - launch.percentage() / 100.0) } else { held };
+    Some(Watch { launch: launch.id, epoch, arms: WatchedArms::Released { held, until, reverted } })
 }
 
 /// A rule for the units that a segment lists.

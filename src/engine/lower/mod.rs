@@ -12,7 +12,7 @@ use super::reason::Reason;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::condition::{Condition, Operator};
 use crate::domain::holdout::{Holdout, Member};
-use crate::domain::launch::{Launch, Target};
+use crate::domain::launch::{Launch, LaunchState, Target};
 use crate::domain::parameters::Parameters;
 use crate::domain::rule;
 
@@ -32,10 +32,10 @@ pub fn lower(catalogue: &Catalogue) -> Ruleset {
         }
     }
     for (key, stored) in &catalogue.holdouts {
-        ruleset.gates.insert(key.clone(), Arc::new(gate::holdout(stored)));
+        ruleset.gates.insert(key.clone(), Arc::new(context.holdout(stored)));
     }
     for (key, stored) in &catalogue.configs {
-        ruleset.configs.insert(key.clone(), Arc::new(gate::config(stored)));
+        ruleset.configs.insert(key.clone(), Arc::new(context.config(stored)));
     }
     for (key, stored) in &catalogue.experiments {
         let (spec, targeting) = context.experiment(stored);
@@ -137,16 +137,22 @@ fn written_rule(rule: &rule::Rule, unit_type: &str) -> Rule {
 
 /// The arms of a launch that follow a share.
 fn watch_of_share(launch: &Launch) -> Option<Watch> {
-    use crate::domain::launch::LaunchState;
     let last = launch.epoch()?;
-    let epoch = match launch.state {
-        LaunchState::Ramping | LaunchState::Steady => last.number,
-        // Who would have been treated goes on being recorded, so that recovery can be told.
-        LaunchState::RolledBack => last.number + 1,
-        LaunchState::Completed | LaunchState::Cancelled => return None,
-    };
+    let (epoch, _) = watched_epoch(launch)?;
     let arms = WatchedArms::Share { percentage: last.percentage, ceiling: last.ceiling };
     Some(Watch { launch: launch.id, epoch, arms })
+}
+
+/// The number that exposures of a launch are recorded under, and whether it was rolled back; none where it is watched no
+/// more.
+fn watched_epoch(launch: &Launch) -> Option<(u32, bool)> {
+    let last = launch.epoch()?;
+    match launch.state {
+        LaunchState::Ramping | LaunchState::Paused | LaunchState::Steady => Some((last.number, false)),
+        // Who would have been treated goes on being recorded, so that recovery can be told.
+        LaunchState::RolledBack => Some((last.number + 1, true)),
+        LaunchState::Completed | LaunchState::Cancelled => None,
+    }
 }
 
 #[cfg(test)]

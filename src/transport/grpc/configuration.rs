@@ -4,10 +4,11 @@ use tonic::{Request, Response, Status};
 
 use super::administration::principal;
 use super::convert::count;
-use super::wire;
 use super::wire::configuration_service_server::ConfigurationService;
+use super::{records, wire};
 use crate::admin::{Admin, PlannedChange, Wanted};
 use crate::domain::configuration::{Action, Configuration, located};
+use crate::domain::policy::Policy;
 use crate::error::{Error, Result};
 
 /// The configuration service.
@@ -54,6 +55,25 @@ impl ConfigurationService for Configuring {
             revision: plan.revision,
             changes: plan.changes.iter().map(wire_change).collect(),
         }))
+    }
+
+    async fn replay_policy(
+        &self,
+        request: Request<wire::ReplayPolicyRequest>,
+    ) -> std::result::Result<Response<wire::ReplayPolicyResponse>, Status> {
+        let policy = only_policy(&request.into_inner().yaml)?;
+        let launches = self.admin.replay_policy(&policy).await?;
+        let launches = launches.iter().map(records::replayed).collect();
+        Ok(Response::new(wire::ReplayPolicyResponse { launches }))
+    }
+}
+
+/// The policy of a text that has one.
+fn only_policy(yaml: &str) -> Result<Policy> {
+    let mut policies = Configuration::from_yaml(yaml)?.policies;
+    match (policies.pop(), policies.is_empty()) {
+        (Some(policy), true) => Ok(policy),
+        _ => Err(Error::field("policies", "must be one policy")),
     }
 }
 

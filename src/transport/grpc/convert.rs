@@ -7,6 +7,7 @@ use prost_types::{Duration, ListValue, Struct, Timestamp as WireTime, Value as W
 use serde_json::{Number, Value};
 
 use super::wire;
+use crate::domain::decision_kind::DecisionKind;
 use crate::domain::launch::{Needs, Step, Target};
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
@@ -182,8 +183,11 @@ pub(super) fn step(field: &str, message: &wire::RampStep) -> Result<Step> {
         .map_err(|_| Error::field(format!("{field}.min_units"), "must not be negative"))?;
     let needs = match wire::StepNeeds::try_from(message.needs) {
         Ok(wire::StepNeeds::Unspecified | wire::StepNeeds::Time) => Needs::Time,
+        Ok(wire::StepNeeds::Approval) => Needs::Approval,
         Ok(wire::StepNeeds::Evidence) => Needs::Evidence,
-        Err(_) => return Err(Error::field(format!("{field}.needs"), "must be TIME or EVIDENCE")),
+        Err(_) => {
+            return Err(Error::field(format!("{field}.needs"), "must be TIME, APPROVAL or EVIDENCE"));
+        }
     };
     let min_duration_ms = min_duration_ms.unwrap_or_default();
     Ok(Step { percentage: message.percentage, min_duration_ms, min_units, needs })
@@ -193,6 +197,7 @@ pub(super) fn step(field: &str, message: &wire::RampStep) -> Result<Step> {
 pub(super) fn wire_step(step: &Step) -> wire::RampStep {
     let needs = match step.needs {
         Needs::Time => wire::StepNeeds::Time,
+        Needs::Approval => wire::StepNeeds::Approval,
         Needs::Evidence => wire::StepNeeds::Evidence,
     };
     wire::RampStep {
@@ -207,9 +212,12 @@ pub(super) fn wire_step(step: &Step) -> wire::RampStep {
 pub(super) fn wire_target(target: &Target) -> wire::Target {
     let (kind, key, rule_id) = match target {
         Target::GateRule { gate, rule } => (wire::TargetKind::GateRule, gate.clone(), rule.clone()),
+        Target::ConfigRule { config, rule } => (wire::TargetKind::ConfigRule, config.clone(), rule.clone()),
         Target::Experiment { experiment } => {
             (wire::TargetKind::Experiment, experiment.clone(), String::new())
         }
+        Target::Shipment { experiment } => (wire::TargetKind::Shipment, experiment.clone(), String::new()),
+        Target::Holdout { holdout } => (wire::TargetKind::Holdout, holdout.clone(), String::new()),
     };
     wire::Target { kind: kind.into(), key, rule_id }
 }
@@ -226,4 +234,18 @@ pub(super) fn page_size(size: i32) -> Result<usize> {
         Ok(size) if size <= 1_000 => Ok(size),
         _ => Err(Error::field("page_size", format!("must be from 1 to 1,000, is {size}"))),
     }
+}
+
+/// Kinds of decisions that are asked for.
+pub(super) fn decision_kinds(field: &str, kinds: &[i32]) -> Result<Vec<DecisionKind>> {
+    let kind = |(index, kind): (usize, &i32)| match wire::DecisionKind::try_from(*kind) {
+        Ok(wire::DecisionKind::Allow) => Ok(DecisionKind::Allow),
+        Ok(wire::DecisionKind::Hold) => Ok(DecisionKind::Hold),
+        Ok(wire::DecisionKind::Block) => Ok(DecisionKind::Block),
+        Ok(wire::DecisionKind::RollBack) => Ok(DecisionKind::RollBack),
+        Ok(wire::DecisionKind::Unspecified) | Err(_) => {
+            Err(Error::field(format!("{field}[{index}]"), "must be ALLOW, HOLD, BLOCK or ROLL_BACK"))
+        }
+    };
+    kinds.iter().enumerate().map(kind).collect()
 }

@@ -1,24 +1,30 @@
 //! The guard's answers: launches, checks, latches and the stream of decisions.
 
-use std::pin::Pin;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio_stream::Stream;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::administration::{PRINCIPAL, named_principal};
-use super::convert::{page_size, required, timestamp};
+use super::convert::{decision_kinds, duration_ms, page_size, required, timestamp};
+use super::decisions::{DecisionStream, Watch};
 use super::wire::guard_service_server::GuardService;
 use super::{records, wire};
 use crate::admin::{Admin, DecisionQuery, LaunchQuery, Subject};
+use crate::analysis::decision::DecisionId;
 use crate::clock::Clock;
+use crate::domain::config::DynamicConfig;
+use crate::domain::experiment::Experiment;
+use crate::domain::gate::Gate;
+use crate::domain::holdout::Holdout;
 use crate::domain::launch::{LaunchId, Target};
+use crate::domain::target_filter::TargetFilter;
 use crate::error::{Error, Result};
 
-/// Decisions that are read, and may wait for a slow watcher, at a time.
-const WATCH_BATCH: usize = 100;
+/// How long nothing is sent to a watcher before a heartbeat is.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long that may be, in milliseconds.
+const HEARTBEAT_MS: std::ops::RangeInclusive<u64> = 100..=600_000;
 
 /// The guard service.
 #[derive(Debug)]
@@ -26,6 +32,7 @@ pub(super) struct Guarding {
     pub(super) admin: Admin,
     pub(super) clock: Clock,
     pub(super) stop: CancellationToken,
+    pub(super) watch_patience: Duration,
 }
 
 type Answer<T> = std::result::Result<Response<T>, Status>;
@@ -92,6 +99,64 @@ impl GuardService for Guarding {
         Ok(Response::new(wire::ResolveLatchResponse { latch }))
     }
 
+    async fn pause_launch(
+        &self,
+        request: Request<wire::PauseLaunchRequest>,
+    ) -> Answer<wire::PauseLaunchResponse> {
+        let actor = required(PRINCIPAL, named_principal(request.metadata())?)?;
+        let request = request.into_inner();
+        let id = launch_id("launch_id", &request.launch_id)?;
+        let launch = Some(records::launch(&self.admin.pause_launch(&actor, id, &request.reason).await?));
+        Ok(Response::new(wire::PauseLaunchResponse { launch }))
+    }
+
+    async fn resume_launch(
+        &self,
+        request: Request<wire::ResumeLaunchRequest>,
+    ) -> Answer<wire::ResumeLaunchResponse> {
+        let actor = required(PRINCIPAL, named_principal(request.metadata())?)?;
+        let request = request.into_inner();
+        let id = launch_id("launch_id", &request.launch_id)?;
+        let launch = Some(records::launch(&self.admin.resume_launch(&actor, id, &request.reason).await?));
+        Ok(Response::new(wire::ResumeLaunchResponse { launch }))
+    }
+
+    async fn cancel_launch(
+        &self,
+        request: Request<wire::CancelLaunchRequest>,
+    ) -> Answer<wire::CancelLaunchResponse> {
+        let actor = required(PRINCIPAL, named_principal(request.metadata())?)?;
+        let request = request.into_inner();
+        let id = launch_id("launch_id", &request.launch_id)?;
+        let launch = Some(records::launch(&self.admin.cancel_launch(&actor, id, &request.reason).await?));
+        Ok(Response::new(wire::CancelLaunchResponse { launch }))
+    }
+
+    async fn override_launch(
+        &self,
+        request: Request<wire::OverrideLaunchRequest>,
+    ) -> Answer<wire::OverrideLaunchResponse> {
+        let actor = required(PRINCIPAL, named_principal(request.metadata())?)?;
+        let request = request.into_inner();
+        let id = launch_id("launch_id", &request.launch_id)?;
+        let expire_time = required("expire_time", request.expire_time)?;
+        let expires_at = timestamp("expire_time", &expire_time)?;
+        let launch = self.admin.override_launch(&actor, id, &request.reason, expires_at).await?;
+        Ok(Response::new(wire::OverrideLaunchResponse { launch: Some(records::launch(&launch)) }))
+    }
+
+    async fn approve_step(
+        &self,
+        request: Request<wire::ApproveStepRequest>,
+    ) -> Answer<wire::ApproveStepResponse> {
+        let actor = required(PRINCIPAL, named_principal(request.metadata())?)?;
+        let request = request.into_inner();
+        let id = launch_id("launch_id", &request.launch_id)?;
+        let step = usize::try_from(request.step).map_err(|_| Error::field("step", "must not be negative"))?;
+        let launch = self.admin.approve_step(&actor, id, step, &request.reason).await?;
+        Ok(Response::new(wire::ApproveStepResponse { launch: Some(records::launch(&launch)) }))
+    }
+
     async fn list_decisions(
         &self,
         request: Request<wire::ListDecisionsRequest>,
@@ -100,6 +165,8 @@ impl GuardService for Guarding {
         let size = page_size(request.page_size)?;
         let query = DecisionQuery {
             launch: launch_filter(&request.launch_id)?,
+            target: request.target.map(target_filter).transpose()?,
+            kinds: decision_kinds("kinds", &request.kinds)?,
             after: request.after_cursor,
             limit: i64::try_from(size + 1).unwrap_or(i64::MAX),
         };
@@ -113,20 +180,40 @@ impl GuardService for Guarding {
         }))
     }
 
-    type WatchDecisionsStream =
-        Pin<Box<dyn Stream<Item = std::result::Result<wire::WatchDecisionsResponse, Status>> + Send>>;
+    async fn get_decision(
+        &self,
+        request: Request<wire::GetDecisionRequest>,
+    ) -> Answer<wire::GetDecisionResponse> {
+        let id = crate::admin::parse_id("id", &request.into_inner().id)?;
+        let recorded = self.admin.decision(DecisionId(id)).await?;
+        let record = serde_json::to_string(&recorded.decision).map_err(Error::internal)?;
+        let decision = Some(records::decision(&recorded));
+        Ok(Response::new(wire::GetDecisionResponse { decision, record }))
+    }
+
+    type WatchDecisionsStream = DecisionStream;
 
     async fn watch_decisions(
         &self,
         request: Request<wire::WatchDecisionsRequest>,
     ) -> Answer<Self::WatchDecisionsStream> {
         let request = request.into_inner();
-        let launch = launch_filter(&request.launch_id)?;
-        let after = request.after_cursor.unwrap_or_else(|| *self.admin.watch_decisions().borrow());
-        let (sender, receiver) = mpsc::channel(WATCH_BATCH);
-        let watcher = Watcher { admin: self.admin.clone(), stop: self.stop.clone(), sender };
-        tokio::spawn(watcher.run(launch, after));
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        let last = self.admin.last_cursor().await?;
+        let after = request.after_cursor.unwrap_or(last);
+        if after > last {
+            let message = format!("must not be past the latest decision, whose cursor is {last}");
+            return Err(Error::field("after_cursor", message).into());
+        }
+        let wanted = DecisionQuery {
+            launch: launch_filter(&request.launch_id)?,
+            target: request.target.map(target_filter).transpose()?,
+            kinds: decision_kinds("kinds", &request.kinds)?,
+            after,
+            ..DecisionQuery::default()
+        };
+        let heartbeat = heartbeat(request.heartbeat.as_ref())?;
+        let watch = Watch { heartbeat, patience: self.watch_patience };
+        Ok(Response::new(watch.begin(self.admin.clone(), wanted, self.stop.clone())))
     }
 }
 
@@ -134,62 +221,25 @@ impl Guarding {
     /// A target that exists; the rule may be left out where the gate has one.
     fn target(&self, field: &str, message: wire::Target) -> Result<Target> {
         match message.kind() {
-            wire::TargetKind::GateRule => self.admin.gate_target(&message.key, &message.rule_id),
+            wire::TargetKind::GateRule => self.admin.rule_target::<Gate>(&message.key, &message.rule_id),
+            wire::TargetKind::ConfigRule => {
+                self.admin.rule_target::<DynamicConfig>(&message.key, &message.rule_id)
+            }
             wire::TargetKind::Experiment => {
-                self.admin.get::<crate::domain::experiment::Experiment>(&message.key)?;
+                self.admin.get::<Experiment>(&message.key)?;
                 Ok(Target::Experiment { experiment: message.key })
             }
+            wire::TargetKind::Shipment => {
+                self.admin.get::<Experiment>(&message.key)?;
+                Ok(Target::Shipment { experiment: message.key })
+            }
+            wire::TargetKind::Holdout => {
+                self.admin.get::<Holdout>(&message.key)?;
+                Ok(Target::Holdout { holdout: message.key })
+            }
             wire::TargetKind::Unspecified => {
-                Err(Error::field(format!("{field}.kind"), "must be GATE_RULE or EXPERIMENT"))
-            }
-        }
-    }
-}
-
-/// Sends decisions to one caller, from a cursor on, until it goes away or the server stops.
-struct Watcher {
-    admin: Admin,
-    stop: CancellationToken,
-    sender: mpsc::Sender<std::result::Result<wire::WatchDecisionsResponse, Status>>,
-}
-
-impl Watcher {
-    async fn run(self, launch: Option<LaunchId>, mut after: i64) {
-        let mut news = self.admin.watch_decisions();
-        loop {
-            // Marked before reading, so that what comes in while reading is not missed.
-            news.mark_unchanged();
-            if let Err(status) = self.send_all(launch, &mut after).await {
-                let _ = self.sender.send(Err(status)).await;
-                return;
-            }
-            tokio::select! {
-                changed = news.changed() => if changed.is_err() { return },
-                () = self.sender.closed() => return,
-                () = self.stop.cancelled() => {
-                    let message = "the server is stopping; take the stream up again from the last cursor";
-                    let _ = self.sender.send(Err(Status::unavailable(message))).await;
-                    return;
-                }
-            }
-        }
-    }
-
-    async fn send_all(&self, launch: Option<LaunchId>, after: &mut i64) -> std::result::Result<(), Status> {
-        loop {
-            let limit = i64::try_from(WATCH_BATCH).unwrap_or(i64::MAX);
-            let recorded = self.admin.decisions(&DecisionQuery { launch, after: *after, limit }).await?;
-            for decision in &recorded {
-                *after = decision.cursor;
-                let response = wire::WatchDecisionsResponse { decision: Some(records::decision(decision)) };
-                let delivery = self.sender.send(Ok(response));
-                tokio::select! {
-                    delivered = delivery => if delivered.is_err() { return Ok(()) },
-                    () = self.stop.cancelled() => return Ok(()),
-                }
-            }
-            if recorded.len() < WATCH_BATCH {
-                return Ok(());
+                let kinds = "must be GATE_RULE, CONFIG_RULE, EXPERIMENT, SHIPMENT or HOLDOUT";
+                Err(Error::field(format!("{field}.kind"), kinds))
             }
         }
     }
@@ -201,4 +251,29 @@ fn launch_id(field: &str, text: &str) -> Result<LaunchId> {
 
 fn launch_filter(text: &str) -> Result<Option<LaunchId>> {
     if text.is_empty() { Ok(None) } else { launch_id("launch_id", text).map(Some) }
+}
+
+fn heartbeat(duration: Option<&prost_types::Duration>) -> Result<Duration> {
+    let Some(duration) = duration else {
+        return Ok(HEARTBEAT);
+    };
+    let ms = duration_ms("heartbeat", duration)?;
+    let fits = u64::try_from(ms).ok().filter(|ms| HEARTBEAT_MS.contains(ms));
+    fits.map(Duration::from_millis)
+        .ok_or_else(|| Error::field("heartbeat", "must be from 100 ms to 10 minutes"))
+}
+
+/// Targets that are asked for; one without a rule stands for all rules of its gate.
+fn target_filter(message: wire::Target) -> Result<TargetFilter> {
+    let kind = match message.kind() {
+        wire::TargetKind::GateRule => "gate",
+        wire::TargetKind::ConfigRule => "config",
+        wire::TargetKind::Experiment => "experiment",
+        wire::TargetKind::Shipment => "shipment",
+        wire::TargetKind::Holdout => "holdout",
+        wire::TargetKind::Unspecified => return Err(Error::field("target.kind", "must be given")),
+    };
+    let rule = if message.rule_id.is_empty() { String::new() } else { format!("/{}", message.rule_id) };
+    let path = format!("{kind}:{}{rule}", message.key);
+    path.parse().map_err(|_| Error::field("target.key", "must be given"))
 }

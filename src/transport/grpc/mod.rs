@@ -5,10 +5,13 @@ pub mod codec;
 mod condition;
 mod configuration;
 mod convert;
+mod decisions;
+mod deliveries;
 mod documents;
 mod evaluation;
 mod events;
 mod guard;
+pub mod json;
 mod keys;
 mod metrics;
 mod records;
@@ -31,6 +34,7 @@ use wire::event_service_server::EventServiceServer;
 use wire::guard_service_server::GuardServiceServer;
 use wire::key_service_server::KeyServiceServer;
 use wire::metric_service_server::MetricServiceServer;
+use wire::webhook_service_server::WebhookServiceServer;
 
 /// Largest request in bytes. Above the field limits, so that an oversized field is named.
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
@@ -60,14 +64,15 @@ pub async fn serve(
             .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let Services { live, ingest, admin, clock, max_event_skew_ms } = services;
+    let Services { live, ingest, admin, clock, max_event_skew_ms, watch_patience } = services;
     let evaluation =
         evaluation::Evaluation { live: Arc::clone(&live), ingest: ingest.clone(), clock: clock.clone() };
     let events = events::Events { live, ingest, clock: clock.clone(), max_event_skew_ms, stop: stop.clone() };
-    let guard = guard::Guarding { admin: admin.clone(), clock, stop: stop.clone() };
+    let guard = guard::Guarding { admin: admin.clone(), clock, stop: stop.clone(), watch_patience };
     let configuring = configuration::Configuring { admin: admin.clone() };
     let measuring = metrics::Measuring { admin: admin.clone() };
     let keys = keys::Keys { admin: admin.clone() };
+    let deliveries = deliveries::Deliveries { admin: admin.clone() };
     let administration = administration::Administration { admin };
     health_reporter.set_serving::<EvaluationServiceServer<evaluation::Evaluation>>().await;
     health_reporter.set_serving::<EventServiceServer<events::Events>>().await;
@@ -76,6 +81,7 @@ pub async fn serve(
     health_reporter.set_serving::<GuardServiceServer<guard::Guarding>>().await;
     health_reporter.set_serving::<KeyServiceServer<keys::Keys>>().await;
     health_reporter.set_serving::<MetricServiceServer<metrics::Measuring>>().await;
+    health_reporter.set_serving::<WebhookServiceServer<deliveries::Deliveries>>().await;
     Server::builder()
         .add_service(health)
         .add_service(reflection().build_v1()?)
@@ -90,6 +96,7 @@ pub async fn serve(
         .add_service(GuardServiceServer::new(guard).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(MetricServiceServer::new(measuring).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(KeyServiceServer::new(keys).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(WebhookServiceServer::new(deliveries).max_decoding_message_size(MAX_REQUEST_BYTES))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())
         .await?;
     Ok(())

@@ -1,13 +1,16 @@
 //! Launches, verdicts, decisions and latches as they are sent.
 
 use super::convert::{count, wire_step, wire_target, wire_time};
+use super::documents::policy;
 use super::wire;
-use crate::admin::{Answer, Recorded};
+use crate::admin::{Answer, Recorded, ReplayedDecision, ReplayedLaunch};
 use crate::analysis::decision::{
-    DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode, Verdict,
+    ArmEvidence, DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode,
+    Verdict,
 };
+use crate::analysis::limits::LimitVerdict;
 use crate::domain::latch::Latch;
-use crate::domain::launch::{Arm, Epoch, Launch, LaunchState, PinnedMetric};
+use crate::domain::launch::{Approval, Arm, Epoch, Launch, LaunchState, Override, PinnedMetric};
 use crate::domain::time::Timestamp;
 use crate::stats::moments::Moments;
 
@@ -15,6 +18,7 @@ use crate::stats::moments::Moments;
 pub(super) fn launch(launch: &Launch) -> wire::Launch {
     let state = match launch.state {
         LaunchState::Ramping => wire::LaunchState::Ramping,
+        LaunchState::Paused => wire::LaunchState::Paused,
         LaunchState::Steady => wire::LaunchState::Steady,
         LaunchState::Completed => wire::LaunchState::Completed,
         LaunchState::RolledBack => wire::LaunchState::RolledBack,
@@ -27,11 +31,6 @@ pub(super) fn launch(launch: &Launch) -> wire::Launch {
         end_time: epoch.ended_at.map(wire_time),
     };
     let arm = |arm: &Arm| wire::Arm { name: arm.name.clone(), stop_time: arm.stopped_at.map(wire_time) };
-    let metric = |pinned: &PinnedMetric| wire::LaunchMetric {
-        key: pinned.metric.key.clone(),
-        revision: pinned.revision,
-        guardrail: pinned.metric.is_guardrail(),
-    };
     wire::Launch {
         id: launch.id.to_string(),
         target: Some(wire_target(&launch.target)),
@@ -40,7 +39,7 @@ pub(super) fn launch(launch: &Launch) -> wire::Launch {
         current_step: i32::try_from(launch.current_step).unwrap_or(i32::MAX),
         epochs: launch.epochs.iter().map(epoch).collect(),
         arms: launch.arms.iter().map(arm).collect(),
-        metrics: launch.metrics.iter().map(metric).collect(),
+        metrics: metrics(launch),
         alpha: launch.alpha,
         alpha_hold: launch.alpha_hold,
         rollback_percentage: launch.rollback_percentage,
@@ -48,21 +47,54 @@ pub(super) fn launch(launch: &Launch) -> wire::Launch {
         start_time: Some(wire_time(launch.started_at)),
         end_time: launch.ended_at.map(wire_time),
         unit_type: launch.unit_type.clone(),
+        approvals: launch.approvals.iter().map(approval).collect(),
+        r#override: launch.overridden.as_ref().map(overridden),
+        policy: Some(policy::sent(&launch.policy.policy, launch.policy.revision)),
     }
+}
+
+fn overridden(word: &Override) -> wire::LaunchOverride {
+    wire::LaunchOverride {
+        principal: word.principal.clone(),
+        reason: word.reason.clone(),
+        time: Some(wire_time(word.at)),
+        expire_time: Some(wire_time(word.expires_at)),
+    }
+}
+
+fn approval(approval: &Approval) -> wire::StepApproval {
+    wire::StepApproval {
+        step: i32::try_from(approval.step).unwrap_or(i32::MAX),
+        principal: approval.principal.clone(),
+        reason: approval.reason.clone(),
+        time: Some(wire_time(approval.at)),
+    }
+}
+
+/// The metrics of a launch, as it uses them.
+fn metrics(launch: &Launch) -> Vec<wire::LaunchMetric> {
+    let metric = |pinned: &PinnedMetric| wire::LaunchMetric {
+        key: pinned.metric.key.clone(),
+        revision: pinned.revision,
+        guardrail: launch.is_guardrail(&pinned.metric),
+    };
+    launch.metrics.iter().map(metric).collect()
 }
 
 /// What the guard says now.
 pub(super) fn answer(answer: &Answer) -> wire::CheckLaunchResponse {
     let judgement = answer.judgement.as_ref();
+    let alpha = answer.launch.as_ref().map_or(0.0, |launch| launch.alpha);
     wire::CheckLaunchResponse {
         decision: kind(answer.kind).into(),
         reasons: answer.reasons.iter().map(reason).collect(),
         e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e)),
-        verdicts: judgement.map(verdicts).unwrap_or_default(),
+        verdicts: judgement.map(|found| verdicts(found, alpha)).unwrap_or_default(),
         as_of: judgement.and_then(|judgement| judgement.as_of).map(wire_time),
         judge_time: judgement.map(|judgement| wire_time(judgement.at)),
         launch: answer.launch.as_ref().map(launch),
         latches: answer.latches.iter().map(|closed| latch(closed, answer.now)).collect(),
+        limits: judgement.map(limits).unwrap_or_default(),
     }
 }
 
@@ -81,12 +113,38 @@ pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
         reasons: decision.reasons.iter().map(reason).collect(),
         e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e)),
         alpha: decision.launch.alpha,
-        verdicts: judgement.map(verdicts).unwrap_or_default(),
+        verdicts: judgement.map(|found| verdicts(found, decision.launch.alpha)).unwrap_or_default(),
         as_of: judgement.and_then(|judgement| judgement.as_of).map(wire_time),
         actor: decision.actor.clone(),
         time: Some(wire_time(decision.at)),
         config_revision: decision.config_revision,
         percentage: decision.percentage,
+        guard_age_ms: decision.guard_age_ms,
+        watermark: judgement.and_then(|judgement| judgement.watermark).map(wire_time),
+        metrics: metrics(&decision.launch),
+        target_revision: decision.target_revision,
+        arms: judgement.map(arms).unwrap_or_default(),
+        sample_ratio_e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e_sample_ratio)),
+        judge_time: judgement.map(|judgement| wire_time(judgement.at)),
+        limits: judgement.map(limits).unwrap_or_default(),
+    }
+}
+
+/// What a policy would have done with a launch.
+pub(super) fn replayed(replayed: &ReplayedLaunch) -> wire::ReplayedLaunch {
+    let decision = |found: &ReplayedDecision| wire::ReplayedDecision {
+        time: Some(wire_time(found.at)),
+        was: kind(found.was).into(),
+        would: kind(found.would).into(),
+        reasons: found.reasons.iter().map(reason).collect(),
+    };
+    wire::ReplayedLaunch {
+        launch_id: replayed.launch.id.to_string(),
+        target: Some(wire_target(&replayed.launch.target)),
+        decision_count: count(replayed.decisions as u64),
+        refusal: replayed.refusal.clone().unwrap_or_default(),
+        stricter: replayed.stricter.as_ref().map(decision),
+        looser: replayed.looser.as_ref().map(decision),
     }
 }
 
@@ -108,17 +166,44 @@ pub(super) fn latch(latch: &Latch, now: Timestamp) -> wire::Latch {
     }
 }
 
-fn verdicts(judgement: &Judgement) -> Vec<wire::MetricVerdict> {
-    judgement.verdicts.iter().map(metric_verdict).collect()
+fn verdicts(judgement: &Judgement, alpha: f64) -> Vec<wire::MetricVerdict> {
+    judgement.verdicts.iter().map(|verdict| metric_verdict(verdict, alpha)).collect()
 }
 
-fn metric_verdict(verdict: &MetricVerdict) -> wire::MetricVerdict {
-    let outcome = match verdict.verdict {
+fn arms(judgement: &Judgement) -> Vec<wire::ArmEvidence> {
+    let arm = |arm: &ArmEvidence| wire::ArmEvidence {
+        arm: arm.arm.clone(),
+        e_value: arm.ln_e.map(e_value),
+        harmed: arm.harmed,
+        units: count(judgement.units.iter().filter(|row| row.arm == arm.arm).map(|row| row.units).sum()),
+    };
+    judgement.arms.iter().map(arm).collect()
+}
+
+fn limits(judgement: &Judgement) -> Vec<wire::LimitVerdict> {
+    let limit = |limit: &LimitVerdict| wire::LimitVerdict {
+        metric: limit.metric.clone(),
+        arm: limit.arm.clone(),
+        level: limit.level,
+        value: limit.value,
+        units: count(limit.units),
+        e_value: e_value(limit.ln_e),
+        verdict: verdict(limit.verdict).into(),
+        reason: limit.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
+    };
+    judgement.limits.iter().map(limit).collect()
+}
+
+fn verdict(verdict: Verdict) -> wire::Verdict {
+    match verdict {
         Verdict::Safe => wire::Verdict::Safe,
         Verdict::Harm => wire::Verdict::Harm,
         Verdict::Undecided => wire::Verdict::Undecided,
         Verdict::Blind => wire::Verdict::Blind,
-    };
+    }
+}
+
+fn metric_verdict(found: &MetricVerdict, alpha: f64) -> wire::MetricVerdict {
     let epoch = |epoch: &EpochMoments| wire::EpochMoments {
         epoch: number(epoch.epoch),
         control: Some(moments(epoch.within.control.counted())),
@@ -127,16 +212,17 @@ fn metric_verdict(verdict: &MetricVerdict) -> wire::MetricVerdict {
         treatment_settled: Some(moments(epoch.settled.treatment.counted())),
     };
     wire::MetricVerdict {
-        metric: verdict.metric.clone(),
-        arm: verdict.arm.clone(),
-        verdict: outcome.into(),
-        reason: verdict.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
-        guardrail: verdict.guardrail,
-        e_value: e_value(verdict.ln_e),
-        e_value_safe: e_value(verdict.ln_e_safe),
-        weight: verdict.weight,
-        epochs: verdict.by_epoch().iter().map(epoch).collect(),
-        scale: verdict.scale.unwrap_or_default(),
+        metric: found.metric.clone(),
+        arm: found.arm.clone(),
+        verdict: verdict(found.verdict).into(),
+        reason: found.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
+        guardrail: found.guardrail,
+        e_value: e_value(found.ln_e),
+        e_value_safe: e_value(found.ln_e_safe),
+        weight: found.weight,
+        epochs: found.by_epoch().iter().map(epoch).collect(),
+        scale: found.scale.unwrap_or_default(),
+        alpha_spent: found.weight * alpha,
     }
 }
 
@@ -159,7 +245,8 @@ pub(super) fn number(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-fn kind(kind: DecisionKind) -> wire::DecisionKind {
+/// What is said of a launch.
+pub(super) fn kind(kind: DecisionKind) -> wire::DecisionKind {
     match kind {
         DecisionKind::Allow => wire::DecisionKind::Allow,
         DecisionKind::Hold => wire::DecisionKind::Hold,
@@ -179,6 +266,10 @@ fn action(action: DecisionAction) -> wire::DecisionAction {
         DecisionAction::Complete => wire::DecisionAction::Complete,
         DecisionAction::Cancel => wire::DecisionAction::Cancel,
         DecisionAction::ResolveLatch => wire::DecisionAction::ResolveLatch,
+        DecisionAction::Pause => wire::DecisionAction::Pause,
+        DecisionAction::Resume => wire::DecisionAction::Resume,
+        DecisionAction::Approve => wire::DecisionAction::Approve,
+        DecisionAction::Override => wire::DecisionAction::Override,
     }
 }
 
@@ -211,5 +302,11 @@ fn code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::SampleRatio => wire::ReasonCode::SampleRatio,
         ReasonCode::Undefined => wire::ReasonCode::Undefined,
         ReasonCode::AuditFailed => wire::ReasonCode::AuditFailed,
+        ReasonCode::Paused => wire::ReasonCode::Paused,
+        ReasonCode::AwaitingApproval => wire::ReasonCode::AwaitingApproval,
+        ReasonCode::Overridden => wire::ReasonCode::Overridden,
+        ReasonCode::Shadow => wire::ReasonCode::Shadow,
+        ReasonCode::Policy => wire::ReasonCode::Policy,
+        ReasonCode::Limit => wire::ReasonCode::Limit,
     }
 }

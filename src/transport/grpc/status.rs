@@ -10,6 +10,14 @@ use crate::error::Error;
 /// The domain of our error details.
 const DOMAIN: &str = "portcullis";
 
+/// The end of a stream that is to be taken up again from a cursor.
+pub(super) fn resumable(code: Code, reason: &str, message: &str, cursor: i64) -> Status {
+    let metadata = HashMap::from([("cursor".to_owned(), cursor.to_string())]);
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
+    let message = format!("{message}; take the stream up again from cursor {cursor}");
+    Status::with_error_details(code, message, details)
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let message = error.to_string();

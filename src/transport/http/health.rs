@@ -7,23 +7,36 @@ use axum::extract::State;
 use axum::routing::{MethodRouter, get};
 use serde_json::{Value, json};
 
+use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::ingest::Ingest;
 use crate::live::Live;
 
-/// Answers with what is in force, how long ago the guard last judged a launch, null where it never did, and what waits on
-/// the local disk for the store.
-pub(super) fn route(live: Arc<Live>, ingest: Ingest, clock: Clock) -> MethodRouter {
-    get(health).with_state((live, ingest, clock))
+/// What the answer is made of.
+#[derive(Clone)]
+struct Sources {
+    live: Arc<Live>,
+    admin: Admin,
+    ingest: Ingest,
+    clock: Clock,
 }
 
-async fn health(State((live, ingest, clock)): State<(Arc<Live>, Ingest, Clock)>) -> Json<Value> {
-    let age = live.judged_at().map(|at| clock.now().ms_since(at));
+/// Answers with what is in force, how long ago the guard last judged a launch (null where it never did), whether it has
+/// stalled, so that nothing is raised while serving goes on, and what waits on the local disk for the store.
+pub(super) fn route(live: Arc<Live>, admin: Admin, ingest: Ingest, clock: Clock) -> MethodRouter {
+    get(health).with_state(Sources { live, admin, ingest, clock })
+}
+
+async fn health(State(sources): State<Sources>) -> Json<Value> {
+    let Sources { live, admin, ingest, clock } = sources;
+    let guard = admin.guard_health();
     let spooled = ingest.spooled();
     Json(json!({
         "status": "serving",
         "config_revision": live.in_force().catalogue.revision,
-        "guard_age_ms": age,
+        "guard": if guard.stalled_launches == 0 { "working" } else { "stalled" },
+        "guard_age_ms": guard.age_ms,
+        "stalled_launches": guard.stalled_launches,
         "spool": {
             "batches": spooled.batches,
             "bytes": spooled.bytes,

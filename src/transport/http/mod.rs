@@ -20,9 +20,9 @@ pub async fn serve(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let Services { live, ingest, clock, max_event_skew_ms, .. } = services;
+    let Services { live, ingest, admin, clock, max_event_skew_ms, .. } = services;
     let router = Router::new()
-        .route("/health", health::route(live.clone(), ingest.clone(), clock.clone()))
+        .route("/health", health::route(live.clone(), admin, ingest.clone(), clock.clone()))
         .route("/metrics", metrics::route(ingest.clone(), clock.clone()))
         .route("/v1/events", events::route(ingest.clone(), clock.clone(), max_event_skew_ms))
         .merge(statsig::router(live, ingest, clock, max_event_skew_ms))

@@ -7,11 +7,14 @@ use tonic::{Request, Response, Status};
 
 pub use self::calls::PRINCIPAL;
 pub(super) use self::calls::{named_principal, principal};
-use self::rollout::rollout;
+use self::rollout::{choice, rollout};
+use super::convert::required;
 use super::documents::DocumentMessage;
 use super::wire::admin_service_server::AdminService;
 use super::{records, wire};
 use crate::admin::{Admin, Outcome};
+use crate::domain::config::DynamicConfig;
+use crate::domain::gate::Gate;
 use crate::error::Error;
 
 /// The admin service.
@@ -300,17 +303,110 @@ impl AdminService for Administration {
             .await
     }
 
+    async fn create_webhook(
+        &self,
+        request: Request<wire::CreateWebhookRequest>,
+    ) -> Answer<wire::CreateWebhookResponse> {
+        let actor = principal(request.metadata())?;
+        let (webhook, _) = required("webhook", request.into_inner().webhook)?.read()?;
+        let (stored, secret) = self.admin.create_webhook(&actor, webhook).await?;
+        let webhook = Some(DocumentMessage::sent(&stored));
+        let secret = secret.map(|text| text.0).unwrap_or_default();
+        Ok(Response::new(wire::CreateWebhookResponse { webhook, secret }))
+    }
+
+    async fn get_webhook(
+        &self,
+        request: Request<wire::GetWebhookRequest>,
+    ) -> Answer<wire::GetWebhookResponse> {
+        self.get(request, |it| it.key, |webhook| wire::GetWebhookResponse { webhook })
+    }
+
+    async fn list_webhooks(
+        &self,
+        request: Request<wire::ListWebhooksRequest>,
+    ) -> Answer<wire::ListWebhooksResponse> {
+        let paging = |it: wire::ListWebhooksRequest| (it.page_size, it.page_token, it.include_archived);
+        self.list(request, paging, |webhooks, next_page_token| wire::ListWebhooksResponse {
+            webhooks,
+            next_page_token,
+        })
+    }
+
+    async fn update_webhook(
+        &self,
+        request: Request<wire::UpdateWebhookRequest>,
+    ) -> Answer<wire::UpdateWebhookResponse> {
+        self.update(request, |it| it.webhook, |webhook| wire::UpdateWebhookResponse { webhook }).await
+    }
+
+    async fn archive_webhook(
+        &self,
+        request: Request<wire::ArchiveWebhookRequest>,
+    ) -> Answer<wire::ArchiveWebhookResponse> {
+        self.archive(request, |it| (it.key, it.revision), |webhook| wire::ArchiveWebhookResponse { webhook })
+            .await
+    }
+
+    async fn create_policy(
+        &self,
+        request: Request<wire::CreatePolicyRequest>,
+    ) -> Answer<wire::CreatePolicyResponse> {
+        self.create(request, |it| it.policy, |policy| wire::CreatePolicyResponse { policy }).await
+    }
+
+    async fn get_policy(&self, request: Request<wire::GetPolicyRequest>) -> Answer<wire::GetPolicyResponse> {
+        self.get(request, |it| it.key, |policy| wire::GetPolicyResponse { policy })
+    }
+
+    async fn list_policies(
+        &self,
+        request: Request<wire::ListPoliciesRequest>,
+    ) -> Answer<wire::ListPoliciesResponse> {
+        let paging = |it: wire::ListPoliciesRequest| (it.page_size, it.page_token, it.include_archived);
+        self.list(request, paging, |policies, next_page_token| wire::ListPoliciesResponse {
+            policies,
+            next_page_token,
+        })
+    }
+
+    async fn update_policy(
+        &self,
+        request: Request<wire::UpdatePolicyRequest>,
+    ) -> Answer<wire::UpdatePolicyResponse> {
+        self.update(request, |it| it.policy, |policy| wire::UpdatePolicyResponse { policy }).await
+    }
+
+    async fn archive_policy(
+        &self,
+        request: Request<wire::ArchivePolicyRequest>,
+    ) -> Answer<wire::ArchivePolicyResponse> {
+        self.archive(request, |it| (it.key, it.revision), |policy| wire::ArchivePolicyResponse { policy })
+            .await
+    }
+
     async fn set_rollout(
         &self,
         request: Request<wire::SetRolloutRequest>,
     ) -> Answer<wire::SetRolloutResponse> {
         let actor = principal(request.metadata())?;
-        let rollout = rollout(request.into_inner())?;
-        let (gate, launch) = self.admin.set_rollout(&actor, rollout).await?;
-        Ok(Response::new(wire::SetRolloutResponse {
-            gate: Some(DocumentMessage::sent(&gate)),
-            launch: launch.as_ref().map(records::launch),
-        }))
+        let request = request.into_inner();
+        let is_config = match (request.gate.as_str(), request.config.as_str()) {
+            ("", "") => return Err(Error::field("gate", "one of gate and config is required").into()),
+            (_, "") => false,
+            ("", _) => true,
+            _ => return Err(Error::field("config", "must be empty where a gate is named").into()),
+        };
+        let rollout = rollout(request)?;
+        let (gate, config, launch) = if is_config {
+            let (config, launch) = self.admin.set_rollout::<DynamicConfig>(&actor, rollout).await?;
+            (None, Some(DocumentMessage::sent(&config)), launch)
+        } else {
+            let (gate, launch) = self.admin.set_rollout::<Gate>(&actor, rollout).await?;
+            (Some(DocumentMessage::sent(&gate)), None, launch)
+        };
+        let launch = launch.as_ref().map(records::launch);
+        Ok(Response::new(wire::SetRolloutResponse { gate, launch, config }))
     }
 
     async fn start_experiment(
@@ -319,7 +415,9 @@ impl AdminService for Administration {
     ) -> Answer<wire::StartExperimentResponse> {
         let actor = principal(request.metadata())?;
         let request = request.into_inner();
-        let (stored, launch) = self.admin.start_experiment(&actor, &request.key, request.revision).await?;
+        let choice = choice(request.guardrails);
+        let (stored, launch) =
+            self.admin.start_experiment(&actor, &request.key, request.revision, choice).await?;
         Ok(Response::new(wire::StartExperimentResponse {
             experiment: Some(DocumentMessage::sent(&stored)),
             launch: launch.as_ref().map(records::launch),

@@ -1,22 +1,31 @@
 //! Rollouts as requests ask for them.
 
 use crate::admin::{RollbackTo, Rollout};
-use crate::domain::launch::Step;
+use crate::domain::launch::{GuardrailChoice, Step};
 use crate::error::{Error, Result};
 use crate::transport::grpc::convert::step;
 use crate::transport::grpc::wire;
 
 /// What a request asks for.
 pub(super) fn rollout(request: wire::SetRolloutRequest) -> Result<Rollout> {
+    let names_steps = matches!(request.rollout, Some(wire::set_rollout_request::Rollout::Ramp(_)));
     let (field, steps) = steps(request.rollout)?;
     Ok(Rollout {
-        gate: request.gate,
+        key: if request.config.is_empty() { request.gate } else { request.config },
         rule: request.rule_id,
         field,
         steps,
+        names_steps,
+        choice: choice(request.guardrails),
         rollback_to: rollback_to(request.rollback_to)?,
         revision: Some(request.revision).filter(|revision| *revision != 0),
     })
+}
+
+/// The guardrails that a request takes or leaves.
+pub(super) fn choice(message: Option<wire::GuardrailChoice>) -> GuardrailChoice {
+    let message = message.unwrap_or_default();
+    GuardrailChoice { add: message.add, drop: message.drop }
 }
 
 /// The steps that a request asks for, with their path.

@@ -56,7 +56,7 @@ impl DocumentMessage for wire::Experiment {
         let (status, decided_group) = match &experiment.status {
             Status::Draft => (wire::ExperimentStatus::Draft, ""),
             Status::Running => (wire::ExperimentStatus::Running, ""),
-            Status::Decided { group } => (wire::ExperimentStatus::Decided, group.as_str()),
+            Status::Decided { group, .. } => (wire::ExperimentStatus::Decided, group.as_str()),
             Status::Abandoned => (wire::ExperimentStatus::Abandoned, ""),
         };
         Self {

@@ -7,6 +7,7 @@ use self::parts::{
     read_tail, returned, state, tail, wire_kind,
 };
 use super::DocumentMessage;
+use crate::domain::limit::{DEFAULT_LIMIT_UNITS, DEFAULT_LIMIT_WINDOW_MS, Limit};
 use crate::domain::metric::{
     Action, DEFAULT_FRESHNESS_MS, DEFAULT_MIN_UNITS, DEFAULT_SHIP_MARGIN, Direction, Metric,
 };
@@ -67,6 +68,7 @@ impl DocumentMessage for wire::Metric {
             rare: self.rare,
             action,
             audits: self.audits.map(|audits| read_audits(&audits)).unwrap_or_default(),
+            limit: self.limit.as_ref().map(limit).transpose()?,
         };
         Ok((metric, self.revision))
     }
@@ -97,6 +99,7 @@ impl DocumentMessage for wire::Metric {
             window: metric.window_ms.map(wire_duration),
             freshness: Some(wire_duration(metric.freshness_ms)),
             min_units: Some(count(metric.min_units)),
+            limit: metric.limit.map(sent_limit),
             create_time: Some(wire_time(stored.created_at)),
             update_time: Some(wire_time(stored.updated_at)),
             archived: stored.archived,
@@ -112,5 +115,25 @@ impl DocumentMessage for wire::Metric {
             action: action.into(),
             audits: audits(&metric.audits),
         }
+    }
+}
+
+fn limit(message: &wire::MetricLimit) -> Result<Limit> {
+    let window = message.window.as_ref();
+    let window = window.map(|window| duration_ms("metric.limit.window", window)).transpose()?;
+    let units = message.min_units.map(u64::try_from).transpose();
+    let units = units.map_err(|_| Error::field("metric.limit.min_units", "must not be negative"))?;
+    Ok(Limit {
+        level: message.level,
+        window_ms: window.unwrap_or(DEFAULT_LIMIT_WINDOW_MS),
+        min_units: units.unwrap_or(DEFAULT_LIMIT_UNITS),
+    })
+}
+
+fn sent_limit(limit: Limit) -> wire::MetricLimit {
+    wire::MetricLimit {
+        level: limit.level,
+        window: Some(wire_duration(limit.window_ms)),
+        min_units: Some(count(limit.min_units)),
     }
 }

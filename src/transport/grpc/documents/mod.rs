@@ -6,8 +6,10 @@ mod gate;
 mod holdout;
 mod layer;
 mod metric;
+pub(super) mod policy;
 mod rule;
 mod segment;
+mod webhook;
 
 use crate::admin::Administered;
 use crate::domain::stored::Stored;

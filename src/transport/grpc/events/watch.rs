@@ -79,12 +79,14 @@ impl Watcher {
         }
     }
 
-    /// Key of a launch's gate or experiment.
+    /// Key of what a launch is about.
     fn key(&self, launch: LaunchId) -> Option<String> {
         let in_force = self.live.in_force();
         Some(match &in_force.catalogue.launches.get(&launch)?.target {
             Target::GateRule { gate, .. } => gate.clone(),
-            Target::Experiment { experiment } => experiment.clone(),
+            Target::ConfigRule { config, .. } => config.clone(),
+            Target::Experiment { experiment } | Target::Shipment { experiment } => experiment.clone(),
+            Target::Holdout { holdout } => holdout.clone(),
         })
     }
 }

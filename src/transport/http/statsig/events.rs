@@ -127,7 +127,13 @@ impl Reader<'_> {
         }
         user.check("user").map_err(|invalid| invalid.to_string())?;
         let allocated = text("allocatedExperiment");
-        let (rule_id, passed) = (text("ruleID"), text("gateValue") == "true");
+        let rule_id = text("ruleID");
+        // Configs say it by another name, and not with every SDK.
+        let said = [text("gateValue"), text("rulePassed")].into_iter().find(|said| !said.is_empty());
+        let passed = match entity {
+            Entity::Gate => Some(said.as_deref() == Some("true")),
+            _ => said.map(|said| said == "true"),
+        };
         // Older and newer SDKs have another name for it.
         let rules_at = ["lcut", "configSyncTime"].iter().find_map(|name| text(name).parse().ok());
         let rules_at = rules_at.map_or(at, Timestamp);
@@ -149,7 +155,7 @@ impl Reader<'_> {
         for nested in sent.secondary_exposures.iter().flatten().take(MAX_SECONDARY) {
             let text = |name: &str| nested.get(name).and_then(scalar_text).unwrap_or_default();
             let (gate, rule_id) = (text("gate"), text("ruleID"));
-            let (key, passed) = (self.names.resolve(&gate), text("gateValue") == "true");
+            let (key, passed) = (self.names.resolve(&gate), Some(text("gateValue") == "true"));
             let served = Served { entity: Entity::Gate, key, rule_id: &rule_id, passed, at, rules_at };
             // That the unit was seen is known from the exposure that they came with.
             if let Observed::Exposed(exposed @ Exposed { arm: Some(_), .. }) =

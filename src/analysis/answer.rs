@@ -1,0 +1,106 @@
+//! The answer to every wish for more exposure, in one place: the evidence, shadow, overrides, and what people have to do first.
+
+use super::decision::{DecisionKind, Judgement, MetricVerdict, Reason, ReasonCode, Verdict};
+use super::plan::by_evidence;
+use crate::domain::latch::Latch;
+use crate::domain::launch::{Launch, LaunchState, Needs};
+use crate::domain::time::Timestamp;
+
+/// Whether a launch may go on to more exposure now, and why: what the guard says, and what people have said of it.
+#[must_use]
+pub fn answer(
+    launch: &Launch,
+    judgement: Option<&Judgement>,
+    latch: Option<&Latch>,
+    now: Timestamp,
+) -> (DecisionKind, Vec<Reason>) {
+    let (kind, reasons) = answer_raise(launch, judgement, latch, launch.needs(), now);
+    let mut waits = waits(launch);
+    match kind {
+        DecisionKind::Allow if waits.is_empty() => (kind, reasons),
+        DecisionKind::Allow => {
+            waits.extend(reasons.into_iter().filter(is_loud));
+            (DecisionKind::Hold, waits)
+        }
+        _ => {
+            waits.splice(0..0, reasons);
+            (kind, waits)
+        }
+    }
+}
+
+/// Whether more units may get the treatment now, and why.
+#[must_use]
+pub fn answer_raise(
+    launch: &Launch,
+    judgement: Option<&Judgement>,
+    latch: Option<&Latch>,
+    needs: Needs,
+    now: Timestamp,
+) -> (DecisionKind, Vec<Reason>) {
+    let (kind, reasons) = by_evidence(launch, judgement, latch, needs);
+    let mut said = overridden(launch, now);
+    let passes = match kind {
+        DecisionKind::Allow => true,
+        // A latch was closed by another launch than one in shadow, and bears on this one as on all others.
+        DecisionKind::Block => !said.is_empty(),
+        DecisionKind::Hold => !said.is_empty() || launch.policy.policy.shadow,
+        DecisionKind::RollBack => launch.policy.policy.shadow,
+    };
+    if passes && kind != DecisionKind::Allow && said.is_empty() {
+        let message = format!("in shadow: the guard would say {kind}, and does nothing");
+        said.push(Reason::of_launch(ReasonCode::Shadow, message));
+    }
+    said.extend(reasons);
+    said.extend(judgement.into_iter().flat_map(|judgement| for_show(launch, judgement)));
+    (if passes { DecisionKind::Allow } else { kind }, said)
+}
+
+/// The override in force, to be said in every answer.
+pub(super) fn overridden(launch: &Launch, now: Timestamp) -> Vec<Reason> {
+    let said = launch.override_at(now).map(|word| {
+        let left = word.expires_at.ms_since(now);
+        let message = format!("overridden by {} for another {left} ms: {}", word.principal, word.reason);
+        Reason::of_launch(ReasonCode::Overridden, message)
+    });
+    said.into_iter().collect()
+}
+
+/// What people have to do before the launch goes on.
+fn waits(launch: &Launch) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if launch.state == LaunchState::Paused {
+        reasons
+            .push(Reason::of_launch(ReasonCode::Paused, "the launch is paused; a person has to resume it"));
+    }
+    if launch.awaits_approval() {
+        let message = format!("step {} waits for a person's approval", launch.current_step);
+        reasons.push(Reason::of_launch(ReasonCode::AwaitingApproval, message));
+    }
+    reasons
+}
+
+/// What guardrails would do that are for show.
+fn for_show(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
+    let shown = launch.metrics.iter().filter(|pinned| launch.is_for_show(&pinned.metric));
+    let keys: Vec<&str> = shown.map(|pinned| pinned.metric.key.as_str()).collect();
+    let of_verdict = |verdict: &MetricVerdict| {
+        let would = match verdict.verdict {
+            Verdict::Harm => "roll back",
+            Verdict::Blind => "hold",
+            Verdict::Safe | Verdict::Undecided => return None,
+        };
+        Some(Reason {
+            code: ReasonCode::Shadow,
+            message: format!("in shadow: {} is {} and would {would}", verdict.metric, verdict.verdict),
+            metric: Some(verdict.metric.clone()),
+            arm: Some(verdict.arm.clone()),
+        })
+    };
+    let verdicts = judgement.verdicts.iter().filter(|verdict| keys.contains(&verdict.metric.as_str()));
+    verdicts.filter_map(of_verdict).collect()
+}
+
+fn is_loud(reason: &Reason) -> bool {
+    matches!(reason.code, ReasonCode::Overridden | ReasonCode::Shadow)
+}

@@ -1,0 +1,137 @@
+//! What one webhook is still to get, sent one after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::post::Message;
+use crate::clock::new_id;
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::{Secret, SecretText, Webhook};
+use crate::error::{Error, Result};
+use crate::store::outbox::Claim;
+
+/// The longest wait between two attempts.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
+/// The deliveries of one webhook.
+pub(super) struct Lane {
+    pub(super) shared: Arc<Shared>,
+    pub(super) webhook: String,
+}
+
+impl Lane {
+    /// Sends all that is due.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.deliver_next(&stop).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    let error = error.in_full();
+                    tracing::error!(
+                        error,
+                        webhook = self.webhook,
+                        "a delivery could not be noted; it is made again"
+                    );
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Attempts one delivery; says whether there was one.
+    async fn deliver_next(&self, stop: &CancellationToken) -> Result<bool> {
+        let store = &self.shared.store;
+        let now = self.shared.clock.now();
+        // Nobody else tries before this attempt can have ended.
+        let until = now.plus_ms(milliseconds(self.shared.settings.timeout.saturating_mul(3)));
+        let Some(claim) = store.claim(&self.webhook, new_id(now), now, until).await? else {
+            return Ok(false);
+        };
+        let attempt = tokio::select! {
+            attempt = self.attempt(&claim) => attempt,
+            () = stop.cancelled() => return store.release(&claim).await.map(|()| false),
+        };
+        let (webhook, id) = (self.webhook.as_str(), claim.delivery.notice.id.0);
+        let attempts = claim.delivery.attempts;
+        match attempt {
+            Ok(()) => {
+                tracing::debug!(webhook, %id, attempts, "delivered");
+                store.delivered(&claim).await?;
+            }
+            Err(failure) => {
+                let now = self.shared.clock.now();
+                let next = if self.is_archived() { None } else { self.next_attempt(&claim, now) };
+                if next.is_none() {
+                    tracing::error!(webhook, %id, attempts, failure, "a delivery was given up; it can be sent again");
+                } else {
+                    tracing::warn!(webhook, %id, attempts, failure, "a delivery failed, and is tried again");
+                }
+                store.failed(&claim, &failure, now, next).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether nothing is ever sent to it again.
+    fn is_archived(&self) -> bool {
+        let in_force = self.shared.live.in_force();
+        in_force.catalogue.webhooks.get(&self.webhook).is_none_or(|stored| stored.archived)
+    }
+
+    /// Sends a notice once; else says why not, in words for operators.
+    async fn attempt(&self, claim: &Claim) -> std::result::Result<(), String> {
+        let notice = &claim.delivery.notice;
+        let in_force = self.shared.live.in_force();
+        let stored = in_force.catalogue.webhooks.get(&self.webhook).filter(|stored| !stored.archived);
+        let webhook = &stored.ok_or("the webhook is archived")?.document;
+        let secret = self.secret(webhook).await?;
+        let recorded =
+            self.shared.store.decision(notice.decision).await.map_err(|error| error.to_string())?;
+        let recorded = recorded.ok_or("the decision is not stored")?;
+        let body = self.shared.form.write(&recorded).map_err(|error| error.to_string())?;
+        let (id, at) = (notice.id.0.to_string(), self.shared.clock.now());
+        self.shared.post.send(&webhook.url, Message { id: &id, at, secret: &secret, body }).await
+    }
+
+    /// The bytes to sign with.
+    async fn secret(&self, webhook: &Webhook) -> std::result::Result<Vec<u8>, String> {
+        let text = match &webhook.secret {
+            Some(Secret::Text { text }) => text.clone(),
+            Some(Secret::File { name }) => {
+                let path = self.shared.settings.secrets_dir.join(name);
+                let read = tokio::fs::read_to_string(&path).await;
+                let text = read.map_err(|error| format!("the secret `{name}` can not be read: {error}"))?;
+                SecretText(text.trim().to_owned())
+            }
+            Some(Secret::Stored { .. }) | None => return Err("the webhook has no secret".to_owned()),
+        };
+        text.bytes().ok_or_else(|| "the secret is not of the form `whsec_` and base64".to_owned())
+    }
+
+    /// When a failed delivery is tried again; none when it is given up.
+    fn next_attempt(&self, claim: &Claim, now: Timestamp) -> Option<Timestamp> {
+        let attempts = claim.delivery.attempts;
+        if attempts >= self.shared.settings.attempts {
+            return None;
+        }
+        let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
+        let wait = self.shared.settings.retry.saturating_mul(doubled).min(LONGEST_WAIT);
+        // From half of it to all of it, so that what failed together does not come back together.
+        let share = random_share().unwrap_or(1.0) / 2.0 + 0.5;
+        Some(now.plus_ms(milliseconds(wait.mul_f64(share)).max(1)))
+    }
+}
+
+/// A number from 0 to 1.
+fn random_share() -> Result<f64> {
+    let number = getrandom::u32().map_err(|error| Error::internal(error.to_string()))?;
+    Ok(f64::from(number) / f64::from(u32::MAX))
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,54 @@
+//! A guard that does not look: nothing is raised, health says so, and a stop does not wait for it.
+
+use std::time::{Duration, Instant};
+
+use portcullis::config::ServeSettings;
+use portcullis::transport::grpc::wire::DecisionAction;
+
+use crate::documents::{gate, guardrail, percentage};
+use crate::guard::assert_refused;
+use crate::home::Home;
+use crate::server::{Server, TestClock, eventually, gate_target, settings};
+use crate::visitors::heartbeat;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_guard_has_not_looked_for_some_ticks_nothing_is_raised_and_health_says_so() {
+    let (clock, home) = (TestClock::new(), Home::new().await);
+    let seldom = ServeSettings { tick: Duration::from_mins(10), stalled_after_ticks: 2, ..settings(&home) };
+    let server = Server::start_as(home, seldom, clock.clock()).await;
+    server.create_metric(guardrail("signup", "visited_signup")).await;
+    server.create_gate(gate("new_checkout", 50.0)).await;
+    let target = gate_target("new_checkout");
+    server.check_until(&target, "the guard has looked", |answer| answer.judge_time.is_some()).await;
+    let health = server.get("/health", &[]).await.json();
+    assert_eq!((&health["guard"], &health["stalled_launches"]), (&"working".into(), &0.into()));
+    clock.advance(Duration::from_mins(21));
+    let health = server.get("/health", &[]).await.json();
+    assert_eq!((&health["guard"], &health["stalled_launches"]), (&"stalled".into(), &1.into()), "{health}");
+    assert_refused(server.set_rollout(percentage("new_checkout", 60.0)).await, "NotJudged");
+    // Lowering is open all the same, and says how old the guard's word was.
+    server.set_rollout(percentage("new_checkout", 40.0)).await.unwrap();
+    let launch = server.check(&target).await.launch.unwrap();
+    let decisions = server.decisions(&launch.id).await;
+    let edit = decisions.iter().find(|decision| decision.action() == DecisionAction::Edit).unwrap();
+    assert!(edit.guard_age_ms() >= 21 * 60_000, "{edit:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_a_hundred_launches_stops_within_five_seconds() {
+    let server = Server::start().await;
+    server.create_metric(guardrail("signup", "visited_signup")).await;
+    for number in 0..100 {
+        server.create_gate(gate(&format!("gate-{number}"), 50.0)).await;
+    }
+    let last = gate_target("gate-99");
+    eventually("all are looked at", async || {
+        heartbeat(&server).await;
+        let answer = server.check(&last).await;
+        if answer.judge_time.is_some() { Ok(()) } else { Err(format!("{answer:?}")) }
+    })
+    .await;
+    let begun = Instant::now();
+    server.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
