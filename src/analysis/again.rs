@@ -40,7 +40,7 @@ pub fn again(decision: &Decision) -> Again {
     let measurement = judgement.measurement(&decision.launch);
     let judged = judge(&decision.launch, measurement.as_ref(), judgement.at);
     compare("judgement", judgement, &judged, &mut found);
-    if decision.actor == GUARD {
+    if decision.actor == GUARD && is_planned(decision.action) {
         let Plan { kind, reasons, action } =
             plan(&decision.launch, &judged, decision.latch.as_ref(), judged.at);
         compare("kind", &decision.kind, &kind, &mut found);
@@ -54,6 +54,12 @@ pub fn again(decision: &Decision) -> Again {
         }
     }
     if found.is_empty() { Again::Agrees } else { Again::Differs(found) }
+}
+
+/// Whether an action is one that a plan calls for. What follows for other launches from what the guard did to one is none.
+fn is_planned(action: DecisionAction) -> bool {
+    use DecisionAction::{Advance, Complete, None, RollBack, StopArm};
+    matches!(action, None | RollBack | StopArm | Advance | Complete)
 }
 
 /// How a decision records an action, and the arms it is about.
