@@ -113,6 +113,7 @@ pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
         config_revision: decision.config_revision,
         percentage: decision.percentage,
         guard_age_ms: decision.guard_age_ms,
+        policy: Some(policy::sent(&decision.launch.policy.policy, decision.launch.policy.revision)),
         limits: judgement.map(limits).unwrap_or_default(),
     }
 }
