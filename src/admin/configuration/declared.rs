@@ -193,13 +193,13 @@ impl Declared for Experiment {
         match (&was, &self.status) {
             (was, is) if was == is => {}
             (Status::Draft, Status::Running) => {
-                edit.start_experiment(&self.key, revision, GuardrailChoice::default())?
+                edit.start_experiment(&self.key, revision, GuardrailChoice::default())?;
             }
             (Status::Running, Status::Decided { group, .. }) => {
                 edit.decide_experiment(&self.key, revision, Outcome::Ship(group.clone()))?;
             }
             (Status::Running, Status::Abandoned) => {
-                edit.decide_experiment(&self.key, revision, Outcome::Abandon)?;
+                edit.decide_experiment(&self.key, revision, Outcome::Abandon(None))?;
             }
             // It ran elsewhere. Nobody here has got anything of it before.
             (Status::Draft, ended) if stored.is_none() => bring_ended(edit, self, ended)?,

@@ -126,6 +126,7 @@ pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
         arms: judgement.map(arms).unwrap_or_default(),
         sample_ratio_e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e_sample_ratio)),
         judge_time: judgement.map(|judgement| wire_time(judgement.at)),
+        policy: Some(policy::sent(&decision.launch.policy.policy, decision.launch.policy.revision)),
         limits: judgement.map(limits).unwrap_or_default(),
     }
 }
