@@ -5,6 +5,7 @@ mod configure;
 mod demo;
 mod evaluate;
 mod figures;
+mod import;
 mod metrics;
 mod number;
 mod output;
@@ -39,8 +40,8 @@ enum Command {
     Export(configure::ExportArgs),
     /// Makes the configuration of a server that of a file, after saying what would change.
     Apply(configure::ApplyArgs),
-    /// Takes over the configuration of another system.
-    Import(configure::ImportArgs),
+    /// Takes over the configuration of another system, or brings in events and exposures from files.
+    Import(import::ImportArgs),
     /// Says what users get from a configuration, and why, without a server.
     Evaluate(evaluate::EvaluateArgs),
     /// Tells how many units, and how long, it takes to find harm and to show safety.
@@ -61,7 +62,7 @@ impl Cli {
                 .map_err(|error| error.to_string()),
             Command::Export(arguments) => configure::export(&arguments, &mut stdout().lock()),
             Command::Apply(arguments) => configure::apply(&arguments, &mut stdout().lock()),
-            Command::Import(arguments) => configure::import(&arguments, &mut stdout().lock()),
+            Command::Import(arguments) => import::run(&arguments, &mut stdout().lock()),
             Command::Evaluate(arguments) => {
                 let answered = evaluate::run(&arguments, &mut stdout().lock());
                 answered.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())

@@ -1,8 +1,8 @@
-//! `portcullis export`, `apply` and `import`: whole configurations as files.
+//! `portcullis export`, `apply` and `import statsig`: whole configurations as files.
 
-mod import;
 mod plan;
-mod server;
+pub(super) mod server;
+pub(super) mod statsig;
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::transport::grpc::wire;
-pub(super) use import::{ImportArgs, run as import};
 use server::{Connection, Refusal, ServerArgs};
 
 /// Exit code of a check that finds something to change.
@@ -168,6 +167,6 @@ fn write_text(path: Option<&Path>, text: &str, out: &mut impl Write) -> Result<(
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-fn unwritable(error: io::Error) -> String {
+pub(super) fn unwritable(error: io::Error) -> String {
     format!("cannot write the result: {error}")
 }

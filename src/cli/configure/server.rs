@@ -10,12 +10,19 @@ use super::Wanted;
 use crate::transport::grpc::wire::configuration_service_client::ConfigurationServiceClient;
 use crate::transport::grpc::{MAX_CONFIGURATION_BYTES, PRINCIPAL, wire};
 
+/// Which server.
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct Address {
+    /// Address of the server's gRPC port.
+    #[arg(long, env = "PORTCULLIS_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
+    pub(in crate::cli) server: String,
+}
+
 /// Which server, and in whose name.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ServerArgs {
-    /// Address of the server's gRPC port.
-    #[arg(long, env = "PORTCULLIS_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
-    server: String,
+    #[command(flatten)]
+    address: Address,
     /// The name that changes are recorded under.
     #[arg(long, env = "PORTCULLIS_PRINCIPAL", value_name = "NAME")]
     principal: Option<String>,
@@ -38,19 +45,26 @@ pub(super) enum Refusal {
 }
 
 /// Runs what waits for a server.
-pub(super) fn run<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+pub(in crate::cli) fn run<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no runtime: {error}"))?;
     runtime.block_on(work)
 }
 
-impl ServerArgs {
-    pub(super) async fn connect(&self) -> Result<Connection, String> {
+impl Address {
+    /// A channel to the server, once it answers.
+    pub(in crate::cli) async fn channel(&self) -> Result<Channel, String> {
         let unusable = |error: &dyn std::fmt::Display| format!("--server {}: {error}", self.server);
         let endpoint = Endpoint::from_shared(self.server.clone()).map_err(|error| unusable(&error))?;
-        let channel = endpoint
+        endpoint
             .connect()
             .await
-            .map_err(|_| unusable(&"no server answers there; start one with `portcullis serve`"))?;
+            .map_err(|_| unusable(&"no server answers there; start one with `portcullis serve`"))
+    }
+}
+
+impl ServerArgs {
+    pub(super) async fn connect(&self) -> Result<Connection, String> {
+        let channel = self.address.channel().await?;
         let principal = self.principal.as_deref().map(str::parse).transpose();
         let principal = principal.map_err(|_| "--principal: must be ASCII text".to_owned())?;
         let client = ConfigurationServiceClient::new(channel)
