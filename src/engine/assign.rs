@@ -52,14 +52,17 @@ pub fn assign<'s>(
             let spec = snapshot
                 .find(Entity::Gate, key)
                 .ok_or_else(|| Invalid::field("gate.key", format!("there is no gate `{key}`")))?;
-            let launch = launch_of_gate(launches, key, rule_id, at)?;
-            let Target::GateRule { rule: id, .. } = &launch.target else {
-                return Err(Invalid::field("gate.key", "is no gate"));
+            let rule = |id: &str| {
+                let mut rules = spec.rules.iter().zip(&spec.form.rules);
+                let found = rules.find(|(_, form)| form.id == id).map(|(rule, _)| rule);
+                found
+                    .ok_or_else(|| Invalid::field("gate.rule_id", format!("gate `{key}` has no rule `{id}`")))
             };
-            let mut rules = spec.rules.iter().zip(&spec.form.rules);
-            let Some((rule, _)) = rules.find(|(_, form)| form.id == *id) else {
-                return Err(Invalid::field("gate.rule_id", format!("gate `{key}` has no rule `{id}` any more")));
-            };
+            if !rule_id.is_empty() {
+                rule(rule_id)?;
+            }
+            let (launch, id) = launch_of_gate(launches, key, rule_id, at)?;
+            let rule = rule(id)?;
             let part = rule.prefix.part(unit(user, launch)?);
             let arm = share_arm(launch, part, passed, at).ok_or_else(|| {
                 let message = format!("rule `{id}` gave this unit {} at that time", !passed);
@@ -71,8 +74,10 @@ pub fn assign<'s>(
             if !snapshot.contains(Entity::Experiment, key) {
                 return Err(Invalid::field("experiment.key", format!("there is no experiment `{key}`")));
             }
-            let is_target = |target: &Target| matches!(target, Target::Experiment { experiment } if experiment == key);
-            let launch = exactly_one(&of(launches, is_target), at, &format!("experiment `{key}`"))?;
+            let target = Target::Experiment { experiment: key.to_owned() };
+            let own = launches.values().filter(|launch| launch.target == target);
+            let own = own.map(|launch| (launch.as_ref(), ()));
+            let (launch, ()) = exactly_one(own, at, &format!("experiment `{key}`"))?;
             let arm = launch.arms.iter().find(|arm| arm.name == group).ok_or_else(|| {
                 let names: Vec<&str> = launch.arms.iter().map(|arm| arm.name.as_str()).collect();
                 let message = format!("must be one of {}, is `{group}`", names.join(", "));
@@ -86,38 +91,36 @@ pub fn assign<'s>(
     Ok(Exposed { unit_type: &launch.unit_type, at, arm: Some(arm) })
 }
 
-/// The launch of a gate at a time; a gate may have launches of several rules at once.
+/// The launch of a gate at a time, with the id of its rule; a gate may have launches of several rules at once.
 fn launch_of_gate<'s>(
     launches: &'s BTreeMap<LaunchId, Arc<Launch>>,
     key: &str,
     rule_id: &str,
     at: Timestamp,
-) -> Result<&'s Launch, Invalid> {
-    let is_target = |target: &Target| {
-        matches!(target, Target::GateRule { gate, rule } if gate == key && (rule_id.is_empty() || rule == rule_id))
-    };
+) -> Result<(&'s Launch, &'s str), Invalid> {
     let what = match rule_id {
         "" => format!("gate `{key}`"),
         rule => format!("gate `{key}`, rule `{rule}`"),
     };
-    exactly_one(&of(launches, is_target), at, &what)
+    let of_gate = launches.values().filter_map(|launch| match &launch.target {
+        Target::GateRule { gate, rule } if gate == key && (rule_id.is_empty() || rule == rule_id) => {
+            Some((launch.as_ref(), rule.as_str()))
+        }
+        _ => None,
+    });
+    exactly_one(of_gate, at, &what)
 }
 
-/// The launches whose target is as wanted.
-fn of<'s>(
-    launches: &'s BTreeMap<LaunchId, Arc<Launch>>,
-    is_target: impl Fn(&Target) -> bool,
-) -> Vec<&'s Launch> {
-    launches.values().map(Arc::as_ref).filter(|launch| is_target(&launch.target)).collect()
-}
-
-/// The one launch that was under way at a time.
-fn exactly_one<'s>(launches: &[&'s Launch], at: Timestamp, what: &str) -> Result<&'s Launch, Invalid> {
-    let is_under_way =
-        |launch: &&Launch| launch.started_at <= at && launch.ended_at.is_none_or(|ended| at < ended);
-    let mut under_way = launches.iter().copied().filter(is_under_way);
+/// The one launch that was under way at a time, with what stands beside it.
+fn exactly_one<'s, T>(
+    launches: impl Iterator<Item = (&'s Launch, T)>,
+    at: Timestamp,
+    what: &str,
+) -> Result<(&'s Launch, T), Invalid> {
+    let mut under_way = launches
+        .filter(|(launch, _)| launch.started_at <= at && launch.ended_at.is_none_or(|ended| at < ended));
     match (under_way.next(), under_way.next()) {
-        (Some(launch), None) => Ok(launch),
+        (Some(found), None) => Ok(found),
         (None, _) => Err(Invalid::field("time", format!("no launch of {what} was under way at that time"))),
         (Some(_), Some(_)) => {
             let message = format!("must be given: several rules of {what} were being launched at that time");
@@ -130,6 +133,9 @@ fn exactly_one<'s>(launches: &[&'s Launch], at: Timestamp, what: &str) -> Result
 fn unit<'u>(user: &'u User, launch: &Launch) -> Result<&'u str, Invalid> {
     let unit_type = &launch.unit_type;
     user.unit(unit_type).ok_or_else(|| {
-        Invalid::field("user", format!("must have an id of unit type `{unit_type}`, which the launch goes by"))
+        Invalid::field(
+            "user",
+            format!("must have an id of unit type `{unit_type}`, which the launch goes by"),
+        )
     })
 }

@@ -37,7 +37,9 @@ impl Kind for Exposures {
         match (chosen.has("gate"), chosen.has("experiment")) {
             (true, false) => check_given(chosen, "pass")?,
             (false, true) => check_given(chosen, "group")?,
-            (true, true) => return Err("`gate` and `experiment` are given; a row is of one of them".to_owned()),
+            (true, true) => {
+                return Err("`gate` and `experiment` are given; a row is of one of them".to_owned());
+            }
             (false, false) => {
                 let message = "what was served is missing: give --set gate=KEY and --map pass=COLUMN, \
                                or --set experiment=KEY and --map group=COLUMN";

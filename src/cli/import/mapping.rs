@@ -75,16 +75,20 @@ impl Mapping {
     }
 
     fn assignment(&self, flag: &str, text: &str, form: &str) -> Result<(String, String), String> {
-        let (field, value) =
-            text.split_once('=').ok_or_else(|| format!("{flag} {text}: must be {form}"))?;
+        let (field, value) = text.split_once('=').ok_or_else(|| format!("{flag} {text}: must be {form}"))?;
         let is_known = self.fields.iter().any(|known| match known.strip_suffix('.') {
             Some(_) => field.len() > known.len() && field.starts_with(known),
             None => *known == field,
         });
         if !is_known {
-            let named = |known: &&str| if known.ends_with('.') { format!("{known}NAME") } else { (*known).to_owned() };
+            let named = |known: &&str| {
+                if known.ends_with('.') { format!("{known}NAME") } else { (*known).to_owned() }
+            };
             let known: Vec<String> = self.fields.iter().map(named).collect();
-            return Err(format!("{flag} {text}: there is no field `{field}`; there are: {}", known.join(", ")));
+            return Err(format!(
+                "{flag} {text}: there is no field `{field}`; there are: {}",
+                known.join(", ")
+            ));
         }
         if self.columns.contains_key(field) || self.constants.contains_key(field) {
             return Err(format!("{flag} {text}: `{field}` is given already"));

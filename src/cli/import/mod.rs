@@ -112,7 +112,8 @@ async fn import<K: Kind>(
     let mapping = Mapping::new(K::FIELDS, maps, sets, only, properties)?;
     let tables = files.iter().map(|file| {
         let table = table::describe(file, *format)?;
-        let chosen = mapping.choose(&table.columns).map_err(|error| format!("{}: {error}", file.display()))?;
+        let chosen =
+            mapping.choose(&table.columns).map_err(|error| format!("{}: {error}", file.display()))?;
         kind.check(&chosen)?;
         Ok((table, chosen))
     });

@@ -139,8 +139,10 @@ impl Record<'_> {
 pub(super) fn check_user_and_time(chosen: &Chosen) -> Result<(), String> {
     let has_id = chosen.has("user_id") || chosen.fields.keys().any(|field| field.starts_with(CUSTOM_ID));
     if !has_id {
-        return Err("whom it happened to is missing: give --map user_id=COLUMN or --map custom_ids.TYPE=COLUMN"
-            .to_owned());
+        return Err(
+            "whom it happened to is missing: give --map user_id=COLUMN or --map custom_ids.TYPE=COLUMN"
+                .to_owned(),
+        );
     }
     check_given(chosen, "time")
 }
@@ -156,10 +158,16 @@ pub(super) fn check_given(chosen: &Chosen, field: &str) -> Result<(), String> {
 fn parse_time(text: &str, unit: Option<TimeUnit>) -> Result<Timestamp, String> {
     let text = text.trim();
     let Some(unit) = unit else {
-        return DateTime::parse_from_rfc3339(text).map(|time| Timestamp(time.timestamp_millis())).map_err(|_| {
-            let hint = if text.parse::<f64>().is_ok() { "; for numbers give --time-unit s, ms or us" } else { "" };
-            format!("time: must be as in 2026-03-01T12:00:00Z, is `{text}`{hint}")
-        });
+        return DateTime::parse_from_rfc3339(text).map(|time| Timestamp(time.timestamp_millis())).map_err(
+            |_| {
+                let hint = if text.parse::<f64>().is_ok() {
+                    "; for numbers give --time-unit s, ms or us"
+                } else {
+                    ""
+                };
+                format!("time: must be as in 2026-03-01T12:00:00Z, is `{text}`{hint}")
+            },
+        );
     };
     let whole = text.parse::<i64>().ok().and_then(|number| match unit {
         TimeUnit::S => number.checked_mul(1_000),
@@ -173,7 +181,10 @@ fn parse_time(text: &str, unit: Option<TimeUnit>) -> Result<Timestamp, String> {
             TimeUnit::Ms => number,
             TimeUnit::Us => number / 1_000.0,
         };
-        #[expect(clippy::cast_possible_truncation, reason = "the cast clamps, and the server refuses such times")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the cast clamps, and the server refuses such times"
+        )]
         Some(ms.round() as i64)
     };
     let ms = whole.or_else(fraction).ok_or_else(|| format!("time: must be a number, is `{text}`"))?;

@@ -41,8 +41,7 @@ impl Tally {
         if !self.refused.contains_key(&reason) && self.refused.len() >= MAX_REASONS {
             (reason, message) = (FURTHER.to_owned(), FURTHER.to_owned());
         }
-        let refused =
-            self.refused.entry(reason).or_insert(Refused { count: 0, first_row: row, message });
+        let refused = self.refused.entry(reason).or_insert(Refused { count: 0, first_row: row, message });
         refused.count += 1;
     }
 

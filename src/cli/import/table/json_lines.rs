@@ -24,7 +24,8 @@ pub(super) fn columns(text: Box<dyn BufRead>) -> Result<Vec<String>, String> {
 
 pub(super) fn rows(text: Box<dyn BufRead>, columns: &[String]) -> Rows {
     let columns = columns.to_vec();
-    let lines = text.split(b'\n').filter(|line| !line.as_ref().is_ok_and(|line| line.trim_ascii().is_empty()));
+    let lines =
+        text.split(b'\n').filter(|line| !line.as_ref().is_ok_and(|line| line.trim_ascii().is_empty()));
     Box::new(lines.map(move |line| {
         let line = line.map_err(|error| error.to_string())?;
         let row = match str::from_utf8(&line) {

@@ -39,8 +39,12 @@ pub(super) fn rows(file: File, columns: &[String], bar: &ProgressBar) -> Result<
     let bar = bar.clone();
     Ok(Box::new(rows.map(move |row| {
         bar.inc(1);
-        let mut fields: Vec<Option<Field>> =
-            row.map_err(|error| text_of(&error))?.into_columns().into_iter().map(|(_, field)| Some(field)).collect();
+        let mut fields: Vec<Option<Field>> = row
+            .map_err(|error| text_of(&error))?
+            .into_columns()
+            .into_iter()
+            .map(|(_, field)| Some(field))
+            .collect();
         let mut take = |place: &Option<usize>| fields.get_mut((*place)?).and_then(Option::take);
         let cells: Row = places.iter().map(|place| take(place).map_or(Ok(None), cell)).collect();
         Ok(cells)

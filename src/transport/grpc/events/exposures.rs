@@ -37,13 +37,14 @@ impl Events {
         let at = message.time.map(|time| convert::timestamp("time", &time)).transpose()?.unwrap_or(now);
         let (skew, most) = (at.ms_since(now), self.max_event_skew_ms);
         if skew > most {
-            return Err(Error::field("time", format!("must be at most {most} ms in the future, is {skew} ms")));
+            return Err(Error::field(
+                "time",
+                format!("must be at most {most} ms in the future, is {skew} ms"),
+            ));
         }
         let served = convert::required("served", message.served)?;
         let told = match &served {
-            Served::Gate(gate) => {
-                Told::Gate { key: &gate.key, rule_id: &gate.rule_id, passed: gate.pass }
-            }
+            Served::Gate(gate) => Told::Gate { key: &gate.key, rule_id: &gate.rule_id, passed: gate.pass },
             Served::Experiment(group) => Told::Experiment { key: &group.key, group: &group.group },
         };
         let exposed = assign(&in_force.snapshot, &in_force.catalogue.launches, told, at, &user)?;
