@@ -7,6 +7,7 @@ mod delivery;
 mod demo;
 mod evaluate;
 mod figures;
+mod import;
 mod launch;
 mod metrics;
 mod number;
@@ -44,8 +45,8 @@ enum Command {
     Export(configure::ExportArgs),
     /// Makes the configuration of a server that of a file, after saying what would change.
     Apply(configure::ApplyArgs),
-    /// Takes over the configuration of another system.
-    Import(configure::ImportArgs),
+    /// Takes over the configuration of another system, or brings in events and exposures from files.
+    Import(import::ImportArgs),
     /// Tries policies on the past.
     Policy(configure::PolicyArgs),
     /// Says what users get from a configuration, and why, without a server.
@@ -84,7 +85,7 @@ impl Cli {
                 .map_err(|error| error.to_string()),
             Command::Export(arguments) => configure::export(&arguments, &mut stdout().lock()),
             Command::Apply(arguments) => configure::apply(&arguments, &mut stdout().lock()),
-            Command::Import(arguments) => configure::import(&arguments, &mut stdout().lock()),
+            Command::Import(arguments) => import::run(&arguments, &mut stdout().lock()),
             Command::Policy(arguments) => configure::policy(&arguments, &mut stdout().lock()),
             Command::Evaluate(arguments) => {
                 let answered = evaluate::run(&arguments, &mut stdout().lock());

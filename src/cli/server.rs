@@ -10,12 +10,19 @@ use crate::transport::grpc::wire::guard_service_client::GuardServiceClient;
 use crate::transport::grpc::wire::webhook_service_client::WebhookServiceClient;
 use crate::transport::grpc::{MAX_CONFIGURATION_BYTES, PRINCIPAL};
 
+/// Which server.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Address {
+    /// Address of the server's gRPC port.
+    #[arg(long, env = "PORTCULLIS_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
+    pub(super) server: String,
+}
+
 /// Which server, and in whose name.
 #[derive(Args, Clone, Debug)]
 pub(super) struct ServerArgs {
-    /// Address of the server's gRPC port.
-    #[arg(long, env = "PORTCULLIS_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
-    server: String,
+    #[command(flatten)]
+    address: Address,
     /// The name that changes are recorded under.
     #[arg(long, env = "PORTCULLIS_PRINCIPAL", value_name = "NAME")]
     principal: Option<String>,
@@ -39,14 +46,21 @@ pub(super) fn failure(status: &Status) -> String {
     status.message().to_owned()
 }
 
-impl ServerArgs {
-    pub(super) async fn connect(&self) -> Result<Connection, String> {
+impl Address {
+    /// A channel to the server, once it answers.
+    pub(super) async fn channel(&self) -> Result<Channel, String> {
         let unusable = |error: &dyn std::fmt::Display| format!("--server {}: {error}", self.server);
         let endpoint = Endpoint::from_shared(self.server.clone()).map_err(|error| unusable(&error))?;
-        let channel = endpoint
+        endpoint
             .connect()
             .await
-            .map_err(|_| unusable(&"no server answers there; start one with `portcullis serve`"))?;
+            .map_err(|_| unusable(&"no server answers there; start one with `portcullis serve`"))
+    }
+}
+
+impl ServerArgs {
+    pub(super) async fn connect(&self) -> Result<Connection, String> {
+        let channel = self.address.channel().await?;
         let principal = self.principal.as_deref().map(str::parse).transpose();
         let principal = principal.map_err(|_| "--principal: must be ASCII text".to_owned())?;
         Ok(Connection { channel, principal })

@@ -1,5 +1,6 @@
 //! Evaluation: configuration is lowered to one rule form, compiled, and evaluated for users.
 
+pub mod assign;
 pub mod bucketing;
 pub mod compile;
 mod condition;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::bucketing;
 use super::evaluate::{DISABLED_RULE, Entity, Exposed, ExposedArm, MISSING_UNIT_RULE, exposed_arm};
-use super::form::{Watch, WatchedArms};
+use super::form::WatchedArms;
 use super::snapshot::Snapshot;
 use crate::domain::launch::{CONTROL, Epoch, Launch, LaunchId, TREATMENT};
 use crate::domain::time::Timestamp;
@@ -72,7 +72,7 @@ pub fn observe<'s>(
         return Observed::Exposed(exposed(None));
     };
     let arm = match &watch.arms {
-        WatchedArms::Group { arm, .. } => group_arm(watch, launch, arm, served.rules_at),
+        WatchedArms::Group { arm, .. } => group_arm(launch, arm, served.rules_at),
         WatchedArms::Share { .. } => {
             let part = rule.prefix.part(unit);
             let is_over = launch.ended_at.is_some_and(|ended| served.rules_at >= ended);
@@ -80,7 +80,7 @@ pub fn observe<'s>(
             if is_over && served.passed.is_none_or(|passed| passed == now_passes) {
                 exposed_arm(watch, part, now_passes)
             } else {
-                share_arm(launch, part, &served)
+                share_arm(launch, part, served.passed, served.rules_at)
             }
         }
         WatchedArms::Released { .. } => {
@@ -103,24 +103,23 @@ pub fn observe<'s>(
 
 /// The arm of a unit of an experiment. Arms never swap units, so that the newest epoch is right for every rule that an SDK
 /// may have had.
-fn group_arm<'s>(
-    watch: &Watch,
-    launch: &Launch,
-    arm: &'s str,
-    rules_at: Timestamp,
-) -> Option<ExposedArm<'s>> {
+pub(super) fn group_arm<'s>(launch: &Launch, arm: &'s str, rules_at: Timestamp) -> Option<ExposedArm<'s>> {
     let epoch = begun(launch, rules_at).next()?.number;
     let stopped = launch.arms.iter().find(|other| other.name == arm).and_then(|arm| arm.stopped_at);
     let reverted = stopped.or(launch.ended_at).is_some_and(|end| rules_at >= end);
-    Some(ExposedArm { launch: watch.launch, epoch, arm, settled: true, reverted })
+    Some(ExposedArm { launch: launch.id, epoch, arm, settled: true, reverted })
 }
 
 /// The arm of a unit in the newest epoch in which it gets what it was served.
-fn share_arm<'s>(launch: &Launch, part: u64, served: &Served<'_>) -> Option<ExposedArm<'s>> {
-    let fits = |epoch: &&Epoch| {
-        served.passed.is_none_or(|passed| bucketing::is_within(part, epoch.percentage) == passed)
-    };
-    let epoch = begun(launch, served.rules_at).find(fits)?;
+pub(super) fn share_arm<'s>(
+    launch: &Launch,
+    part: u64,
+    passed: Option<bool>,
+    rules_at: Timestamp,
+) -> Option<ExposedArm<'s>> {
+    let fits =
+        |epoch: &&Epoch| passed.is_none_or(|passed| bucketing::is_within(part, epoch.percentage) == passed);
+    let epoch = begun(launch, rules_at).find(fits)?;
     let passed = bucketing::is_within(part, epoch.percentage);
     let settled = passed || !bucketing::is_within(part, epoch.ceiling);
     let arm = if passed { TREATMENT } else { CONTROL };
@@ -139,7 +138,7 @@ mod tests {
     use super::*;
     use crate::domain::launch::{LaunchPlan, LaunchState, Step, Target};
     use crate::engine::compile::compile;
-    use crate::engine::form::{Rule, Ruleset, Spec, SpecKind};
+    use crate::engine::form::{Rule, Ruleset, Spec, SpecKind, Watch};
     use crate::engine::reason::Reason;
 
     /// A gate's launch at 20 %, at 60 % from time 100 on, and rolled back at time 200.

@@ -1,4 +1,4 @@
-//! Batches of events from outside: each event with its own result, whatever it was sent by.
+//! Batches of events and exposures from outside: each with its own result, whatever it was sent by.
 
 use crate::clock::new_id;
 use crate::domain::event::{Event, MAX_BATCH};
@@ -17,12 +17,12 @@ pub(super) enum Outcome {
     Refused(String),
 }
 
-/// Checks how many there are.
-pub(super) fn check_count(count: usize) -> Result<()> {
+/// Checks how many there are in a field.
+pub(super) fn check_count(field: &str, count: usize) -> Result<()> {
     if (1..=MAX_BATCH).contains(&count) {
         return Ok(());
     }
-    Err(Error::field("events", format!("must have 1 to {MAX_BATCH}, has {count}")))
+    Err(Error::field(field, format!("must have 1 to {MAX_BATCH}, has {count}")))
 }
 
 /// The id that was given, or a new one.

@@ -35,11 +35,11 @@ fn project() -> String {
     path_text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/statsig/spec_v1.json"))
 }
 
-fn path_text(path: &Path) -> String {
+pub(crate) fn path_text(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn written(folder: &TempDir, name: &str, text: &str) -> String {
+pub(crate) fn written(folder: &TempDir, name: &str, text: &str) -> String {
     let path: PathBuf = folder.path().join(name);
     std::fs::write(&path, text).unwrap();
     path_text(&path)

@@ -1,9 +1,9 @@
-//! `portcullis export`, `apply` and `import`: whole configurations as files.
+//! `portcullis export`, `apply` and `import statsig`: whole configurations as files.
 
-mod import;
 mod plan;
 mod policy;
 mod server;
+pub(super) mod statsig;
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,6 @@ use clap::Args;
 
 use super::server::{self as connection, Connection, ServerArgs};
 use crate::transport::grpc::wire;
-pub(super) use import::{ImportArgs, run as import};
 pub(super) use policy::{PolicyArgs, run as policy};
 use server::Refusal;
 
@@ -171,6 +170,6 @@ fn write_text(path: Option<&Path>, text: &str, out: &mut impl Write) -> Result<(
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-fn unwritable(error: io::Error) -> String {
+pub(super) fn unwritable(error: io::Error) -> String {
     format!("cannot write the result: {error}")
 }

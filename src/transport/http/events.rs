@@ -78,7 +78,7 @@ async fn log(
     let body = body.map_err(|rejection| Refusal::new(rejection.status(), rejection.body_text()))?;
     let batch: Batch = serde_json::from_slice(&body)
         .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("the body must be JSON: {error}")))?;
-    batch::check_count(batch.events.len())?;
+    batch::check_count("events", batch.events.len())?;
     let now = events.clock.now();
     let read = batch.events.into_iter().map(|event| read(event, now, events.max_skew_ms)).collect();
     let outcomes = batch::log(&events.ingest, read).await?;

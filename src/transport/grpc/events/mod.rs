@@ -1,5 +1,6 @@
 //! Events: taken in batches, answered once durable, and shown as they come in.
 
+mod exposures;
 mod stream;
 mod watch;
 
@@ -15,6 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::convert;
 use super::wire::event_service_server::EventService;
 use super::wire::{self, EventOutcome, EventResult, LogEventsRequest, LogEventsResponse};
+use super::wire::{ExposureResult, LogExposuresRequest, LogExposuresResponse};
 use crate::clock::Clock;
 use crate::domain::event::Event;
 use crate::domain::launch::LaunchId;
@@ -50,6 +52,13 @@ impl EventService for Events {
         Ok(Response::new(LogEventsResponse { results: outcomes.into_iter().map(result).collect() }))
     }
 
+    async fn log_exposures(&self, request: Request<LogExposuresRequest>) -> Answer<LogExposuresResponse> {
+        let outcomes = self.log_served(request.into_inner().exposures).await?;
+        let results = outcomes.into_iter().map(result);
+        let results = results.map(|EventResult { outcome, message }| ExposureResult { outcome, message });
+        Ok(Response::new(LogExposuresResponse { results: results.collect() }))
+    }
+
     async fn stream_events(
         &self,
         request: Request<Streaming<wire::StreamEventsRequest>>,
@@ -80,7 +89,7 @@ impl EventService for Events {
 impl Events {
     /// Stores a batch; one outcome for each event, in order.
     async fn log(&self, events: Vec<wire::Event>) -> Result<Vec<Outcome>> {
-        batch::check_count(events.len())?;
+        batch::check_count("events", events.len())?;
         let now = self.clock.now();
         let events = events.into_iter().map(|message| event(message, now, self.max_event_skew_ms)).collect();
         batch::log(&self.ingest, events).await

@@ -1,34 +1,21 @@
-//! `portcullis import`: configurations of other systems.
+//! `portcullis import statsig`: the configuration of a Statsig project.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use super::{Mode, Wanted, make_so, read_text, unwritable, write_text};
 use crate::cli::server::{self, ServerArgs};
 use crate::engine::lift::{Lifted, Source, lift};
 use crate::transport::http::statsig::read::{ReadProject, read};
 
-/// Takes over the configuration of another system.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct ImportArgs {
-    #[command(subcommand)]
-    from: From,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-enum From {
-    /// A Statsig project.
-    Statsig(StatsigArgs),
-}
-
 /// Takes over a Statsig project, so that every user keeps the same gates and groups. What can not be kept as it is, is named.
 /// Then it does as `portcullis apply`: it says what would change, and asks.
 #[derive(Clone, Debug, Args)]
-struct StatsigArgs {
+pub(in crate::cli) struct StatsigArgs {
     /// The rules as server SDKs download them (`download_config_specs`, version 1 or 2); `-` reads standard input.
     file: PathBuf,
     /// The ids of an id list, one a line; the rules name the lists alone. Give it again for more.
@@ -44,8 +31,7 @@ struct StatsigArgs {
 }
 
 /// Imports.
-pub(crate) fn run(arguments: &ImportArgs, out: &mut impl Write) -> Result<ExitCode, String> {
-    let From::Statsig(arguments) = &arguments.from;
+pub(in crate::cli) fn run(arguments: &StatsigArgs, out: &mut impl Write) -> Result<ExitCode, String> {
     let name = arguments.file.display().to_string();
     let project = read(&read_text(&arguments.file)?).map_err(|error| format!("{name}: {error}"))?;
     let ids = arguments.id_list.iter().map(|list| ids(list)).collect::<Result<_, _>>()?;
