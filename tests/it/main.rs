@@ -38,7 +38,6 @@ mod overrides;
 mod references;
 mod replay;
 mod restart;
-mod scorecard;
 mod server;
 mod users;
 mod visitors;
