@@ -47,7 +47,6 @@ mod ramps;
 mod references;
 mod replay;
 mod restart;
-mod scorecard;
 mod server;
 mod users;
 mod visitors;
