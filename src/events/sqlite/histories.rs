@@ -10,7 +10,8 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::events::Asked;
 
-/// Units of a launch of which something is new. Bound: ?1 the launch, ?2 the unit type, ?3 and ?4 the arrivals between
+/// Units of a launch of which something is new. A `+` keeps the engine from going through all exposures of the launch by
+/// their arrivals, where one unit's are asked for. Bound: ?1 the launch, ?2 the unit type, ?3 and ?4 the arrivals between
 /// which it came, ?5 names as a JSON list, ?6 event time since when, ?7 whether days count, ?8 epochs with their times as
 /// JSON lists, ?9 the unit after which, ?10 how many.
 const UNITS: &str = "
@@ -19,8 +20,8 @@ const UNITS: &str = "
         union
         select x.unit_id
         from json_each(?8) also
-        join exposure x on x.launch_id = ?1 and x.epoch = also.value ->> 0 and x.at >= also.value ->> 1
-        where x.arrival <= ?4
+        cross join exposure x on x.launch_id = ?1 and x.epoch = also.value ->> 0 and x.at >= also.value ->> 1
+        where +x.arrival <= ?4
         union
         select e.unit_id
         from event e indexed by event_arrival
@@ -33,7 +34,7 @@ const UNITS: &str = "
           and a.day >= ?6 / 86400000
     ) touched
     where unit_id > ?9
-      and exists (select 1 from exposure x where x.launch_id = ?1 and x.unit_id = touched.unit_id and x.arrival <= ?4)
+      and exists (select 1 from exposure x where x.launch_id = ?1 and x.unit_id = touched.unit_id and +x.arrival <= ?4)
     order by unit_id
     limit ?10";
 
@@ -48,7 +49,7 @@ const ALL_UNITS: &str = "
 const EXPOSURES: &str = "
     select x.unit_id, x.epoch, x.arm, x.at, x.arrival, x.settled, x.reverted, x.attributes
     from json_each(?1) u cross join exposure x on x.launch_id = ?2 and x.unit_id = u.value
-    where x.arrival <= ?3
+    where +x.arrival <= ?3
     order by x.unit_id, x.epoch, x.at, x.arm";
 
 /// Bound: ?1 units as a JSON list, ?2 the unit type, ?3 the last arrival, ?4 event time since when, ?5 names as JSON lists
