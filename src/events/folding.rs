@@ -11,8 +11,8 @@ use crate::domain::time::{DAY_MS, Timestamp};
 use crate::domain::user::canonical_unit_type;
 use crate::error::Result;
 
-/// Units that are folded at a time, so that memory stays bounded.
-const PAGE: usize = 500;
+/// Units that are folded at a time, so that memory stays bounded. The store finds anew for each page what has changed.
+const PAGE: usize = 2_000;
 
 /// What the units changed of whom anything is new: since an earlier arrival and definition, or from the beginning.
 pub async fn fold(

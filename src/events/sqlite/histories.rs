@@ -10,9 +10,10 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::events::Asked;
 
-/// Units of a launch of which something is new. Bound: ?1 the launch, ?2 the unit type, ?3 and ?4 the arrivals between
+/// Units of a launch of which something is new. A `+` keeps the engine from going through all exposures of the launch by
+/// their arrivals, where one unit's are asked for. Bound: ?1 the launch, ?2 the unit type, ?3 and ?4 the arrivals between
 /// which it came, ?5 names as a JSON list, ?6 event time since when, ?7 whether days count, ?8 epochs with their times as
-/// JSON lists, ?9 the unit after which, ?10 how many. A plus keeps the engine from reading all of a launch for one unit.
+/// JSON lists, ?9 the unit after which, ?10 how many.
 const UNITS: &str = "
     select unit_id from (
         select unit_id from exposure where launch_id = ?1 and arrival > ?3 and arrival <= ?4
@@ -20,7 +21,7 @@ const UNITS: &str = "
         select x.unit_id
         from json_each(?8) also
         cross join exposure x on x.launch_id = ?1 and x.epoch = also.value ->> 0 and x.at >= also.value ->> 1
-        where x.arrival <= ?4
+        where +x.arrival <= ?4
         union
         select e.unit_id
         from event e indexed by event_arrival
