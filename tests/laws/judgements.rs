@@ -38,6 +38,7 @@ fn launch(direction: Direction, margin: f64, kind: MetricKind) -> Launch {
         window_ms: None,
         freshness_ms: DEFAULT_FRESHNESS_MS,
         min_units: DEFAULT_MIN_UNITS,
+        limit: None,
     };
     let plan = LaunchPlan {
         id: LaunchId(Uuid::nil()),
