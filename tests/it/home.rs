@@ -146,6 +146,6 @@ fn server() -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test binary takes no settings by another way")]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -47,6 +47,7 @@ mod ramps;
 mod references;
 mod replay;
 mod restart;
+mod scorecard;
 mod server;
 mod users;
 mod visitors;
