@@ -52,20 +52,12 @@ impl Admin {
     pub async fn cancel_launch(&self, actor: &Principal, id: LaunchId, reason: &str) -> Result<Launch> {
         let mut edit = self.edit(actor, "cancel_launch").await;
         let launch = edit.live_launch(id, reason)?;
-        match &launch.target {
-            Target::Experiment { experiment } => {
-                let revision = edit.in_use::<Experiment>(experiment)?.revision;
-                edit.decide_experiment(experiment, revision, Outcome::Abandon)?;
-            }
-            _ => {
-                let percentage = take_back(&mut edit, &launch, launch.percentage())?;
-                end_launch_at(
-                    &mut edit,
-                    &launch,
-                    percentage,
-                    &format!("the launch was cancelled ({reason})"),
-                );
-            }
+        if let Target::Experiment { experiment } = &launch.target {
+            let revision = edit.in_use::<Experiment>(experiment)?.revision;
+            edit.decide_experiment(experiment, revision, Outcome::Abandon)?;
+        } else {
+            let percentage = take_back(&mut edit, &launch, launch.percentage())?;
+            end_launch_at(&mut edit, &launch, percentage, &format!("the launch was cancelled ({reason})"));
         }
         edit.commit_launch(id).await
     }

@@ -35,7 +35,7 @@ pub(super) fn check_guardrails(
     for tag in &policy.required_tags {
         if !metrics.iter().any(|pinned| pinned.metric.tags.contains(tag)) {
             let message = format!("every launch needs a metric with the tag `{tag}`, and none in use has it");
-            return Err(refused(policy, message));
+            return Err(refused(policy, &message));
         }
     }
     let attached = || metrics.iter().any(|pinned| choice.attaches(policy, &pinned.metric));
@@ -44,7 +44,7 @@ pub(super) fn check_guardrails(
         let message = format!(
             "every launch needs a guardrail; give a metric one of the tags `{tags}`, or name it with the launch"
         );
-        return Err(refused(policy, message));
+        return Err(refused(policy, &message));
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ impl Edit {
         let message = format!(
             "a launch begins at {first} %, not at {percentage} %; begin lower and raise it with SetRollout"
         );
-        Err(refused(&policy, message))
+        Err(refused(&policy, &message))
     }
 
     /// Refuses unless the policy lists the principal among those who may.
@@ -70,11 +70,11 @@ impl Edit {
         if is_listed(list(&policy), self.actor()) {
             return Ok(());
         }
-        Err(refused(&policy, format!("`{}` may not {what}", self.actor())))
+        Err(refused(&policy, &format!("`{}` may not {what}", self.actor())))
     }
 }
 
-fn refused(policy: &Policy, message: String) -> Error {
+fn refused(policy: &Policy, message: &str) -> Error {
     let message = format!("policy `{}`: {message}", policy.key);
     let reasons = vec![Reason::of_launch(ReasonCode::Policy, message)];
     Error::Refused { decision: DecisionKind::Block, reasons }

@@ -59,10 +59,11 @@ pub(super) fn change_rules<T: Ruled>(edit: &mut Edit, before: &T, after: &T) -> 
             }
         } else if wider.contains(&rule) {
             widen_rule(edit, after, rule)?;
-        } else if changes_control && after.is_enabled() {
-            if let Some(launch) = edit.catalogue().live_launch(&T::target(key, &rule.id)).cloned() {
-                edit.regroup(&launch, "what the control gets was changed");
-            }
+        } else if changes_control
+            && after.is_enabled()
+            && let Some(launch) = edit.catalogue().live_launch(&T::target(key, &rule.id)).cloned()
+        {
+            edit.regroup(&launch, "what the control gets was changed");
         }
     }
     let is_gone = |rule: &&Rule| !after.is_enabled() || after.rules().iter().all(|other| other.id != rule.id);

@@ -193,7 +193,7 @@ impl Declared for Experiment {
         match (&was, &self.status) {
             (was, is) if was == is => {}
             (Status::Draft, Status::Running) => {
-                edit.start_experiment(&self.key, revision, GuardrailChoice::default())?
+                edit.start_experiment(&self.key, revision, GuardrailChoice::default())?;
             }
             (Status::Running, Status::Decided { group, .. }) => {
                 edit.decide_experiment(&self.key, revision, Outcome::Ship(group.clone()))?;

@@ -171,6 +171,6 @@ fn write_text(path: Option<&Path>, text: &str, out: &mut impl Write) -> Result<(
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-fn unwritable(error: io::Error) -> String {
+pub(super) fn unwritable(error: io::Error) -> String {
     format!("cannot write the result: {error}")
 }
