@@ -29,8 +29,8 @@ pub struct Disagreement {
     pub again: String,
 }
 
-/// Judges the recorded moments again; and where the guard decided, plans again what it said and did. What a person does is up to
-/// the person.
+/// Judges the recorded moments again; and where the guard decided by them, plans again what it said and did. What a person does is
+/// up to the person, and what follows for other launches from an act of the guard does not come from their own numbers.
 #[must_use]
 pub fn again(decision: &Decision) -> Again {
     let Some(judgement) = &decision.judgement else {
@@ -48,8 +48,11 @@ pub fn again(decision: &Decision) -> Again {
         let (action, arms) = recorded_as(&action);
         compare("action", &decision.action, &action, &mut found);
         // Each arm that is stopped has a record of its own.
-        let is_one = decision.arm.as_ref().is_some_and(|arm| arms.contains(arm));
-        if !is_one && !(decision.arm.is_none() && arms.is_empty()) {
+        let is_one = match &decision.arm {
+            Some(arm) => arms.contains(arm),
+            None => arms.is_empty(),
+        };
+        if !is_one {
             compare("arm", &decision.arm, &arms, &mut found);
         }
     }

@@ -273,7 +273,9 @@ mod tests {
             ..metric
         };
         let mut intake = steady(24, 100);
-        intake.iter_mut().for_each(|minute| minute.greatest = Some(11.0));
+        for minute in &mut intake {
+            minute.greatest = Some(11.0);
+        }
         assert_eq!(failed(&bounded, &intake, (5_000, 400), 3), [Check::ValueRange, Check::Joined]);
     }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::configure::unwritable;
 use super::launch::text;
 use super::output::Output;
 use super::server::{self, ServerArgs, failure};
@@ -255,8 +256,4 @@ fn target(filter: &TargetFilter) -> Target {
         _ => TargetKind::GateRule,
     };
     Target { kind: kind.into(), key: key.to_owned(), rule_id: rule_id.to_owned() }
-}
-
-fn unwritable(error: io::Error) -> String {
-    format!("cannot write: {error}")
 }

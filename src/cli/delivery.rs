@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::configure::unwritable;
 use super::output::Output;
 use super::server::{self, ServerArgs, failure};
 use super::time::shown;
@@ -114,8 +115,4 @@ fn line(delivery: &Delivery, out: &mut dyn Write) -> io::Result<()> {
         "{}  {}  decision {}  {stands}  attempts {}: {failure}",
         delivery.id, delivery.webhook, delivery.decision_id, delivery.attempts
     )
-}
-
-fn unwritable(error: io::Error) -> String {
-    format!("cannot write: {error}")
 }

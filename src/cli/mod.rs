@@ -36,7 +36,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs the server.
-    Serve(ServeSettings),
+    Serve(Box<ServeSettings>),
     /// Shows the guard at work: a real server, simulated visitors, a harmless launch and a harmful one.
     Demo(demo::DemoSettings),
     /// Judges a table with one row a unit, or published moments look by look, by the guard's own engine.

@@ -120,7 +120,7 @@ fn check_url(checks: &mut Checks, text: &str) {
             checks.require(!is_named, field, "must not hold a user or a password");
         }
         Err(cause) => {
-            checks.require(false, field, format!("must be an address such as https://host/path: {cause}"))
+            checks.require(false, field, format!("must be an address such as https://host/path: {cause}"));
         }
     }
 }
@@ -208,21 +208,21 @@ mod tests {
         }
     }
 
-    fn text(byte: u8) -> Option<Secret> {
-        Some(Secret::Text { text: SecretText::of(&[byte; 24]) })
+    fn text(byte: u8) -> Secret {
+        Secret::Text { text: SecretText::of(&[byte; 24]) }
     }
 
     #[test]
     fn a_secret_is_shown_by_its_hash_and_found_again_by_it() {
-        let stored = webhook(text(1));
+        let stored = webhook(Some(text(1)));
         let shown = stored.shown();
         let json = serde_json::to_string(&shown).unwrap();
         assert!(!json.contains(SECRET_PREFIX), "{json}");
         assert!(!format!("{stored:?}").contains(SECRET_PREFIX), "{stored:?}");
         assert_eq!(shown.clone().with_secret_of(Some(&stored)), stored);
         assert_eq!(webhook(None).with_secret_of(Some(&stored)), stored);
-        assert_eq!(shown.clone().with_secret_of(Some(&webhook(text(2)))), shown, "it is another one");
-        assert_eq!(webhook(text(2)).with_secret_of(Some(&stored)), webhook(text(2)));
+        assert_eq!(shown.clone().with_secret_of(Some(&webhook(Some(text(2))))), shown, "it is another one");
+        assert_eq!(webhook(Some(text(2))).with_secret_of(Some(&stored)), webhook(Some(text(2))));
     }
 
     #[test]
@@ -247,6 +247,6 @@ mod tests {
                 "{url}"
             );
         }
-        assert!(webhook(text(1)).check().is_ok() && webhook(None).check().is_ok());
+        assert!(webhook(Some(text(1))).check().is_ok() && webhook(None).check().is_ok());
     }
 }

@@ -111,7 +111,9 @@ mod tests {
     #[test]
     fn a_sum_that_overflows_is_not_finite() {
         let mut sum = ExactSum::default();
-        [1e308, 1e308, 1.0, -1e308].into_iter().for_each(|value| sum.add(value));
+        for value in [1e308, 1e308, 1.0, -1e308] {
+            sum.add(value);
+        }
         assert!(!sum.value().is_finite());
     }
 

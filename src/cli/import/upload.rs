@@ -2,6 +2,8 @@
 
 use std::time::UNIX_EPOCH;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use indicatif::{ProgressBar, ProgressStyle};
 use prost::Message;
 use serde_json::json;
@@ -92,7 +94,7 @@ impl<K: Kind> Upload<'_, K> {
         let modified = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
         let import = json!([K::NAME, self.server, bytes, modified, self.chosen, self.time_unit]);
         let hash = Sha256::digest(import.to_string());
-        Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(BASE64_STANDARD.encode(hash))
     }
 }
 

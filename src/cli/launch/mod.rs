@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::configure::unwritable;
 use super::output::Output;
 use super::server::{self, ServerArgs};
 use crate::transport::grpc::wire::DecisionKind;
@@ -109,8 +110,4 @@ fn exit_code(kind: DecisionKind) -> ExitCode {
         DecisionKind::Hold => ExitCode::from(2),
         DecisionKind::Unspecified => ExitCode::from(ERROR),
     }
-}
-
-fn unwritable(error: std::io::Error) -> String {
-    format!("cannot write: {error}")
 }

@@ -84,12 +84,11 @@ impl Following<'_> {
     }
 
     async fn hear(&mut self, out: &mut impl Write) -> Result<(), Heard> {
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => {
-                let request = self.connection.request(self.request.clone());
-                self.connection.guard().watch_decisions(request).await?.into_inner()
-            }
+        let mut stream = if let Some(stream) = self.stream.take() {
+            stream
+        } else {
+            let request = self.connection.request(self.request.clone());
+            self.connection.guard().watch_decisions(request).await?.into_inner()
         };
         let message = stream.message().await?;
         let ended = || Heard::Broken(Status::unavailable("the stream of decisions ended"));

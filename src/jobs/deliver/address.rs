@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Networks of IPv4 that are not reached from everywhere: IANA's special-purpose registry, multicast, and what is reserved.
 const SPECIAL: [(Ipv4Addr, u32); 15] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
@@ -42,17 +42,15 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     if let Some(mapped) = address.to_ipv4_mapped() {
         return is_public_v4(mapped);
     }
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let embedded = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
-    match (a, b) {
-        // How IPv6-only networks reach IPv4.
-        (0x64, 0xff9b) if [c, d, e, f] == [0; 4] => is_public_v4(embedded(g, h)),
-        // Tunnels: 6to4 and what is in 2001::/23, Teredo among it.
-        (0x2002, _) => false,
-        (0x2001, b) if b < 0x200 => false,
-        // Documentation.
-        (0x2001, 0xdb8) | (0x3fff, 0..=0xfff) => false,
-        _ => a & 0xe000 == 0x2000,
+    // How IPv6-only networks reach IPv4: 64:ff9b::/96.
+    if let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() {
+        return is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+    }
+    let [first, second, ..] = address.segments();
+    match (first, second) {
+        // Tunnels (6to4, and what is in 2001::/23, Teredo among it), and documentation.
+        (0x2002, _) | (0x2001, 0..0x200 | 0xdb8) | (0x3fff, 0..=0xfff) => false,
+        _ => first & 0xe000 == 0x2000,
     }
 }
 

@@ -28,7 +28,10 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// How a decision is written in a notice. The form is that of an edge, and handed in from there.
 #[derive(Clone)]
-pub struct Form(Arc<dyn Fn(&Recorded) -> Result<String> + Send + Sync>);
+pub struct Form(Arc<Writing>);
+
+/// A function that writes a decision.
+type Writing = dyn Fn(&Recorded) -> Result<String> + Send + Sync;
 
 /// How deliveries are made.
 #[derive(Clone, Debug)]

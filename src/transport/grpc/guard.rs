@@ -165,7 +165,7 @@ impl GuardService for Guarding {
         let size = page_size(request.page_size)?;
         let query = DecisionQuery {
             launch: launch_filter(&request.launch_id)?,
-            target: request.target.map(target_filter).transpose()?,
+            target: request.target.as_ref().map(target_filter).transpose()?,
             kinds: decision_kinds("kinds", &request.kinds)?,
             after: request.after_cursor,
             limit: i64::try_from(size + 1).unwrap_or(i64::MAX),
@@ -206,7 +206,7 @@ impl GuardService for Guarding {
         }
         let wanted = DecisionQuery {
             launch: launch_filter(&request.launch_id)?,
-            target: request.target.map(target_filter).transpose()?,
+            target: request.target.as_ref().map(target_filter).transpose()?,
             kinds: decision_kinds("kinds", &request.kinds)?,
             after,
             ..DecisionQuery::default()
@@ -264,7 +264,7 @@ fn heartbeat(duration: Option<&prost_types::Duration>) -> Result<Duration> {
 }
 
 /// Targets that are asked for; one without a rule stands for all rules of its gate.
-fn target_filter(message: wire::Target) -> Result<TargetFilter> {
+fn target_filter(message: &wire::Target) -> Result<TargetFilter> {
     let kind = match message.kind() {
         wire::TargetKind::GateRule => "gate",
         wire::TargetKind::ConfigRule => "config",

@@ -54,14 +54,9 @@ pub(super) type Rows = Box<dyn Iterator<Item = Result<Row, String>>>;
 
 /// Finds out the form and the columns of a file.
 pub(super) fn describe(path: &Path, format: Option<Format>) -> Result<Table, String> {
-    let format = match format.or_else(|| by_name(path)) {
-        Some(format) => format,
-        None => {
-            let name = path.display();
-            return Err(format!(
-                "{name}: the name does not say what it is; give --format csv, jsonl or parquet"
-            ));
-        }
+    let Some(format) = format.or_else(|| by_name(path)) else {
+        let name = path.display();
+        return Err(format!("{name}: the name does not say what it is; give --format csv, jsonl or parquet"));
     };
     let columns = match format {
         Format::Csv => csv::columns(text(path, &ProgressBar::hidden())?),
