@@ -27,8 +27,9 @@ const ROWS: usize = 30;
 
 /// Who, when, how much and on which plan, in row `number`.
 fn row(number: usize) -> (String, i64, Option<f64>, Option<&'static str>) {
-    let amount = (number % 3 != 0).then_some(number as f64 / 8.0 + 0.1);
-    (format!("visitor-{number}"), NOON + number as i64, amount, (number % 5 != 0).then_some("pro, yearly"))
+    let amount = (!number.is_multiple_of(3)).then_some(number as f64 / 8.0 + 0.1);
+    let plan = (!number.is_multiple_of(5)).then_some("pro, yearly");
+    (format!("visitor-{number}"), NOON + i64::try_from(number).unwrap(), amount, plan)
 }
 
 fn rfc3339(number: usize) -> String {
@@ -219,9 +220,8 @@ async fn what_is_wrong_with_flags_is_said_before_anything_is_sent() {
 async fn a_run_goes_on_where_a_killed_one_ended() {
     const MANY: usize = 20_000;
     let (server, folder) = (Server::start().await, TempDir::new().unwrap());
-    let lines: String =
-        (0..MANY).map(|number| format!("visitor-{number},{}\n", NOON + number as i64)).collect();
-    let file = written(&folder, "many.csv", &format!("user_id,time\n{lines}"));
+    let lines: Vec<String> = (0..MANY).map(row).map(|(who, at, ..)| format!("{who},{at}")).collect();
+    let file = written(&folder, "many.csv", &format!("user_id,time\n{}\n", lines.join("\n")));
     let import = ["import", "events", &file, "--set", "name=visited", "--time-unit", "ms"];
     let mut killed = Command::new(env!("CARGO_BIN_EXE_portcullis"))
         .args(import)

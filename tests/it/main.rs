@@ -7,6 +7,7 @@
     clippy::indexing_slicing,
     reason = "what goes wrong in a test fails it, in the functions it calls as well"
 )]
+#![expect(clippy::float_cmp, reason = "a share that was set is the very number that is read")]
 
 mod administration;
 mod analyze_and_plan;

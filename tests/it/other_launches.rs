@@ -75,7 +75,7 @@ async fn harm(
         log(server, events).await;
         heartbeat(server).await;
         let answer = server.check(target).await;
-        let state = answer.launch.as_ref().map(|launch| launch.state());
+        let state = answer.launch.as_ref().map(portcullis::transport::grpc::wire::Launch::state);
         if state == Some(LaunchState::RolledBack) { Ok(answer) } else { Err(format!("{answer:?}")) }
     })
     .await

@@ -60,7 +60,8 @@ async fn a_held_launch_passes_while_its_override_lasts_and_says_so() {
     .await;
     assert_stays(&server, &begun.id, 1).await;
     let answer = server.check(&target).await;
-    let codes: Vec<ReasonCode> = answer.reasons.iter().map(|reason| reason.code()).collect();
+    let codes: Vec<ReasonCode> =
+        answer.reasons.iter().map(portcullis::transport::grpc::wire::Reason::code).collect();
     assert_eq!(answer.decision(), DecisionKind::Hold);
     assert!(
         codes.contains(&ReasonCode::Overridden) && codes.contains(&ReasonCode::AwaitingApproval),
