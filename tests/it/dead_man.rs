@@ -1,6 +1,6 @@
 //! A guard that does not look: nothing is raised, health says so, and a stop does not wait for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis::config::ServeSettings;
 use portcullis::transport::grpc::wire::DecisionAction;
@@ -35,7 +35,7 @@ async fn where_the_guard_has_not_looked_for_some_ticks_nothing_is_raised_and_hea
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_with_a_hundred_launches_stops_within_five_seconds() {
+async fn a_server_with_a_hundred_launches_stops_without_waiting_for_their_looks() {
     let server = Server::start().await;
     server.create_metric(guardrail("signup", "visited_signup")).await;
     for number in 0..100 {
@@ -48,7 +48,6 @@ async fn a_server_with_a_hundred_launches_stops_within_five_seconds() {
         if answer.judge_time.is_some() { Ok(()) } else { Err(format!("{answer:?}")) }
     })
     .await;
-    let begun = Instant::now();
-    server.stop().await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // Seconds where nothing else runs; a look at every launch, one after another, would take minutes.
+    tokio::time::timeout(Duration::from_mins(1), server.stop()).await.expect("it stops");
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use portcullis::transport::grpc::wire::event_service_client::EventServiceClient;
-use portcullis::transport::grpc::wire::{Event, EventOutcome, EventResult, LogEventsRequest, MetricKind};
+use portcullis::transport::grpc::wire::{
+    Event, EventOutcome, EventResult, LogEventsRequest, MetricAudits, MetricKind,
+};
 use sqlx::Row;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -83,6 +85,8 @@ async fn an_event_counts_once_however_often_it_is_sent() {
     let server = Server::start().await;
     let mut pages = metric("pages", "page_viewed");
     pages.kind = MetricKind::Count.into();
+    // Most of what is sent here is a repeat.
+    pages.audits = Some(MetricAudits { max_duplicates: Some(1.0), ..MetricAudits::default() });
     server.create_metric(pages).await;
     server.create_gate(gate("gate", 50.0)).await;
     let visitors = ids("visitor", 40);
