@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Every file of the API, by its path below `proto/`.
-const FILES: [&str; 17] = [
+const FILES: [&str; 18] = [
     "portcullis/v1/admin.proto",
     "portcullis/v1/condition.proto",
     "portcullis/v1/config.proto",
@@ -16,6 +16,7 @@ const FILES: [&str; 17] = [
     "portcullis/v1/holdout.proto",
     "portcullis/v1/key.proto",
     "portcullis/v1/layer.proto",
+    "portcullis/v1/measurement.proto",
     "portcullis/v1/metric.proto",
     "portcullis/v1/policy.proto",
     "portcullis/v1/ramp.proto",

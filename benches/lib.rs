@@ -1,5 +1,7 @@
 //! What the benchmarks share: a project of many gates, in the form that SDKs download.
 
+pub mod measured;
+
 use portcullis::engine::compile::compile;
 use portcullis::engine::form::Ruleset;
 use portcullis::engine::snapshot::Snapshot;

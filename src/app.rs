@@ -13,15 +13,14 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::ServeSettings;
-use crate::database::{Database, DatabaseUrl, NativePool};
+use crate::database::{Database, DatabaseUrl};
 use crate::error::Error;
-use crate::events;
-use crate::events::spool::Spool;
-use crate::events::sqlite::SqliteEvents;
+use crate::events::{self, spool::Spool};
 use crate::ingest::{Ingest, IngestSettings, Writers};
 use crate::jobs::deliver::{Deliver, DeliverySettings, Form};
 use crate::jobs::follow;
 use crate::jobs::guard::Guard;
+use crate::jobs::measure::{Measurer, MeasurerParts};
 use crate::jobs::retention::Retention;
 use crate::live::Live;
 use crate::store::Store;
@@ -81,7 +80,7 @@ pub struct App {
     stop: CancellationToken,
     stop_writers: CancellationToken,
     servers: JoinHandle<Result<(), AppError>>,
-    jobs: [JoinHandle<()>; 4],
+    jobs: Vec<(JoinHandle<()>, &'static str)>,
     writers: Writers,
     database: Database,
     drain_timeout: Duration,
@@ -93,10 +92,10 @@ impl App {
     /// Builds all parts and starts them. Once it returns, calls are served.
     pub async fn start(settings: &ServeSettings, clock: Clock) -> Result<Self, AppError> {
         let lock = lock_data_dir(&settings.data_dir)?;
-        let url = database_url(settings);
+        let url = database_url(&settings.data_dir, settings.database.as_ref());
         let database = Database::open(&url).await?;
         let store = Store::new(database.relational().clone());
-        let (events, moments) = (events::of(&database), moments(&database));
+        let events = events::of(&database);
         let spool = Spool::open(&settings.data_dir.join(SPOOL_FILE), settings.spool_bytes).await?;
         let live = Arc::new(Live::new(store.load().await?, store.last_cursor().await?));
 
@@ -106,24 +105,32 @@ impl App {
         let max_judgement_age_ms =
             milliseconds(settings.tick.saturating_mul(settings.stalled_after_ticks).max(JUDGEMENT_AGE));
         let outbox = store.clone();
-        let admin =
-            Admin::new(store, Arc::clone(&live), clock.clone(), &settings.environment, max_judgement_age_ms);
         let retention = Retention {
             live: Arc::clone(&live),
             events: Arc::clone(&events),
             clock: clock.clone(),
             keep_ms: milliseconds(settings.retention),
         };
-        let guard = Guard {
+        let measurer = Measurer::new(MeasurerParts {
             live: Arc::clone(&live),
-            events,
-            moments,
+            store: store.clone(),
+            events: Arc::clone(&events),
             ingest: ingest.clone(),
-            admin: admin.clone(),
             clock: clock.clone(),
             tick: settings.tick,
             allowed_lateness_ms: milliseconds(settings.allowed_lateness),
-        };
+            segment_by: settings.segment_by.clone(),
+        });
+        let admin = Admin::new(
+            store,
+            events,
+            Arc::clone(&live),
+            clock.clone(),
+            &settings.environment,
+            max_judgement_age_ms,
+        );
+        let (guard_live, tick) = (Arc::clone(&live), settings.tick);
+        let guard = Guard { live: guard_live, admin: admin.clone(), clock: clock.clone(), tick };
 
         let (form, delivery) = (Form::of(decision_form()?), delivery_settings(settings));
         let deliver = Deliver::new(Arc::clone(&live), outbox, clock.clone(), form, delivery)?;
@@ -135,11 +142,12 @@ impl App {
         let watch_patience = settings.watch_patience;
         let services = Services { live, ingest, admin, clock, max_event_skew_ms, watch_patience };
         let servers = tokio::spawn(serve(services, listener, http_listener, stop.clone()));
-        let jobs = [
-            tokio::spawn(guard.run(stop.clone())),
-            tokio::spawn(follower),
-            tokio::spawn(retention.run(stop.clone())),
-            tokio::spawn(deliver.run(stop.clone())),
+        let jobs = vec![
+            (tokio::spawn(measurer.run(stop.clone())), "measurer"),
+            (tokio::spawn(guard.run(stop.clone())), "guard"),
+            (tokio::spawn(retention.run(stop.clone())), "retention"),
+            (tokio::spawn(follower), "follower"),
+            (tokio::spawn(deliver.run(stop.clone())), "webhooks"),
         ];
         tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), database = %url, "serving");
         let drain_timeout = settings.drain_timeout;
@@ -192,9 +200,9 @@ impl App {
             tracing::warn!("calls were still under way at the end of the drain timeout, and are cut off");
             abort.abort();
         }
-        for job in self.jobs {
+        for (job, name) in self.jobs {
             if let Err(error) = job.await {
-                tracing::error!(%error, "a job did not end cleanly");
+                tracing::error!(%error, "the {name} did not end cleanly");
             }
         }
         self.stop_writers.cancel();
@@ -240,17 +248,11 @@ fn lock_data_dir(path: &Path) -> Result<File, AppError> {
     }
 }
 
-/// What measures events, which only the file has so far.
-fn moments(database: &Database) -> Option<SqliteEvents> {
-    match database.native() {
-        NativePool::Sqlite(pool) => Some(SqliteEvents::new(pool.clone())),
-        NativePool::Postgres(_) => None,
-    }
-}
-
-fn database_url(settings: &ServeSettings) -> DatabaseUrl {
-    let file = || DatabaseUrl::sqlite(&settings.data_dir.join(DATABASE_FILE));
-    settings.database.clone().unwrap_or_else(file)
+/// Where everything is stored: in a file of the data folder, where no database is named.
+#[must_use]
+pub fn database_url(data_dir: &Path, database: Option<&DatabaseUrl>) -> DatabaseUrl {
+    let file = || DatabaseUrl::sqlite(&data_dir.join(DATABASE_FILE));
+    database.cloned().unwrap_or_else(file)
 }
 
 fn ingest_settings(settings: &ServeSettings) -> IngestSettings {

@@ -99,6 +99,18 @@ pub struct ServeSettings {
     pub log_format: LogFormat,
 }
 
+/// Which database a command works on: that of a server with the same settings.
+#[derive(Args, Clone, Debug)]
+pub struct DatabaseSettings {
+    /// Folder of the server's own files; made when it is not there.
+    #[arg(long, env = "PORTCULLIS_DATA_DIR", default_value = "portcullis-data")]
+    pub data_dir: PathBuf,
+    /// Where everything is stored: postgres://USER:PASSWORD@HOST:PORT/DATABASE, or sqlite:PATH; if it is not given, an SQLite
+    /// file in the data folder.
+    #[arg(long, env = "PORTCULLIS_DATABASE", value_name = "URL", hide_env_values = true, value_parser = DatabaseUrlParser)]
+    pub database: Option<DatabaseUrl>,
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::analysis::decision::Judgement;
+use crate::analysis::published::Published;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::launch::LaunchId;
 use crate::domain::time::Timestamp;
@@ -42,6 +43,8 @@ impl InForce {
 pub struct Live {
     in_force: ArcSwap<InForce>,
     judgements: ArcSwap<BTreeMap<LaunchId, Arc<Judgement>>>,
+    published: ArcSwap<BTreeMap<LaunchId, Option<Arc<Published>>>>,
+    publications: watch::Sender<u64>,
     decisions: watch::Sender<i64>,
 }
 
@@ -52,6 +55,8 @@ impl Live {
         Self {
             in_force: ArcSwap::from_pointee(InForce::compile(catalogue)),
             judgements: ArcSwap::default(),
+            published: ArcSwap::default(),
+            publications: watch::Sender::new(0),
             decisions: watch::Sender::new(cursor),
         }
     }
@@ -74,6 +79,33 @@ impl Live {
         self.judgements.load().get(&launch).cloned()
     }
 
+    /// What was last published of a launch: none where it was not measured yet, nothing inside where there was nothing to
+    /// publish.
+    #[must_use]
+    pub fn published(&self, launch: LaunchId) -> Option<Option<Arc<Published>>> {
+        self.published.load().get(&launch).cloned()
+    }
+
+    /// Notes what was published of a launch, or that there is nothing yet.
+    pub fn note_published(&self, launch: LaunchId, published: Option<&Arc<Published>>) {
+        self.published.rcu(|all| {
+            let mut all = BTreeMap::clone(all);
+            all.insert(launch, published.cloned());
+            all
+        });
+    }
+
+    /// Tells those who wait for numbers that there are new ones.
+    pub fn announce_published(&self) {
+        self.publications.send_modify(|count| *count += 1);
+    }
+
+    /// Changes when new numbers are published.
+    #[must_use]
+    pub fn watch_published(&self) -> watch::Receiver<u64> {
+        self.publications.subscribe()
+    }
+
     /// When a launch that is live was last judged.
     #[must_use]
     pub fn judged_at(&self) -> Option<Timestamp> {
@@ -89,13 +121,18 @@ impl Live {
         });
     }
 
-    /// Forgets the judgements of launches that are not live any more.
+    /// Forgets judgements and numbers of launches that are not live any more.
     pub fn forget_ended(&self, catalogue: &Catalogue) {
         let is_live = |id: &LaunchId| catalogue.launches.get(id).is_some_and(|launch| launch.is_live());
         self.judgements.rcu(|judgements| {
             let mut judgements = BTreeMap::clone(judgements);
             judgements.retain(|id, _| is_live(id));
             judgements
+        });
+        self.published.rcu(|published| {
+            let mut published = BTreeMap::clone(published);
+            published.retain(|id, _| is_live(id));
+            published
         });
     }
 

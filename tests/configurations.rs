@@ -287,7 +287,8 @@ fn experiment() -> impl Strategy<Value = Experiment> {
     let status = prop_oneof![
         Just(Status::Draft),
         Just(Status::Running),
-        Just(Status::Decided { group: "Control".to_owned() }),
+        prop_oneof![Just(100.0), Just(95.0)]
+            .prop_map(|percentage| Status::Decided { group: "Control".to_owned(), percentage }),
         Just(Status::Abandoned),
     ];
     let parts = (

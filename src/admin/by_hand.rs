@@ -54,7 +54,7 @@ impl Admin {
         let launch = edit.live_launch(id, reason)?;
         if let Target::Experiment { experiment } = &launch.target {
             let revision = edit.in_use::<Experiment>(experiment)?.revision;
-            edit.decide_experiment(experiment, revision, Outcome::Abandon)?;
+            edit.decide_experiment(experiment, revision, Outcome::Abandon(Some(reason.to_owned())))?;
         } else {
             let percentage = take_back(&mut edit, &launch, launch.percentage())?;
             end_launch_at(&mut edit, &launch, percentage, &format!("the launch was cancelled ({reason})"));

@@ -93,13 +93,18 @@ impl Admin {
     }
 }
 
-/// Whether a plan says again what was decided last. Progress within a step is not news.
+/// Whether a plan says again what was decided last. Progress within a step is not news; what a shadow would do is.
 fn says_same(last: &Decision, plan: &Plan) -> bool {
-    let codes = |reasons: &[Reason]| -> Vec<(ReasonCode, Option<String>, Option<String>)> {
+    fn news(
+        reasons: &[Reason],
+    ) -> impl Iterator<Item = (ReasonCode, &Option<String>, &Option<String>, Option<&str>)> {
         let news = reasons.iter().filter(|reason| reason.code != ReasonCode::StepNotDone);
-        news.map(|reason| (reason.code, reason.metric.clone(), reason.arm.clone())).collect()
-    };
-    last.actor == GUARD && last.kind == plan.kind && codes(&last.reasons) == codes(&plan.reasons)
+        news.map(|reason| {
+            let words = (reason.code == ReasonCode::Shadow).then_some(reason.message.as_str());
+            (reason.code, &reason.metric, &reason.arm, words)
+        })
+    }
+    last.actor == GUARD && last.kind == plan.kind && news(&last.reasons).eq(news(&plan.reasons))
 }
 
 /// Turns the treatment off, closes the latch, and gives the percentage that is left in force.

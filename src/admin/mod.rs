@@ -13,6 +13,7 @@ mod holdouts;
 mod keys;
 mod latches;
 mod layers;
+mod measuring;
 mod overriding;
 mod policies;
 mod policy_replay;
@@ -34,6 +35,7 @@ use crate::clock::Clock;
 use crate::domain::launch::{Launch, LaunchId};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
+use crate::events::EventStore;
 use crate::live::Live;
 use crate::store::Store;
 
@@ -47,8 +49,9 @@ pub use rollouts::{RollbackTo, Rollout};
 pub use ruled::Ruled;
 pub use runs::Outcome;
 // What queries are made of and answered with, so that callers need not know the store.
+pub use crate::events::Intake;
 pub use crate::store::outbox::{Delivery, DeliveryQuery, NoticeId};
-pub use crate::store::{DecisionQuery, LaunchQuery, Recorded};
+pub use crate::store::{DecisionQuery, LaunchQuery, MetricVersion, Recorded};
 
 /// Who makes a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +70,7 @@ pub struct GuardHealth {
 #[derive(Clone, Debug)]
 pub struct Admin {
     store: Store,
+    events: Arc<dyn EventStore>,
     live: Arc<Live>,
     clock: Clock,
     /// Which policy launches are under.
@@ -82,13 +86,22 @@ impl Admin {
     #[must_use]
     pub fn new(
         store: Store,
+        events: Arc<dyn EventStore>,
         live: Arc<Live>,
         clock: Clock,
         environment: &str,
         max_judgement_age_ms: i64,
     ) -> Self {
         let environment = Arc::from(environment);
-        Self { store, live, clock, environment, max_judgement_age_ms, writer: Arc::new(Mutex::new(())) }
+        Self {
+            store,
+            events,
+            live,
+            clock,
+            environment,
+            max_judgement_age_ms,
+            writer: Arc::new(Mutex::new(())),
+        }
     }
 
     /// How long ago the guard has looked at a launch; none when it never has.

@@ -22,8 +22,8 @@ use crate::error::{Error, Result};
 pub enum Outcome {
     /// Everyone gets this group.
     Ship(String),
-    /// Nobody gets any group.
-    Abandon,
+    /// Nobody gets any group; the reason, where one was given.
+    Abandon(Option<String>),
 }
 
 impl Admin {
@@ -103,9 +103,10 @@ impl Edit {
                 experiment.status = Status::Decided { group, percentage };
                 (LaunchState::Completed, DecisionAction::Complete, what)
             }
-            Outcome::Abandon => {
+            Outcome::Abandon(reason) => {
                 experiment.status = Status::Abandoned;
-                let what = "the experiment was abandoned".to_owned();
+                let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+                let what = format!("the experiment was abandoned{why}");
                 (LaunchState::Cancelled, DecisionAction::Cancel, what)
             }
         };

@@ -59,7 +59,7 @@ pub fn again(decision: &Decision) -> Again {
     if found.is_empty() { Again::Agrees } else { Again::Differs(found) }
 }
 
-/// Whether an action is one that a judgement calls for.
+/// Whether an action is one that a plan calls for. What follows for other launches from what the guard did to one is none.
 fn is_planned(action: DecisionAction) -> bool {
     use DecisionAction::{Advance, Complete, None, RollBack, StopArm};
     matches!(action, None | RollBack | StopArm | Advance | Complete)

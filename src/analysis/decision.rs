@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::limits::LimitVerdict;
-use super::measurement::ArmUnits;
+use super::measurement::{ArmUnits, Blindness};
 pub use crate::domain::decision_kind::DecisionKind;
 use crate::domain::latch::Latch;
 use crate::domain::launch::Launch;
@@ -88,6 +88,8 @@ pub enum ReasonCode {
     SampleRatio,
     /// The metric cannot be computed from what was measured.
     Undefined,
+    /// What its events look like is not to be believed.
+    AuditFailed,
     /// A person has paused the launch.
     Paused,
     /// The step in force waits for a person's approval.
@@ -298,6 +300,9 @@ pub struct Judgement {
     pub kept_from: Option<Timestamp>,
     /// How many units each arm got in each epoch.
     pub units: Vec<ArmUnits>,
+    /// How many units each arm was dealt in each epoch, in the epoch of their first exposure.
+    #[serde(default)]
+    pub dealt: Vec<ArmUnits>,
     /// Shares of the arms of an experiment, where they are known.
     pub shares: BTreeMap<String, f64>,
     /// ln of the e-value against the arms having got the units they were to get.
@@ -310,6 +315,9 @@ pub struct Judgement {
     pub arms: Vec<ArmEvidence>,
     /// Whether the hold level is reached, or was and is not left yet.
     pub warned: bool,
+    /// Metrics that no verdict can rest on, whatever their numbers say.
+    #[serde(default)]
+    pub blind: BTreeMap<String, Blindness>,
     /// One for each metric and treatment arm still served.
     pub verdicts: Vec<MetricVerdict>,
     /// What is said of absolute limits, once everyone has the treatment.

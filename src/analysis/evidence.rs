@@ -104,7 +104,7 @@ fn goes_by_marks(comparison: &Comparison<'_>) -> bool {
     };
     comparison.pinned.metric.kind == MetricKind::Conversion
         && comparison.stretches.iter().any(|stretch| stretch.share.is_some())
-        && comparison.scale.unwrap_or_else(pooled) <= MAX_RATE
+        && (comparison.pinned.metric.rare || comparison.scale.unwrap_or_else(pooled) <= MAX_RATE)
 }
 
 /// ln of the e-values of the first stretch, of the first two, and so on: the mean over the views.

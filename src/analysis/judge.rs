@@ -6,7 +6,7 @@ use super::decision::{
 };
 use super::evidence::{Marked, is_burnt_in, ln_e_harm, ln_e_safe};
 use super::limits::limits;
-use super::measurement::Measurement;
+use super::measurement::{Cause, Measurement};
 use super::tally::Tally;
 use super::{influence, sample_ratio};
 use crate::domain::launch::{Epoch, Launch, PinnedMetric};
@@ -49,7 +49,9 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
         watermark: measurement.map(|found| found.watermark),
         kept_from,
         units: measurement.map(|found| found.units.clone()).unwrap_or_default(),
+        dealt: measurement.map(|found| found.dealt.clone()).unwrap_or_default(),
         shares: measurement.map(|found| found.shares.clone()).unwrap_or_default(),
+        blind: measurement.map(|found| found.blind.clone()).unwrap_or_default(),
         ln_e_sample_ratio,
         ln_e,
         least: least
@@ -184,8 +186,18 @@ impl Look<'_, '_> {
         undefined: Option<Undefined>,
     ) -> Option<ReasonCode> {
         let age = self.measurement.map_or(0, |found| self.now.ms_since(found.watermark));
-        if smaller(comparison.moments(), View::Within) == 0 {
+        let key = &comparison.pinned.metric.key;
+        let blind = self.measurement.and_then(|found| found.blind.get(key)).map(|blind| match blind.cause {
+            Cause::Stale => ReasonCode::Stale,
+            Cause::Audit => ReasonCode::AuditFailed,
+            Cause::Undefined => ReasonCode::Undefined,
+        });
+        if matches!(blind, Some(ReasonCode::Undefined | ReasonCode::AuditFailed)) {
+            blind
+        } else if smaller(comparison.moments(), View::Within) == 0 {
             Some(ReasonCode::NoData)
+        } else if blind.is_some() {
+            blind
         } else if age > comparison.pinned.metric.freshness_ms {
             Some(ReasonCode::Stale)
         } else if !burnt_in || !is_watched(self.launch, comparison) {
@@ -219,12 +231,13 @@ fn smaller<'m>(moments: impl Iterator<Item = &'m EpochMoments>, view: View) -> u
     control.units.min(treatment.units)
 }
 
-/// A guardrail's weight in the launch: all guardrails and arms the launch began with sum to 1.
+/// The weight in the launch of a guardrail that rolls back: all of them in all arms the launch began with sum to 1.
 fn weight(launch: &Launch, pinned: &PinnedMetric) -> f64 {
-    if !launch.is_guardrail(&pinned.metric) {
+    if !launch.is_guardrail(&pinned.metric) || !pinned.metric.rolls_back() {
         return 0.0;
     }
-    let total: f64 = launch.guardrails().map(|other| other.metric.weight).sum();
+    let weighty = launch.guardrails().filter(|other| other.metric.rolls_back());
+    let total: f64 = weighty.map(|other| other.metric.weight).sum();
     let arms = launch.arms.len().saturating_sub(1).max(1) as f64;
     pinned.metric.weight / total / arms
 }

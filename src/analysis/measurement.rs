@@ -16,7 +16,7 @@ pub const KEPT_BUCKETS: i64 = 32;
 pub const LAST_WEEK: u32 = 519;
 
 /// Units and moments of one launch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     /// Event time up to which everything is counted.
     pub as_of: Timestamp,
@@ -24,6 +24,9 @@ pub struct Measurement {
     pub watermark: Timestamp,
     /// How many units each arm got in each epoch.
     pub units: Vec<ArmUnits>,
+    /// How many units each arm was dealt in each epoch, in the epoch of their first exposure.
+    #[serde(default)]
+    pub dealt: Vec<ArmUnits>,
     /// Shares of the arms of an experiment, where they are known: any numbers in proportion. A gate's follow from its
     /// epochs.
     pub shares: BTreeMap<String, f64>,
@@ -31,6 +34,30 @@ pub struct Measurement {
     pub kept_from: Option<Timestamp>,
     /// Moments by key of the metric.
     pub metrics: BTreeMap<String, Vec<ArmMoments>>,
+    /// Metrics that no verdict can rest on, although there may be numbers of them.
+    #[serde(default)]
+    pub blind: BTreeMap<String, Blindness>,
+}
+
+/// Why no verdict can rest on a metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blindness {
+    /// What kind of reason.
+    pub cause: Cause,
+    /// The same in words, with figures.
+    pub message: String,
+}
+
+/// Kinds of reasons not to rest a verdict on a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Its events are older than its freshness.
+    Stale,
+    /// An audit failed.
+    Audit,
+    /// Its numbers cannot be computed.
+    Undefined,
 }
 
 /// How many units an arm got in an epoch.
@@ -45,7 +72,7 @@ pub struct ArmUnits {
 }
 
 /// Moments of one metric in one arm and week of an epoch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ArmMoments {
     /// Number of the epoch.
     pub epoch: u32,
@@ -63,7 +90,7 @@ pub struct ArmMoments {
 }
 
 /// Moments as they were.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Past {
     /// Event time up to which everything is counted.
     pub at: Timestamp,

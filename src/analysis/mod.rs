@@ -1,10 +1,12 @@
 //! From measurements to a plan. It says what to do and changes nothing.
 
+pub mod audit;
 mod comparison;
 pub mod again;
 pub mod answer;
 pub mod decision;
 mod evidence;
+pub mod fold;
 pub mod history;
 pub mod influence;
 pub mod judge;
@@ -13,6 +15,7 @@ pub mod measurement;
 pub mod outlook;
 pub mod plan;
 pub mod policy_replay;
+pub mod published;
 mod replay;
 mod sample_ratio;
 mod tally;

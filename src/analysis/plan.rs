@@ -96,6 +96,12 @@ pub(super) fn by_evidence(
         reasons.push(Reason::of_launch(ReasonCode::SampleRatio, sample_ratio_message(judgement)));
     }
     let guardrails = || judgement.verdicts.iter().filter(|verdict| verdict.guardrail);
+    // What would roll back is past the launch's own level by now; these are guardrails that only hold.
+    let harmful = guardrails().filter(|verdict| verdict.verdict == Verdict::Harm);
+    reasons.extend(harmful.map(|verdict| {
+        let message = format!("{}: e-value {}", change_message(verdict), e_value(verdict.ln_e));
+        of_metric(ReasonCode::Harm, verdict, message)
+    }));
     let blind = guardrails().filter(|verdict| verdict.verdict == Verdict::Blind);
     reasons.extend(blind.filter(|verdict| verdict.reason != Some(ReasonCode::SampleRatio)).map(|verdict| {
         let code = verdict.reason.unwrap_or(ReasonCode::NoData);
@@ -271,6 +277,9 @@ fn blind_message(
     let Compared { control, treatment } = total(verdict.epochs.iter(), View::Within);
     let (control, treatment) = (control.n(), treatment.n());
     let pinned = launch.metrics.iter().find(|pinned| pinned.metric.key == verdict.metric);
+    if let Some(blind) = judgement.blind.get(&verdict.metric).filter(|_| code != ReasonCode::NoData) {
+        return format!("{}: {}", verdict.metric, blind.message);
+    }
     match (code, pinned, judgement.watermark) {
         (ReasonCode::Stale, Some(pinned), Some(watermark)) => format!(
             "{} is {} ms old, and stale after {} ms",

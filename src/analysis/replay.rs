@@ -26,9 +26,11 @@ impl Judgement {
             as_of: self.as_of?,
             watermark: self.watermark?,
             units: self.units.clone(),
+            dealt: self.dealt.clone(),
             shares: self.shares.clone(),
             kept_from: self.kept_from,
             metrics,
+            blind: self.blind.clone(),
         })
     }
 }

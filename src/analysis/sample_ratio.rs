@@ -16,22 +16,29 @@ const ALPHA_SUSPICIOUS: f64 = 0.01;
 ///
 /// Only units of their first exposure are counted: whoever comes again in a later epoch was dealt already.
 pub(super) fn ln_e(launch: &Launch, measurement: &Measurement) -> f64 {
-    let Some(rows) = measurement.metrics.values().next() else {
-        return 0.0;
-    };
     let arms = || std::iter::once(launch.control()).chain(launch.treatments().map(|arm| arm.name.as_str()));
     let of_epoch = |epoch: &Epoch| -> Option<Vec<Dealt>> {
         let shares: Vec<f64> =
             arms().map(|arm| designed_share(launch, epoch, arm, Some(measurement))).collect::<Option<_>>()?;
         let total: f64 = shares.iter().sum();
-        let dealt = arms().zip(shares).map(|(arm, share)| {
-            let of_arm = rows.iter().filter(|row| row.epoch == epoch.number && row.arm == arm);
-            Dealt { units: of_arm.map(|row| row.moments.n()).sum(), share: share / total }
+        let dealt = arms().zip(shares).map(|(arm, share)| Dealt {
+            units: dealt_to(measurement, epoch.number, arm),
+            share: share / total,
         });
         Some(dealt.collect())
     };
     let epochs: Option<Vec<Vec<Dealt>>> = launch.epochs.iter().map(of_epoch).collect();
     epochs.map_or(0.0, |epochs| sequential_sample_ratio::ln_e(&epochs))
+}
+
+/// Units that an arm was dealt in an epoch. Where they were not counted, every metric has them all.
+fn dealt_to(measurement: &Measurement, epoch: u32, arm: &str) -> u64 {
+    if !measurement.dealt.is_empty() {
+        let of_arm = measurement.dealt.iter().filter(|row| row.epoch == epoch && row.arm == arm);
+        return of_arm.map(|row| row.units).sum();
+    }
+    let rows = measurement.metrics.values().next().into_iter().flatten();
+    rows.filter(|row| row.epoch == epoch && row.arm == arm).map(|row| row.moments.n()).sum()
 }
 
 /// Whether the numbers of a launch can be compared.

@@ -8,6 +8,7 @@ mod demo;
 mod evaluate;
 mod figures;
 mod launch;
+mod metrics;
 mod number;
 mod output;
 mod page;
@@ -57,6 +58,8 @@ enum Command {
     Delivery(delivery::DeliveryArgs),
     /// Tells how many units, and how long, it takes to find harm and to show safety.
     Plan(plan::PlanArgs),
+    /// Works on what is measured, directly on the database.
+    Metrics(metrics::MetricsArgs),
 }
 
 impl Cli {
@@ -87,6 +90,7 @@ impl Cli {
                 let answered = evaluate::run(&arguments, &mut stdout().lock());
                 answered.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
             }
+            Command::Metrics(arguments) => metrics::run(&arguments, &mut stdout().lock()),
             Command::Launch(arguments) => launch::run(&arguments, &mut stdout()),
             Command::Decision(arguments) => decision::run(&arguments, &mut stdout().lock()),
             Command::Delivery(arguments) => delivery::run(&arguments, &mut stdout().lock()),

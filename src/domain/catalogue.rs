@@ -98,7 +98,7 @@ impl Catalogue {
         found.filter(|stored| !stored.archived)
     }
 
-    /// Every metric in use, as a launch that begins now under a policy pins it.
+    /// Every metric in use, as a launch that begins now under a policy pins it, and the free ones whose keys nobody has taken.
     #[must_use]
     pub fn pin_metrics(&self, policy: &Policy) -> Vec<PinnedMetric> {
         let in_use = self.metrics.values().filter(|stored| !stored.archived);
@@ -107,7 +107,9 @@ impl Catalogue {
             let metric = Metric { min_units, ..stored.document.clone() };
             PinnedMetric { metric, revision: stored.revision, scale: None }
         };
-        in_use.map(pin).collect()
+        let free = Metric::free().filter(|metric| !self.metrics.contains_key(&metric.key));
+        let free = free.map(|metric| PinnedMetric { metric, revision: 0, scale: None });
+        in_use.map(pin).chain(free).collect()
     }
 
     /// The policy of an environment: its own, else the one that is built in.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::metric::Metric;
+use super::metric::{Action, Metric};
 use super::policy::{PinnedPolicy, Policy, Undecided};
 use super::time::Timestamp;
 
@@ -381,10 +381,11 @@ impl Launch {
         self.metrics.iter().filter(|pinned| self.is_guardrail(&pinned.metric))
     }
 
-    /// Whether a metric can hold it and roll it back.
+    /// Whether a metric can hold it, or roll it back. One that is only reported stands against nothing.
     #[must_use]
     pub fn is_guardrail(&self, metric: &Metric) -> bool {
-        self.choice.attaches(&self.policy.policy, metric) && !self.is_for_show(metric)
+        let stands = metric.action != Action::Report && self.choice.attaches(&self.policy.policy, metric);
+        stands && !self.is_for_show(metric)
     }
 
     /// Whether a metric says what it would do to it as a guardrail, and does nothing.

@@ -4,6 +4,7 @@
 //! a few statements for each call, however many rows there are.
 
 mod batch;
+pub mod folding;
 pub mod postgres;
 pub mod spool;
 pub mod sqlite;

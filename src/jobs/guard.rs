@@ -1,6 +1,5 @@
 //! The guard: looks at every live launch, whatever its state, and carries out what the look calls for.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,113 +9,62 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::Admin;
 use crate::analysis::decision::{DecisionKind, Judgement};
 use crate::analysis::judge::judge;
-use crate::analysis::measurement::Measurement;
 use crate::analysis::plan::plan;
+use crate::analysis::published::Published;
 use crate::clock::Clock;
-use crate::domain::launch::{Launch, Target};
-use crate::domain::time::Timestamp;
+use crate::domain::launch::Launch;
 use crate::error::Result;
-use crate::events::EventStore;
-use crate::events::sqlite::{Cut, SqliteEvents};
-use crate::ingest::Ingest;
 use crate::live::Live;
 
 /// How many launches are looked at side by side.
 const LOOKS_AT_ONCE: usize = 8;
-/// How often the guard asks whether there is something new to look at.
+/// How often the guard asks whether the configuration has changed.
 const NEWS: Duration = Duration::from_secs(1);
 
-/// The guard with all it works on.
+/// The guard with all it works on. It judges by published numbers alone.
 #[derive(Debug)]
 pub struct Guard {
-    /// What is in force.
+    /// What is in force, and what is published.
     pub live: Arc<Live>,
-    /// What happened.
-    pub events: Arc<dyn EventStore>,
-    /// What it measures on; without it every metric is blind.
-    pub moments: Option<SqliteEvents>,
-    /// Tells how far exposures are stored.
-    pub ingest: Ingest,
     /// How it acts.
     pub admin: Admin,
     /// Tells the time.
     pub clock: Clock,
     /// The longest time between two looks.
     pub tick: Duration,
-    /// How long after its time an event is waited for, in milliseconds.
-    pub allowed_lateness_ms: i64,
 }
 
 impl Guard {
-    /// Looks until the stop, every tick and as soon as there are new events.
+    /// Looks until the stop, every tick and as soon as there are new numbers.
     pub async fn run(self, stop: CancellationToken) {
         let guard = Arc::new(self);
+        let mut published = guard.live.watch_published();
         let mut seen = None;
         let mut looked_at = tokio::time::Instant::now();
         while !stop.is_cancelled() {
-            let watermark = match guard.events.reach(&[]).await {
-                Ok(reach) => reach.watermark,
-                Err(error) => {
-                    tracing::error!(error = error.in_full(), "the watermark could not be read");
-                    None
-                }
-            };
             // A change of the configuration is news too: a launch that has just begun is looked at soon.
-            let news = Some((watermark, guard.live.in_force().catalogue.revision));
+            let news = Some((*published.borrow_and_update(), guard.live.in_force().catalogue.revision));
             if news != seen || looked_at.elapsed() >= guard.tick {
                 (seen, looked_at) = (news, tokio::time::Instant::now());
-                look(&guard, watermark, &stop).await;
+                look(&guard, &stop).await;
             }
             tokio::select! {
+                _ = published.changed() => {}
                 () = tokio::time::sleep(guard.tick.min(NEWS)) => {}
                 () = stop.cancelled() => {}
             }
         }
     }
 
-    /// One look at one launch.
-    async fn look_at(&self, launch: &Launch, watermark: Option<Timestamp>) {
-        let judgement = Arc::new(self.judge(launch, watermark).await);
+    /// One look at one launch. Nothing new in it stops protection, and nothing old is taken for fresh.
+    async fn look_at(&self, launch: &Launch, published: Option<Arc<Published>>) {
+        let measurement = published.as_ref().map(|published| &published.measurement);
+        let judgement = Arc::new(judge(launch, measurement, self.clock.now()));
         self.live.note_judgement(launch.id, &judgement);
         if let Err(error) = self.act(launch, &judgement).await {
             let error = error.in_full();
             tracing::error!(error, launch = %launch.id, "the guard could not act; it tries again at the next look");
         }
-    }
-
-    async fn judge(&self, launch: &Launch, watermark: Option<Timestamp>) -> Judgement {
-        let measurement = self.measure(launch, watermark).await.unwrap_or_else(|error| {
-            tracing::error!(error = error.in_full(), launch = %launch.id, "the launch could not be measured and is blind");
-            None
-        });
-        judge(launch, measurement.as_ref(), self.clock.now())
-    }
-
-    /// Measures on what is complete: logged events up to their watermark, exposures up to what is stored. Where no
-    /// guardrail is made from events, none are waited for.
-    async fn measure(&self, launch: &Launch, watermark: Option<Timestamp>) -> Result<Option<Measurement>> {
-        let exposures = self.ingest.exposures_until();
-        let needs_events = launch.guardrails().any(|pinned| !pinned.metric.event.is_empty());
-        let events = if needs_events { watermark } else { Some(exposures) };
-        let (Some(events), Some(moments)) = (events, &self.moments) else {
-            return Ok(None);
-        };
-        let watermark = events.min(exposures);
-        let as_of = watermark.plus_ms(-self.allowed_lateness_ms);
-        let bucket_ms = i64::try_from(self.tick.as_millis()).unwrap_or(i64::MAX).max(1);
-        let measured = moments.measure(launch, Cut { as_of, watermark, bucket_ms }).await?;
-        Ok(Some(Measurement { shares: self.shares(launch), ..measured }))
-    }
-
-    /// Shares of an experiment's groups, which are fixed from its start.
-    fn shares(&self, launch: &Launch) -> BTreeMap<String, f64> {
-        let Target::Experiment { experiment } = &launch.target else {
-            return BTreeMap::new();
-        };
-        let in_force = self.live.in_force();
-        let stored = in_force.catalogue.experiments.get(experiment);
-        let groups = stored.iter().flat_map(|stored| &stored.document.groups);
-        groups.map(|group| (group.name.clone(), group.weight)).collect()
     }
 
     async fn act(&self, launch: &Launch, judgement: &Judgement) -> Result<()> {
@@ -138,17 +86,21 @@ impl Guard {
     }
 }
 
-/// One look at every live launch, some side by side, each in a task of its own: one that fails, or panics, does not keep the
-/// others from theirs. A stop ends those that are under way where they wait; what is being written is written.
-async fn look(guard: &Arc<Guard>, watermark: Option<Timestamp>, stop: &CancellationToken) {
+/// One look at every live launch that was measured, some side by side, each in a task of its own: one that fails, or panics,
+/// does not keep the others from theirs. A stop ends those that are under way where they wait; what is being written is
+/// written.
+async fn look(guard: &Arc<Guard>, stop: &CancellationToken) {
     let in_force = guard.live.in_force();
     let mut looks = JoinSet::new();
     for launch in in_force.catalogue.launches.values().filter(|launch| launch.is_live()) {
+        let Some(published) = guard.live.published(launch.id) else {
+            continue;
+        };
         let (guard, launch) = (Arc::clone(guard), Arc::clone(launch));
         if looks.len() >= LOOKS_AT_ONCE && !end_one(&mut looks, stop).await {
             return;
         }
-        looks.spawn(async move { guard.look_at(&launch, watermark).await });
+        looks.spawn(async move { guard.look_at(&launch, published).await });
     }
     while !looks.is_empty() {
         if !end_one(&mut looks, stop).await {

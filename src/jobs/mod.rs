@@ -3,4 +3,5 @@
 pub mod deliver;
 pub mod follow;
 pub mod guard;
+pub mod measure;
 pub mod retention;

@@ -18,6 +18,7 @@ pub mod covariate;
 pub mod e_process;
 pub mod effect;
 pub mod estimate;
+pub mod exact_sum;
 pub mod fisher;
 pub mod joint_moments;
 mod left_out;

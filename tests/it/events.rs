@@ -98,13 +98,17 @@ async fn an_event_counts_once_however_often_it_is_sent() {
     let expected = 40.0 + 10.0;
     let counted = server
         .check_until(&gate_target("gate"), "all visitors and events are counted", |answer| {
-            let epochs = answer.verdicts.iter().flat_map(|verdict| &verdict.epochs);
-            let moments = epochs.flat_map(|epoch| [epoch.control, epoch.treatment]).flatten();
+            let pages = answer.verdicts.iter().filter(|verdict| verdict.metric == "pages");
+            let moments = pages
+                .flat_map(|verdict| &verdict.epochs)
+                .flat_map(|epoch| [epoch.control, epoch.treatment])
+                .flatten();
             let (n, sum) = moments.fold((0, 0.0), |(n, sum), arm| (n + arm.n, sum + arm.sum));
             n == 40 && sum >= expected
         })
         .await;
-    let epoch = &counted.verdicts[0].epochs[0];
+    let pages = counted.verdicts.iter().find(|verdict| verdict.metric == "pages").unwrap();
+    let epoch = &pages.epochs[0];
     let sum_of = |pass: bool| {
         let in_arm = |visitor: &&String| passes[*visitor] == pass;
         visitors.iter().filter(in_arm).count() as f64 + visitors.iter().take(10).filter(in_arm).count() as f64

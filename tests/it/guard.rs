@@ -411,8 +411,8 @@ async fn a_group_that_is_shown_safe_is_shipped() {
     let target = experiment_target("button_color_v3");
     server
         .check_until(&target, "every group is shown safe", |answer| {
-            answer.verdicts.len() == 3
-                && answer.verdicts.iter().all(|verdict| verdict.verdict() == Verdict::Safe)
+            let guardrails: Vec<_> = answer.verdicts.iter().filter(|verdict| verdict.guardrail).collect();
+            guardrails.len() == 3 && guardrails.iter().all(|verdict| verdict.verdict() == Verdict::Safe)
         })
         .await;
     let request = DecideExperimentRequest {

@@ -33,6 +33,7 @@ mod kinds;
 mod launches;
 mod layers;
 mod limits;
+mod measurements;
 mod moments;
 mod other_launches;
 mod overrides;

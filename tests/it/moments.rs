@@ -157,7 +157,7 @@ async fn the_moments_are_those_of_a_plain_recomputation() {
     // Three waves of visitors; the first come again in every wave, and keep the time of their first exposure.
     let mut visitors = BTreeMap::new();
     for wave in 1..=3 {
-        clock.advance(Duration::from_millis(31_234));
+        clock.advance(Duration::from_millis(31_250));
         let came = ids("visitor", wave * 120);
         let passes = check_gate(&server, "gate", &came).await;
         for (id, visitor) in exposed(&passes, 1, clock.now_ms()) {

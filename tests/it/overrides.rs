@@ -53,7 +53,11 @@ async fn overridden_visitors_are_not_measured() {
     let counted = |moments: Option<portcullis::transport::grpc::wire::Moments>| moments.map_or(0, |it| it.n);
     server
         .check_until(&experiment_target("halves"), "all but the overridden are counted", |answer| {
-            let epochs = answer.verdicts.iter().flat_map(|verdict| &verdict.epochs);
+            let epochs = answer
+                .verdicts
+                .iter()
+                .filter(|verdict| verdict.guardrail)
+                .flat_map(|verdict| &verdict.epochs);
             epochs.map(|epoch| counted(epoch.control) + counted(epoch.treatment)).sum::<i64>() == 97
         })
         .await;

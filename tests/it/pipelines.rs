@@ -249,7 +249,7 @@ fn spawn(server: &Server, arguments: &[&str]) -> Child {
 /// The exit code and what was written.
 async fn ended(child: Child) -> (i32, String) {
     let output = tokio::task::spawn_blocking(move || child.wait_with_output());
-    let output = tokio::time::timeout(Duration::from_secs(60), output).await.expect("it ends");
+    let output = tokio::time::timeout(Duration::from_mins(1), output).await.expect("it ends");
     let output = output.expect("it is waited for").expect("it ran");
     (output.status.code().expect("a code"), String::from_utf8(output.stdout).expect("text"))
 }

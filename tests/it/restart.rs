@@ -62,7 +62,11 @@ async fn exposures_that_were_served_before_a_stop_are_counted_after_it() {
     let counted = |moments: Option<Moments>| moments.map_or(0, |moments| moments.nonzero);
     let answer = server
         .check_until(&gate_target("new_checkout"), "everyone is counted", |answer| {
-            let epochs = answer.verdicts.iter().flat_map(|verdict| &verdict.epochs);
+            let epochs = answer
+                .verdicts
+                .iter()
+                .filter(|verdict| verdict.guardrail)
+                .flat_map(|verdict| &verdict.epochs);
             epochs.map(|epoch| counted(epoch.control) + counted(epoch.treatment)).sum::<i64>() == 300
         })
         .await;

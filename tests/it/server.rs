@@ -71,8 +71,7 @@ impl Server {
     pub(crate) async fn start_as(home: Arc<Home>, settings: ServeSettings, clock: Clock) -> Self {
         let app = App::start(&settings, clock).await.expect("the server starts");
         let channel = connect(app.address()).await;
-        let _proof = Replayed(Arc::clone(&home));
-        Self { app, home, channel, _proof }
+        Self { app, channel, _proof: Replayed(Arc::clone(&home)), home }
     }
 
     /// Stops the server as SIGTERM does, and leaves what it has stored.

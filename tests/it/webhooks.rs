@@ -19,6 +19,7 @@ use portcullis::transport::grpc::wire::{
     ExportConfigurationRequest, GetWebhookRequest, ListDeliveriesRequest, PlanConfigurationRequest,
     ResendDeliveriesRequest, UpdateWebhookRequest, Webhook,
 };
+use sqlx::Row as _;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -202,7 +203,7 @@ async fn what_nobody_takes_is_given_up_listed_and_sent_again_when_asked_for() {
     assert_eq!(gone.code(), Code::FailedPrecondition, "{gone:?}");
     let unknown = server.resend(Which::Webhook("nobody".to_owned())).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound, "{unknown:?}");
-    assert_eq!(server.resend(Which::Webhook("pager".to_owned())).await.unwrap(), count as i64 - 1);
+    assert_eq!(server.resend(Which::Webhook("pager".to_owned())).await.unwrap(), i64::try_from(count).unwrap() - 1);
     receiver.wait(before + count).await;
     server.all_delivered().await;
 }
@@ -421,7 +422,6 @@ async fn secrets_are_made_or_given_kept_and_never_shown() {
     server.all_delivered().await;
 
     let audited = server.home().rows("select detail from audit").await;
-    use sqlx::Row as _;
     assert!(audited.iter().all(|row| !row.get::<String, _>(0).contains(&made)), "the audit shows the secret");
 }
 

@@ -8,10 +8,7 @@ use portcullis::analysis::measurement::{ArmMoments, Measurement, Past};
 use portcullis::domain::launch::{
     CONTROL, Launch, LaunchId, LaunchPlan, PinnedMetric, Step, TREATMENT, Target,
 };
-use portcullis::domain::metric::{
-    DEFAULT_FRESHNESS_MS, DEFAULT_MIN_UNITS, DEFAULT_SHIP_MARGIN, Direction, GUARDRAIL_TAG, Metric,
-    MetricKind,
-};
+use portcullis::domain::metric::{DEFAULT_SHIP_MARGIN, Direction, GUARDRAIL_TAG, Metric, MetricKind};
 use portcullis::domain::time::Timestamp;
 use portcullis::stats::outcome::Outcome;
 use proptest::collection::vec;
@@ -25,19 +22,11 @@ const BUCKETS: usize = 6;
 
 fn launch(direction: Direction, margin: f64, kind: MetricKind) -> Launch {
     let metric = Metric {
-        key: "value".to_owned(),
-        description: String::new(),
-        owner: String::new(),
         tags: vec![GUARDRAIL_TAG.to_owned()],
-        kind,
-        event: "done".to_owned(),
         direction,
         margin,
         ship_margin: margin + DEFAULT_SHIP_MARGIN,
-        weight: 1.0,
-        window_ms: None,
-        freshness_ms: DEFAULT_FRESHNESS_MS,
-        min_units: DEFAULT_MIN_UNITS,
+        ..Metric::of("value", kind, "done")
     };
     let plan = LaunchPlan {
         id: LaunchId(Uuid::nil()),
@@ -73,6 +62,7 @@ fn judged(launch: &Launch, control: &[Outcome], treatment: &[Outcome], apart: bo
         shares: BTreeMap::new(),
         kept_from: apart.then_some(Timestamp(0)),
         metrics: BTreeMap::from([("value".to_owned(), rows)]),
+        ..Measurement::default()
     };
     judge(launch, Some(&measurement), now)
 }

@@ -199,7 +199,7 @@ impl Declared for Experiment {
                 edit.decide_experiment(&self.key, revision, Outcome::Ship(group.clone()))?;
             }
             (Status::Running, Status::Abandoned) => {
-                edit.decide_experiment(&self.key, revision, Outcome::Abandon)?;
+                edit.decide_experiment(&self.key, revision, Outcome::Abandon(None))?;
             }
             // It ran elsewhere. Nobody here has got anything of it before.
             (Status::Draft, ended) if stored.is_none() => bring_ended(edit, self, ended)?,

@@ -2,6 +2,7 @@
 
 use super::super::measurement::Past;
 use super::*;
+use crate::domain::metric::DEFAULT_FRESHNESS_MS;
 
 const FAULTS: [&str; 8] =
     ["none", "store down", "slow", "late", "missing metric", "sample ratio", "one bucket", "harm"];

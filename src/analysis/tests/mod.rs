@@ -17,10 +17,7 @@ use crate::domain::latch::{Latch, LatchId};
 use crate::domain::launch::{
     CONTROL, Launch, LaunchId, LaunchPlan, LaunchState, Needs, PinnedMetric, Step, TREATMENT, Target,
 };
-use crate::domain::metric::{
-    DEFAULT_FRESHNESS_MS, DEFAULT_MIN_UNITS, DEFAULT_SHIP_MARGIN, Direction, GUARDRAIL_TAG, Metric,
-    MetricKind,
-};
+use crate::domain::metric::{DEFAULT_SHIP_MARGIN, Direction, GUARDRAIL_TAG, Metric, MetricKind};
 use crate::domain::time::Timestamp;
 use crate::stats::moments::{Moments, RawSums};
 use crate::stats::outcome::Outcome;
@@ -31,22 +28,7 @@ pub(super) const START: Timestamp = Timestamp(1_700_000_000_000);
 pub(super) const NOW: Timestamp = Timestamp(START.0 + HOUR_MS);
 
 pub(super) fn guardrail(key: &str) -> Metric {
-    Metric {
-        key: key.to_owned(),
-        description: String::new(),
-        owner: String::new(),
-        tags: vec![GUARDRAIL_TAG.to_owned()],
-        kind: MetricKind::Count,
-        event: key.to_owned(),
-        direction: Direction::HigherIsBetter,
-        margin: 0.0,
-        ship_margin: DEFAULT_SHIP_MARGIN,
-        weight: 1.0,
-        window_ms: None,
-        freshness_ms: DEFAULT_FRESHNESS_MS,
-        min_units: DEFAULT_MIN_UNITS,
-        limit: None,
-    }
+    Metric { tags: vec![GUARDRAIL_TAG.to_owned()], ..Metric::of(key, MetricKind::Count, key) }
 }
 
 pub(super) fn launch(target: Target, arms: &[&str], metrics: Vec<Metric>, steps: Vec<Step>) -> Launch {
@@ -112,7 +94,15 @@ pub(super) fn measured(launch: &Launch, arms: &[Moments]) -> Measurement {
 /// What was measured by now, without times.
 pub(super) fn unbucketed(units: Vec<ArmUnits>, metrics: BTreeMap<String, Vec<ArmMoments>>) -> Measurement {
     let shares = BTreeMap::new();
-    Measurement { as_of: NOW, watermark: NOW, units, shares, kept_from: None, metrics }
+    Measurement {
+        as_of: NOW,
+        watermark: NOW,
+        units,
+        shares,
+        kept_from: None,
+        metrics,
+        ..Measurement::default()
+    }
 }
 
 pub(super) fn look(launch: &Launch, arms: &[Moments]) -> Judgement {

@@ -1,6 +1,7 @@
 //! What the guard says and does, situation by situation.
 
 use super::*;
+use crate::domain::metric::DEFAULT_FRESHNESS_MS;
 
 #[test]
 fn without_any_look_a_raise_is_held() {

@@ -6,9 +6,7 @@ use portcullis::analysis::measurement::{ArmMoments, ArmUnits, KEPT_BUCKETS, Meas
 use portcullis::domain::launch::{
     CONTROL, Launch, LaunchId, LaunchPlan, PinnedMetric, Step, TREATMENT, Target,
 };
-use portcullis::domain::metric::{
-    DEFAULT_FRESHNESS_MS, DEFAULT_MIN_UNITS, DEFAULT_SHIP_MARGIN, Direction, GUARDRAIL_TAG, Metric,
-};
+use portcullis::domain::metric::{GUARDRAIL_TAG, Metric};
 use portcullis::domain::time::Timestamp;
 use rand::rngs::SmallRng;
 use uuid::Uuid;
@@ -42,20 +40,8 @@ pub(crate) struct Design {
 /// The launch that a design is of.
 pub(crate) fn begin(design: &Design) -> Launch {
     let metric = |index: usize| Metric {
-        key: format!("guardrail_{index}"),
-        description: String::new(),
-        owner: String::new(),
         tags: vec![GUARDRAIL_TAG.to_owned()],
-        kind: design.kind.metric_kind(),
-        event: "done".to_owned(),
-        direction: Direction::HigherIsBetter,
-        margin: 0.0,
-        ship_margin: DEFAULT_SHIP_MARGIN,
-        weight: 1.0,
-        window_ms: None,
-        freshness_ms: DEFAULT_FRESHNESS_MS,
-        min_units: DEFAULT_MIN_UNITS,
-        limit: None,
+        ..Metric::of(&format!("guardrail_{index}"), design.kind.metric_kind(), "done")
     };
     let pin = |metric| PinnedMetric { metric, revision: 1, scale: None };
     let step = |(percentage, ticks): &(f64, u32)| Step {
@@ -213,6 +199,7 @@ impl<'d> World<'d> {
             shares: BTreeMap::new(),
             kept_from: if with_buckets { self.past.front().map(|(at, _)| *at) } else { None },
             metrics: metrics.map(|(index, pinned)| (pinned.metric.key.clone(), rows(index))).collect(),
+            ..Measurement::default()
         }
     }
 

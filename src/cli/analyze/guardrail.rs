@@ -6,8 +6,7 @@ use super::measure::Measure;
 use super::names::{Names, Of};
 use crate::domain::launch::PinnedMetric;
 use crate::domain::metric::{
-    DEFAULT_FRESHNESS_MS, DEFAULT_MIN_UNITS, DEFAULT_SHIP_MARGIN, Direction, GUARDRAIL_TAG, Metric,
-    MetricKind, check_margins, check_weight,
+    DEFAULT_SHIP_MARGIN, Direction, GUARDRAIL_TAG, Metric, MetricKind, check_margins, check_weight,
 };
 use crate::domain::violation::{Checks, Invalid};
 
@@ -67,7 +66,7 @@ fn one(flag: &str, names: &Names) -> Result<Guardrail, Invalid> {
         Some(denominator) => format!("{name}/{denominator}"),
         None => name.to_owned(),
     };
-    Ok(Guardrail { metric: metric(&field, key, &options)?, measure })
+    Ok(Guardrail { metric: metric(&field, &key, &options)?, measure })
 }
 
 impl<'f> Options<'f> {
@@ -144,7 +143,7 @@ fn measure(field: &str, value: usize, options: &Options<'_>, names: &Names) -> R
     })
 }
 
-fn metric(field: &str, key: String, options: &Options<'_>) -> Result<Metric, Invalid> {
+fn metric(field: &str, key: &str, options: &Options<'_>) -> Result<Metric, Invalid> {
     let (margin, weight) = (options.margin, options.weight.unwrap_or(1.0));
     let ship_margin = options.ship_margin.unwrap_or_else(|| ship_margin_beside(margin));
     let part = |name: &str| format!("{field}, {name}");
@@ -158,20 +157,12 @@ fn metric(field: &str, key: String, options: &Options<'_>) -> Result<Metric, Inv
         Invalid(violations)
     })?;
     Ok(Metric {
-        event: key.clone(),
-        key,
-        description: String::new(),
-        owner: String::new(),
         tags: vec![GUARDRAIL_TAG.to_owned()],
-        kind: MetricKind::Sum,
         direction: if options.lower_is_better { Direction::LowerIsBetter } else { Direction::HigherIsBetter },
         margin,
         ship_margin,
         weight,
-        window_ms: None,
-        freshness_ms: DEFAULT_FRESHNESS_MS,
-        min_units: DEFAULT_MIN_UNITS,
-        limit: None,
+        ..Metric::of(key, MetricKind::Sum, key)
     })
 }
 

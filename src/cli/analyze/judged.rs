@@ -101,7 +101,15 @@ fn measurement<R: Fn(&str) -> ArmMoments>(
     let metrics = metrics.map(|(index, pinned)| (pinned.metric.key.clone(), of_metric(index)));
     // What is not known is left out: how many units a day come, and which shares the arms were to get.
     let (units, shares) = (Vec::new(), BTreeMap::new());
-    Measurement { as_of: now, watermark: now, units, shares, kept_from, metrics: metrics.collect() }
+    Measurement {
+        as_of: now,
+        watermark: now,
+        units,
+        shares,
+        kept_from,
+        metrics: metrics.collect(),
+        ..Measurement::default()
+    }
 }
 
 /// The rows of one guardrail: what is known of an arm now, and what was at earlier looks.

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::batch::{ALL_EVENTS, MINUTE_MS};
 use super::{Appended, Asked, Dropped, EventStore, Intake, Reach};
 use crate::analysis::history::History;
+use crate::database::repeated;
 use crate::domain::event::{Event, Exposure};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -41,6 +42,14 @@ impl PostgresEvents {
         Self { pool, partitions: Arc::default() }
     }
 
+    async fn write(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
+        self.within(WRITE_WITHIN, async |connection| {
+            self.partitions.make_for(connection, events).await?;
+            append::append(connection, events, exposures).await
+        })
+        .await
+    }
+
     /// Works on a connection that is given up when the work fails or takes too long: nobody waits for one that may be cut,
     /// and the server drops what it had begun on it.
     async fn within<T>(
@@ -61,11 +70,8 @@ impl PostgresEvents {
 #[async_trait]
 impl EventStore for PostgresEvents {
     async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
-        self.within(WRITE_WITHIN, async |connection| {
-            self.partitions.make_for(connection, events).await?;
-            append::append(connection, events, exposures).await
-        })
-        .await
+        // A write that others got in the way of is safe to repeat: it was undone as a whole.
+        repeated(|| self.write(events, exposures)).await
     }
 
     async fn reach(&self, names: &[&str]) -> Result<Reach> {

@@ -12,14 +12,14 @@ use crate::events::Asked;
 
 /// Units of a launch of which something is new. Bound: ?1 the launch, ?2 the unit type, ?3 and ?4 the arrivals between
 /// which it came, ?5 names as a JSON list, ?6 event time since when, ?7 whether days count, ?8 epochs with their times as
-/// JSON lists, ?9 the unit after which, ?10 how many.
+/// JSON lists, ?9 the unit after which, ?10 how many. A plus keeps the engine from reading all of a launch for one unit.
 const UNITS: &str = "
     select unit_id from (
         select unit_id from exposure where launch_id = ?1 and arrival > ?3 and arrival <= ?4
         union
         select x.unit_id
         from json_each(?8) also
-        join exposure x on x.launch_id = ?1 and x.epoch = also.value ->> 0 and x.at >= also.value ->> 1
+        cross join exposure x on x.launch_id = ?1 and x.epoch = also.value ->> 0 and x.at >= also.value ->> 1
         where x.arrival <= ?4
         union
         select e.unit_id
@@ -33,7 +33,7 @@ const UNITS: &str = "
           and a.day >= ?6 / 86400000
     ) touched
     where unit_id > ?9
-      and exists (select 1 from exposure x where x.launch_id = ?1 and x.unit_id = touched.unit_id and x.arrival <= ?4)
+      and exists (select 1 from exposure x where x.launch_id = ?1 and x.unit_id = touched.unit_id and +x.arrival <= ?4)
     order by unit_id
     limit ?10";
 
@@ -48,7 +48,7 @@ const ALL_UNITS: &str = "
 const EXPOSURES: &str = "
     select x.unit_id, x.epoch, x.arm, x.at, x.arrival, x.settled, x.reverted, x.attributes
     from json_each(?1) u cross join exposure x on x.launch_id = ?2 and x.unit_id = u.value
-    where x.arrival <= ?3
+    where +x.arrival <= ?3
     order by x.unit_id, x.epoch, x.at, x.arm";
 
 /// Bound: ?1 units as a JSON list, ?2 the unit type, ?3 the last arrival, ?4 event time since when, ?5 names as JSON lists

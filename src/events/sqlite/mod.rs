@@ -2,13 +2,10 @@
 
 mod append;
 mod histories;
-mod moments;
 mod retention;
 
 use async_trait::async_trait;
 use sqlx::{Row, SqlitePool};
-
-pub use moments::Cut;
 
 use super::batch::{ALL_EVENTS, MINUTE_MS};
 use super::{Appended, Asked, Dropped, EventStore, Intake, Reach};

@@ -13,6 +13,7 @@ mod events;
 mod guard;
 pub mod json;
 mod keys;
+mod metrics;
 mod records;
 mod status;
 pub mod wire;
@@ -32,6 +33,7 @@ use wire::evaluation_service_server::EvaluationServiceServer;
 use wire::event_service_server::EventServiceServer;
 use wire::guard_service_server::GuardServiceServer;
 use wire::key_service_server::KeyServiceServer;
+use wire::metric_service_server::MetricServiceServer;
 use wire::webhook_service_server::WebhookServiceServer;
 
 /// Largest request in bytes. Above the field limits, so that an oversized field is named.
@@ -68,6 +70,7 @@ pub async fn serve(
     let events = events::Events { live, ingest, clock: clock.clone(), max_event_skew_ms, stop: stop.clone() };
     let guard = guard::Guarding { admin: admin.clone(), clock, stop: stop.clone(), watch_patience };
     let configuring = configuration::Configuring { admin: admin.clone() };
+    let measuring = metrics::Measuring { admin: admin.clone() };
     let keys = keys::Keys { admin: admin.clone() };
     let deliveries = deliveries::Deliveries { admin: admin.clone() };
     let administration = administration::Administration { admin };
@@ -77,6 +80,7 @@ pub async fn serve(
     health_reporter.set_serving::<ConfigurationServiceServer<configuration::Configuring>>().await;
     health_reporter.set_serving::<GuardServiceServer<guard::Guarding>>().await;
     health_reporter.set_serving::<KeyServiceServer<keys::Keys>>().await;
+    health_reporter.set_serving::<MetricServiceServer<metrics::Measuring>>().await;
     health_reporter.set_serving::<WebhookServiceServer<deliveries::Deliveries>>().await;
     Server::builder()
         .add_service(health)
@@ -90,6 +94,7 @@ pub async fn serve(
             ConfigurationServiceServer::new(configuring).max_decoding_message_size(MAX_CONFIGURATION_BYTES),
         )
         .add_service(GuardServiceServer::new(guard).max_decoding_message_size(MAX_REQUEST_BYTES))
+        .add_service(MetricServiceServer::new(measuring).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(KeyServiceServer::new(keys).max_decoding_message_size(MAX_REQUEST_BYTES))
         .add_service(WebhookServiceServer::new(deliveries).max_decoding_message_size(MAX_REQUEST_BYTES))
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.cancelled_owned())

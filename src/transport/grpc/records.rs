@@ -126,6 +126,7 @@ pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
         arms: judgement.map(arms).unwrap_or_default(),
         sample_ratio_e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e_sample_ratio)),
         judge_time: judgement.map(|judgement| wire_time(judgement.at)),
+        policy: Some(policy::sent(&decision.launch.policy.policy, decision.launch.policy.revision)),
         limits: judgement.map(limits).unwrap_or_default(),
     }
 }
@@ -226,7 +227,8 @@ fn metric_verdict(found: &MetricVerdict, alpha: f64) -> wire::MetricVerdict {
     }
 }
 
-fn moments(moments: &Moments) -> wire::Moments {
+/// Sums over units.
+pub(super) fn moments(moments: &Moments) -> wire::Moments {
     wire::Moments {
         n: count(moments.n),
         sum: moments.sum(),
@@ -240,7 +242,7 @@ fn e_value(ln_e: f64) -> f64 {
     ln_e.exp().min(f64::MAX)
 }
 
-fn number(number: u32) -> i32 {
+pub(super) fn number(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
@@ -300,6 +302,7 @@ fn code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::NoVariance => wire::ReasonCode::NoVariance,
         ReasonCode::SampleRatio => wire::ReasonCode::SampleRatio,
         ReasonCode::Undefined => wire::ReasonCode::Undefined,
+        ReasonCode::AuditFailed => wire::ReasonCode::AuditFailed,
         ReasonCode::Paused => wire::ReasonCode::Paused,
         ReasonCode::AwaitingApproval => wire::ReasonCode::AwaitingApproval,
         ReasonCode::Overridden => wire::ReasonCode::Overridden,

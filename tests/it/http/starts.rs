@@ -1,7 +1,7 @@
 //! The start of a client: all answers for one user.
 
 use axum::http::{StatusCode, header};
-use portcullis::transport::grpc::wire::SdkKeyKind;
+use portcullis::transport::grpc::wire::{CheckLaunchResponse, LaunchState, SdkKeyKind};
 use portcullis::transport::http::statsig::names::NameHash;
 use serde_json::{Value, json};
 
@@ -55,6 +55,14 @@ async fn a_client_without_a_user_is_known_by_its_device() {
         portcullis::transport::grpc::wire::Gate { unit_type: "stableID".to_owned(), ..gate("device", 100.0) };
     server.create_gate(by_device).await;
     server.create_gate(gate("person", 100.0)).await;
+    for key in ["device", "person"] {
+        // Its end is a change of the configuration, and would be seen in the time of the answers.
+        let target = crate::server::gate_target(key);
+        let ended = |answer: &CheckLaunchResponse| {
+            answer.launch.as_ref().is_some_and(|launch| launch.state() == LaunchState::Completed)
+        };
+        server.check_until(&target, "the launch has ended", ended).await;
+    }
     let path = format!("/v1/initialize?k={secret}");
     let told = async |path: &str, body: Vec<u8>| -> Value {
         let answer = server.post(path, &[], body).await;

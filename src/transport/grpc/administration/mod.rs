@@ -432,7 +432,7 @@ impl AdminService for Administration {
         let request = request.into_inner();
         let outcome = match request.decision {
             Some(wire::decide_experiment_request::Decision::ShipGroup(group)) => Outcome::Ship(group),
-            Some(wire::decide_experiment_request::Decision::Abandon(true)) => Outcome::Abandon,
+            Some(wire::decide_experiment_request::Decision::Abandon(true)) => Outcome::Abandon(None),
             Some(wire::decide_experiment_request::Decision::Abandon(false)) | None => {
                 return Err(
                     Error::field("decision", "one of ship_group and abandon: true is required").into()

@@ -1,9 +1,15 @@
 //! Metrics.
 
+mod parts;
+
+use self::parts::{
+    audits, filters, part, read_audits, read_filters, read_kind, read_part, read_returned, read_state,
+    read_tail, returned, state, tail, wire_kind,
+};
 use super::DocumentMessage;
 use crate::domain::limit::{DEFAULT_LIMIT_UNITS, DEFAULT_LIMIT_WINDOW_MS, Limit};
 use crate::domain::metric::{
-    DEFAULT_FRESHNESS_MS, DEFAULT_MIN_UNITS, DEFAULT_SHIP_MARGIN, Direction, Metric, MetricKind,
+    Action, DEFAULT_FRESHNESS_MS, DEFAULT_MIN_UNITS, DEFAULT_SHIP_MARGIN, Direction, Metric,
 };
 use crate::domain::stored::Stored;
 use crate::error::{Error, Result};
@@ -14,15 +20,7 @@ impl DocumentMessage for wire::Metric {
     type Document = Metric;
 
     fn read(self) -> Result<(Metric, i64)> {
-        let kind = match self.kind() {
-            wire::MetricKind::Conversion => MetricKind::Conversion,
-            wire::MetricKind::Count => MetricKind::Count,
-            wire::MetricKind::Sum => MetricKind::Sum,
-            wire::MetricKind::ActiveDays => MetricKind::ActiveDays,
-            wire::MetricKind::Unspecified => {
-                return Err(Error::field("metric.kind", "must be CONVERSION, COUNT, SUM or ACTIVE_DAYS"));
-            }
-        };
+        let kind = read_kind("metric.kind", self.kind)?;
         let direction = match wire::MetricDirection::try_from(self.direction) {
             Ok(wire::MetricDirection::LowerIsBetter) => Direction::LowerIsBetter,
             Ok(wire::MetricDirection::HigherIsBetter | wire::MetricDirection::Unspecified) => {
@@ -32,9 +30,17 @@ impl DocumentMessage for wire::Metric {
                 return Err(Error::field("metric.direction", "must be HIGHER_IS_BETTER or LOWER_IS_BETTER"));
             }
         };
+        let action = match wire::MetricAction::try_from(self.action) {
+            Ok(wire::MetricAction::RollBack | wire::MetricAction::Unspecified) => Action::RollBack,
+            Ok(wire::MetricAction::Hold) => Action::Hold,
+            Ok(wire::MetricAction::Report) => Action::Report,
+            Err(_) => return Err(Error::field("metric.action", "must be ROLL_BACK, HOLD or REPORT")),
+        };
         let min_units = self.min_units.map(u64::try_from).transpose();
         let min_units = min_units.map_err(|_| Error::field("metric.min_units", "must not be negative"))?;
         let window = self.window.as_ref().map(|window| duration_ms("metric.window", window)).transpose()?;
+        let covariate = self.covariate.as_ref();
+        let covariate = covariate.map(|covariate| duration_ms("metric.covariate", covariate)).transpose()?;
         let freshness = self.freshness.as_ref();
         let freshness = freshness.map(|freshness| duration_ms("metric.freshness", freshness)).transpose()?;
         let metric = Metric {
@@ -44,6 +50,14 @@ impl DocumentMessage for wire::Metric {
             tags: self.tags,
             kind,
             event: self.event,
+            filters: read_filters("metric.filters", self.filters)?,
+            numerator: self.numerator.map(|part| read_part("metric.numerator", part)).transpose()?,
+            denominator: self.denominator.map(|part| read_part("metric.denominator", part)).transpose()?,
+            returned: self.returned.map(read_returned).transpose()?,
+            tail: self.tail.map(read_tail).transpose()?,
+            state: self.state.map(read_state).transpose()?,
+            cap: self.cap,
+            covariate_ms: covariate,
             direction,
             margin: self.margin,
             ship_margin: self.ship_margin.unwrap_or(DEFAULT_SHIP_MARGIN),
@@ -51,6 +65,9 @@ impl DocumentMessage for wire::Metric {
             window_ms: window,
             freshness_ms: freshness.unwrap_or(DEFAULT_FRESHNESS_MS),
             min_units: min_units.unwrap_or(DEFAULT_MIN_UNITS),
+            rare: self.rare,
+            action,
+            audits: self.audits.map(|audits| read_audits(&audits)).unwrap_or_default(),
             limit: self.limit.as_ref().map(limit).transpose()?,
         };
         Ok((metric, self.revision))
@@ -58,15 +75,14 @@ impl DocumentMessage for wire::Metric {
 
     fn sent(stored: &Stored<Metric>) -> Self {
         let metric = &stored.document;
-        let kind = match metric.kind {
-            MetricKind::Conversion => wire::MetricKind::Conversion,
-            MetricKind::Count => wire::MetricKind::Count,
-            MetricKind::Sum => wire::MetricKind::Sum,
-            MetricKind::ActiveDays => wire::MetricKind::ActiveDays,
-        };
         let direction = match metric.direction {
             Direction::HigherIsBetter => wire::MetricDirection::HigherIsBetter,
             Direction::LowerIsBetter => wire::MetricDirection::LowerIsBetter,
+        };
+        let action = match metric.action {
+            Action::RollBack => wire::MetricAction::RollBack,
+            Action::Hold => wire::MetricAction::Hold,
+            Action::Report => wire::MetricAction::Report,
         };
         Self {
             key: metric.key.clone(),
@@ -74,7 +90,7 @@ impl DocumentMessage for wire::Metric {
             description: metric.description.clone(),
             owner: metric.owner.clone(),
             tags: metric.tags.clone(),
-            kind: kind.into(),
+            kind: wire_kind(metric.kind).into(),
             event: metric.event.clone(),
             direction: direction.into(),
             margin: metric.margin,
@@ -87,6 +103,17 @@ impl DocumentMessage for wire::Metric {
             create_time: Some(wire_time(stored.created_at)),
             update_time: Some(wire_time(stored.updated_at)),
             archived: stored.archived,
+            filters: filters(&metric.filters),
+            numerator: metric.numerator.as_ref().map(part),
+            denominator: metric.denominator.as_ref().map(part),
+            returned: metric.returned.map(returned),
+            tail: metric.tail.as_ref().map(tail),
+            state: metric.state.map(state),
+            cap: metric.cap,
+            covariate: metric.covariate_ms.map(wire_duration),
+            rare: metric.rare,
+            action: action.into(),
+            audits: audits(&metric.audits),
         }
     }
 }

@@ -1,0 +1,194 @@
+//! What of a launch decides how its units are folded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::cells::CellKey;
+use crate::analysis::measurement::{KEPT_BUCKETS, LAST_WEEK, WEEK_MS};
+use crate::domain::launch::Launch;
+use crate::domain::time::{DAY_MS, Timestamp};
+
+/// Changes when the same histories are folded to other cells than before, so that stored cells are made anew.
+const VERSION: u32 = 1;
+/// Most values of one column that have a segment of their own; the rest is together.
+const MAX_SEGMENT_VALUES: usize = 50;
+/// The segment of all other values of a column.
+const OTHER: &str = "…";
+
+/// What of a launch decides how its units are folded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Definition {
+    version: u32,
+    /// Milliseconds of a bucket of event time, at least 1.
+    pub width_ms: i64,
+    /// Its epochs, oldest first.
+    pub epochs: Vec<Span>,
+    /// Thresholds of quantiles, by metric, frozen when they were first known.
+    #[serde(default)]
+    pub thresholds: BTreeMap<String, f64>,
+    /// Columns that make segments, with the values that have one of their own.
+    #[serde(default)]
+    pub segments: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The time of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Its number.
+    pub number: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// The bucket bound at or before its end; none while it is in force.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Definition {
+    /// Of a launch as it stands, with buckets of a width in milliseconds.
+    #[must_use]
+    pub fn of(launch: &Launch, width_ms: i64, columns: &[String]) -> Self {
+        let width_ms = width_ms.max(1);
+        let span = |epoch: &crate::domain::launch::Epoch| Span {
+            number: epoch.number,
+            started_at: epoch.started_at,
+            ended_at: epoch.ended_at.map(|end| floor(end, width_ms)),
+        };
+        Self {
+            version: VERSION,
+            width_ms,
+            epochs: launch.epochs.iter().map(span).collect(),
+            thresholds: BTreeMap::new(),
+            segments: columns.iter().map(|column| (column.clone(), BTreeSet::new())).collect(),
+        }
+    }
+
+    /// Keeps what was frozen under an earlier definition.
+    pub fn keep_frozen(&mut self, earlier: &Self) {
+        self.thresholds.clone_from(&earlier.thresholds);
+        for (column, values) in &mut self.segments {
+            if let Some(known) = earlier.segments.get(column) {
+                values.clone_from(known);
+            }
+        }
+    }
+
+    /// Gives a value of a column a segment of its own, while there is room.
+    pub fn note_segment(&mut self, column: &str, value: &str) {
+        if let Some(values) = self.segments.get_mut(column)
+            && values.len() < MAX_SEGMENT_VALUES
+            && !values.contains(value)
+        {
+            values.insert(value.to_owned());
+        }
+    }
+
+    /// Whether cells under an earlier definition, merged before a bucket, can be carried on by what is new. Where they
+    /// cannot, everything is folded anew.
+    #[must_use]
+    pub fn carries_on(&self, earlier: &Self, merged_before: Timestamp) -> bool {
+        self.version == earlier.version
+            && self.width_ms == earlier.width_ms
+            && self.segments.keys().eq(earlier.segments.keys())
+            && self.thresholds == earlier.thresholds
+            && self.ended_since(earlier).all(|end| end >= merged_before)
+            && earlier.epochs.iter().all(|span| {
+                let now = self.epoch(span.number);
+                now.is_some_and(|now| {
+                    now.started_at == span.started_at
+                        && (span.ended_at.is_none() || now.ended_at == span.ended_at)
+                })
+            })
+    }
+
+    /// Exposures that count otherwise than under an earlier definition: those of an epoch from a moment on. An epoch that
+    /// has ended takes no more, and one that was not known takes all.
+    pub fn changed_since<'d>(&'d self, earlier: &'d Self) -> impl Iterator<Item = (u32, Timestamp)> + 'd {
+        self.epochs.iter().filter_map(|span| match earlier.epoch(span.number) {
+            None => Some((span.number, Timestamp::default())),
+            Some(earlier) if earlier.ended_at.is_some() => None,
+            Some(_) => span.ended_at.map(|end| (span.number, end)),
+        })
+    }
+
+    /// Where kept buckets begin at a cut.
+    #[must_use]
+    pub fn kept_from(&self, as_of: Timestamp) -> Timestamp {
+        as_of.plus_ms(self.width_ms.saturating_mul(-KEPT_BUCKETS))
+    }
+
+    /// The bucket of a moment.
+    #[must_use]
+    pub fn bucket(&self, at: Timestamp) -> Timestamp {
+        floor(at, self.width_ms)
+    }
+
+    /// The bucket in which what came in another is kept: the same from `kept_from` on, else the beginning of its stretch
+    /// between the ends of epochs.
+    fn home(&self, bucket: Timestamp, kept_from: Timestamp) -> Timestamp {
+        if bucket >= kept_from {
+            return bucket;
+        }
+        let ends = self.epochs.iter().filter_map(|span| span.ended_at);
+        ends.filter(|end| *end <= bucket).max().unwrap_or_default()
+    }
+
+    /// The buckets that others are merged in.
+    pub fn homes(&self) -> impl Iterator<Item = Timestamp> {
+        std::iter::once(Timestamp::default()).chain(self.epochs.iter().filter_map(|span| span.ended_at))
+    }
+
+    /// Before which buckets those are merged that are kept up to a moment: of all units, and of segments, whose buckets are
+    /// as long as a day.
+    #[must_use]
+    pub fn merged(&self, kept_from: Timestamp) -> (Timestamp, Timestamp) {
+        (kept_from, kept_from.plus_ms(-DAY_MS))
+    }
+
+    /// The bucket in which a cell is kept.
+    #[must_use]
+    pub fn home_of(&self, key: &CellKey, kept_from: Timestamp) -> Timestamp {
+        let (whole, segments) = self.merged(kept_from);
+        self.home(key.bucket, if key.segment.is_empty() { whole } else { segments })
+    }
+
+    /// The bucket of a segment: segments are kept without ticks, by the day and the stretch between the ends of epochs.
+    pub(super) fn bucket_of_segment(&self, bucket: Timestamp) -> Timestamp {
+        let day = self.bucket(floor(bucket, DAY_MS));
+        day.max(self.home(bucket, Timestamp(i64::MAX)))
+    }
+
+    /// Ends that an earlier definition did not have.
+    fn ended_since<'d>(&'d self, earlier: &'d Self) -> impl Iterator<Item = Timestamp> + 'd {
+        let known = |end: &Timestamp| earlier.epochs.iter().any(|span| span.ended_at == Some(*end));
+        self.epochs.iter().filter_map(|span| span.ended_at).filter(move |end| !known(end))
+    }
+
+    pub(super) fn epoch(&self, number: u32) -> Option<&Span> {
+        self.epochs.iter().find(|span| span.number == number)
+    }
+
+    /// The segments of a unit with these attributes.
+    pub(super) fn segments_of<'d>(
+        &'d self,
+        attributes: &'d BTreeMap<String, String>,
+    ) -> impl Iterator<Item = String> + 'd {
+        self.segments.iter().filter_map(|(column, values)| {
+            let value = attributes.get(column)?;
+            let shown = if values.contains(value) { value.as_str() } else { OTHER };
+            Some(format!("{column}={shown}"))
+        })
+    }
+}
+
+impl Span {
+    /// The week of the epoch in which a moment lies.
+    pub(super) fn week(&self, at: Timestamp) -> u32 {
+        let week = at.ms_since(self.started_at).max(0) / WEEK_MS;
+        u32::try_from(week).map_or(LAST_WEEK, |week| week.min(LAST_WEEK))
+    }
+}
+
+/// The bucket bound at or before a moment.
+fn floor(at: Timestamp, width_ms: i64) -> Timestamp {
+    Timestamp(at.0.div_euclid(width_ms).saturating_mul(width_ms))
+}

@@ -1,0 +1,103 @@
+//! What is published of a launch: numbers that were audited, whole and for good.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::audit::{Audit, Check};
+use super::measurement::{Blindness, Cause, Measurement};
+use crate::domain::launch::LaunchId;
+use crate::domain::time::Timestamp;
+use crate::stats::outcome::Outcome;
+
+/// What is published of a launch. It never changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// The launch.
+    pub launch: LaunchId,
+    /// From 1, and one more with each.
+    pub number: i64,
+    /// When it was made.
+    pub at: Timestamp,
+    /// All numbers; those of a metric whose audit failed are its last good ones.
+    pub measurement: Measurement,
+    /// By metric: what was checked, and up to which event time its numbers are.
+    pub metrics: BTreeMap<String, Audited>,
+}
+
+/// One metric of a snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Audited {
+    /// Event time up to which its numbers are; none where it never had good ones.
+    pub as_of: Option<Timestamp>,
+    /// Time of the latest event that it goes by; none before the first one.
+    pub watermark: Option<Timestamp>,
+    /// Every check with its figures.
+    pub audits: Vec<Audit>,
+    /// What its segments did within the epochs, all together.
+    pub segments: Vec<SegmentMoments>,
+}
+
+/// One segment in one arm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SegmentMoments {
+    /// For example `country=DE`.
+    pub segment: String,
+    /// Name of the arm.
+    pub arm: String,
+    /// What the units did within their epochs.
+    pub within: Outcome,
+}
+
+impl Published {
+    /// Publishes what was measured and audited. A metric whose audit failed keeps the numbers that it has in the snapshot
+    /// before, and is blind; one that is merely stale is blind, and its numbers go on.
+    #[must_use]
+    pub fn publish(
+        launch: LaunchId,
+        at: Timestamp,
+        mut measurement: Measurement,
+        mut metrics: BTreeMap<String, Audited>,
+        before: Option<&Self>,
+    ) -> Self {
+        for (key, audited) in &mut metrics {
+            let failed: Vec<&Audit> = audited.audits.iter().filter(|audit| !audit.passes()).collect();
+            let told = failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            let cause = if failed.iter().any(|audit| audit.check != Check::Freshness) {
+                Cause::Audit
+            } else if !failed.is_empty() {
+                Cause::Stale
+            } else if !measurement.metrics.contains_key(key) {
+                Cause::Undefined
+            } else {
+                continue;
+            };
+            let message = match cause {
+                Cause::Undefined => "its numbers cannot be computed from what is stored".to_owned(),
+                Cause::Stale | Cause::Audit => told,
+            };
+            measurement.blind.insert(key.clone(), Blindness { cause, message });
+            if cause != Cause::Stale {
+                let last = before.and_then(|before| before.measurement.metrics.get(key));
+                audited.as_of = before.and_then(|before| before.metrics.get(key)).and_then(|last| last.as_of);
+                measurement.metrics.insert(key.clone(), last.cloned().unwrap_or_default());
+            }
+        }
+        Self { launch, number: before.map_or(1, |before| before.number + 1), at, measurement, metrics }
+    }
+
+    /// The same without what was measured at the ends of kept buckets. Judgements record those that they rest on.
+    #[must_use]
+    pub fn without_buckets(&self) -> Self {
+        let mut plain = self.clone();
+        plain.measurement.kept_from = None;
+        plain.measurement.metrics.values_mut().flatten().for_each(|row| row.past = Vec::new());
+        plain
+    }
+
+    /// Whether any metric failed an audit.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.metrics.values().flat_map(|audited| &audited.audits).any(|audit| !audit.passes())
+    }
+}

@@ -1,0 +1,146 @@
+//! Measures every live launch: folds what is new, audits, and publishes numbers for the guard to judge by.
+
+mod frozen;
+mod intake;
+mod rebuild;
+mod refresh;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::intake::Intakes;
+pub use self::rebuild::{Rebuilt, rebuild};
+use self::refresh::Kept;
+use crate::analysis::fold::Definition;
+use crate::clock::Clock;
+use crate::domain::launch::{Launch, LaunchId};
+use crate::domain::time::Timestamp;
+use crate::events::EventStore;
+use crate::ingest::Ingest;
+use crate::live::Live;
+use crate::store::Store;
+
+/// How often it asks whether there is something new.
+const NEWS: Duration = Duration::from_secs(1);
+
+/// What measuring works on.
+#[derive(Debug)]
+pub struct MeasurerParts {
+    /// What is in force, and where numbers are published.
+    pub live: Arc<Live>,
+    /// Keeps cells, positions and what was published.
+    pub store: Store,
+    /// What it measures on.
+    pub events: Arc<dyn EventStore>,
+    /// Tells how far exposures are stored.
+    pub ingest: Ingest,
+    /// Tells the time.
+    pub clock: Clock,
+    /// The longest time between two measurements, and the width of a bucket of event time.
+    pub tick: Duration,
+    /// How long after its time an event is waited for, in milliseconds.
+    pub allowed_lateness_ms: i64,
+    /// Columns of users by which segments are kept.
+    pub segment_by: Vec<String>,
+}
+
+/// The measurer.
+#[derive(Debug)]
+pub struct Measurer {
+    parts: MeasurerParts,
+    /// Cells are kept at hand between refreshes. Whoever finds that the stored position has moved reads them again.
+    kept: Mutex<HashMap<LaunchId, Kept>>,
+    intakes: Intakes,
+}
+
+impl Measurer {
+    /// A measurer that has measured nothing yet.
+    #[must_use]
+    pub fn new(parts: MeasurerParts) -> Self {
+        Self { parts, kept: Mutex::default(), intakes: Intakes::default() }
+    }
+
+    /// Measures until the stop: as soon as event time has gone on by a bucket or the configuration has changed, and every
+    /// tick.
+    pub async fn run(self, stop: CancellationToken) {
+        let measurer = Arc::new(self);
+        let mut seen = None;
+        let mut measured_at = Instant::now();
+        while !stop.is_cancelled() {
+            let news = Some((measurer.reached().await, measurer.parts.live.in_force().catalogue.revision));
+            if news != seen || measured_at.elapsed() >= measurer.parts.tick {
+                (seen, measured_at) = (news, Instant::now());
+                measure_all(&measurer).await;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(measurer.parts.tick.min(NEWS)) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    /// The bucket of event time up to which numbers could be complete.
+    async fn reached(&self) -> Option<Timestamp> {
+        match self.parts.events.reach(&[]).await {
+            Ok(reach) => {
+                let events = reach.watermark?.min(self.parts.ingest.exposures_until());
+                Some(self.bucket(events.plus_ms(-self.parts.allowed_lateness_ms)))
+            }
+            Err(error) => {
+                tracing::error!(error = error.in_full(), "the watermark could not be read");
+                None
+            }
+        }
+    }
+
+    fn width_ms(&self) -> i64 {
+        i64::try_from(self.parts.tick.as_millis()).unwrap_or(i64::MAX).max(1)
+    }
+
+    fn bucket(&self, at: Timestamp) -> Timestamp {
+        let width_ms = self.width_ms();
+        Timestamp(at.0.div_euclid(width_ms).saturating_mul(width_ms))
+    }
+
+    fn definition(&self, launch: &Launch) -> Definition {
+        Definition::of(launch, self.width_ms(), &self.parts.segment_by)
+    }
+}
+
+/// Measures every live launch, each in a task of its own: one that fails, or panics, does not keep the others from theirs.
+async fn measure_all(measurer: &Arc<Measurer>) {
+    let live = &measurer.parts.live;
+    let launches: Vec<LaunchId> = live
+        .in_force()
+        .catalogue
+        .launches
+        .values()
+        .filter(|launch| launch.is_live())
+        .map(|launch| launch.id)
+        .collect();
+    for id in &launches {
+        let (own, id) = (Arc::clone(measurer), *id);
+        let published = match tokio::spawn(async move { own.refresh(id).await }).await {
+            Ok(Ok(published)) => published.map(Arc::new),
+            Ok(Err(error)) => {
+                let error = error.in_full();
+                tracing::error!(error, launch = %id, "the launch could not be measured; what was published stands");
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, launch = %id, "measuring a launch failed; it is tried again with the next tick");
+                None
+            }
+        };
+        if published.is_some() || live.published(id).is_none() {
+            live.note_published(id, published.as_ref());
+        }
+    }
+    measurer.kept.lock().await.retain(|id, _| launches.contains(id));
+    live.announce_published();
+}
