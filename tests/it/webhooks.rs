@@ -203,7 +203,10 @@ async fn what_nobody_takes_is_given_up_listed_and_sent_again_when_asked_for() {
     assert_eq!(gone.code(), Code::FailedPrecondition, "{gone:?}");
     let unknown = server.resend(Which::Webhook("nobody".to_owned())).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound, "{unknown:?}");
-    assert_eq!(server.resend(Which::Webhook("pager".to_owned())).await.unwrap(), i64::try_from(count).unwrap() - 1);
+    assert_eq!(
+        server.resend(Which::Webhook("pager".to_owned())).await.unwrap(),
+        i64::try_from(count).unwrap() - 1
+    );
     receiver.wait(before + count).await;
     server.all_delivered().await;
 }
