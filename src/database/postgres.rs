@@ -11,7 +11,8 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 use url::Url;
 
-use super::relational::Begin;
+use super::listen::NOTIFY;
+use super::relational::Dialect;
 use super::{NativePool, Relational, migration_failure};
 use crate::error::{Error, Result};
 
@@ -41,8 +42,14 @@ pub(super) async fn open(url: &Url, migrations: &'static Migrator) -> Result<(Re
     });
     let relational = relational.connect_lazy_with(AnyConnectOptions::from_url(url)?);
     // One state is read as a whole; a change is in order with the others by the row that it takes first.
-    let begin = Begin { read: "begin isolation level repeatable read, read only", write: "begin" };
-    Ok((Relational::new(relational, begin), NativePool::Postgres(native)))
+    let dialect = Dialect {
+        read: "begin isolation level repeatable read, read only",
+        write: "begin",
+        now: "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)",
+        shared_lock: " for share",
+        notify: Some(NOTIFY),
+    };
+    Ok((Relational::new(relational, dialect), NativePool::Postgres(native)))
 }
 
 /// On a connection of its own, which may take as long as it takes. The migrator holds an advisory lock meanwhile.
