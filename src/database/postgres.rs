@@ -21,9 +21,9 @@ const WAIT: Duration = Duration::from_secs(10);
 /// How long a connection that is given back may take to answer; one that is cut off never does.
 const ANSWER: Duration = Duration::from_secs(5);
 /// What holds for each connection. A statement ends before its caller gives up, and a server that loses us takes back our
-/// locks within a minute.
+/// locks within a quarter of a minute.
 const SESSION: &str = "set statement_timeout = '30s';
-    set idle_in_transaction_session_timeout = '60s';
+    set idle_in_transaction_session_timeout = '15s';
     set tcp_keepalives_idle = 30;
     set tcp_keepalives_interval = 10;
     set tcp_keepalives_count = 3";

@@ -31,15 +31,15 @@ pub struct Lead {
     holder: Holder,
     /// How long the lease lasts unless it is renewed.
     length: Duration,
-    /// Whether the lease was asked for; what this server had before belongs to an earlier process.
-    has_asked: bool,
+    /// Whether this server may have the lease without knowing: an earlier process had it, or an answer was lost.
+    is_unsure: bool,
 }
 
 impl Lead {
     /// A job that has not begun. `holder` may hold the lease for `length` at a time.
     #[must_use]
     pub fn new(live: Arc<Live>, store: Store, holder: Holder, length: Duration) -> Self {
-        Self { live, store, holder, length, has_asked: false }
+        Self { live, store, holder, length, is_unsure: true }
     }
 
     /// Holds the lease or waits for it until the stop, then hands it back.
@@ -53,6 +53,7 @@ impl Lead {
                 tracing::error!(error = error.in_full(), "the lease of the guard could not be asked for");
             }
             answers = looked.is_ok();
+            self.is_unsure = looked.is_err();
             tokio::select! {
                 () = tokio::time::sleep(looked.unwrap_or(self.length / TIMES)) => {}
                 () = stop.cancelled() => {}
@@ -82,8 +83,7 @@ impl Lead {
             self.live.note_leadership(Leadership { own_until: Some(until), ..before });
             return Ok(self.length / TIMES);
         }
-        let taken = self.store.take_lease(&self.holder, self.length, !self.has_asked).await?;
-        self.has_asked = true;
+        let taken = self.store.take_lease(&self.holder, self.length, self.is_unsure).await?;
         let lease = self.store.lease().await?;
         let (fence, leader, left) = (lease.fence.0, lease.name.clone(), lease.left);
         match (own, taken) {

@@ -37,9 +37,9 @@ pub struct Lease {
 }
 
 impl Store {
-    /// Takes the lease if it is free or has run out, under a new number. `restarted` takes it as well where this holder
-    /// has it, which was another process then. Says whether it was taken.
-    pub async fn take_lease(&self, holder: &Holder, length: Duration, restarted: bool) -> Result<bool> {
+    /// Takes the lease if it is free or has run out, under a new number; with `own` as well where this holder has it already.
+    /// Says whether it was taken.
+    pub async fn take_lease(&self, holder: &Holder, length: Duration, own: bool) -> Result<bool> {
         let now = self.database.now();
         let text = format!(
             "update lease
@@ -50,7 +50,7 @@ impl Store {
             .bind(holder.id.to_string())
             .bind(holder.name.as_str())
             .bind(milliseconds(length))
-            .bind(i64::from(restarted));
+            .bind(i64::from(own));
         Ok(self.database.run(query).await? == 1)
     }
 
