@@ -1,5 +1,6 @@
 //! `portcullis demo`: a real server, simulated visitors, and the guard at work, seen through the API only.
 
+mod attempts;
 mod checklist;
 mod clients;
 mod timeline;
