@@ -44,6 +44,7 @@ pub use documents::Administered;
 pub use keys::NewSdkKey;
 pub use policy_replay::{ReplayedDecision, ReplayedLaunch};
 pub(crate) use queries::parse_id;
+pub use measuring::Scorecard;
 pub use queries::{Answer, Page, Subject};
 pub use rollouts::{RollbackTo, Rollout};
 pub use ruled::Ruled;

@@ -9,6 +9,7 @@ use super::ruled::Ruled;
 use crate::analysis::answer::answer;
 use crate::analysis::decision::{DecisionId, DecisionKind, Judgement, Reason, ReasonCode};
 use crate::analysis::plan::latch_reason;
+use crate::domain::catalogue::Catalogue;
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, LaunchId, Target};
 use crate::domain::stored::Stored;
@@ -123,20 +124,7 @@ impl Admin {
         let in_force = self.live.in_force();
         let catalogue = &in_force.catalogue;
         let now = self.clock.now();
-        let (target, launch) = match subject {
-            Subject::Launch(id) => {
-                let known = catalogue.launches.get(&id).map(|launch| (**launch).clone());
-                let launch = match known {
-                    Some(launch) => launch,
-                    None => self.launch(id).await?,
-                };
-                (launch.target.clone(), Some(launch))
-            }
-            Subject::Target(target) => {
-                let launch = catalogue.latest_launch(&target).map(|launch| (**launch).clone());
-                (target, launch)
-            }
-        };
+        let (target, launch) = self.launch_of(catalogue, subject).await?;
         let judgement = match &launch {
             Some(launch) if launch.is_live() => self.judgement(launch, now),
             // An ended launch is not looked at any more; what was found last is on record.
@@ -152,6 +140,30 @@ impl Admin {
         let (kind, reasons) = say(launch.as_ref(), judgement.as_deref(), closed, now);
         let judgement = judgement.map(|judgement| (*judgement).clone());
         Ok(Answer { kind, reasons, launch, judgement, latches, now })
+    }
+}
+
+impl Admin {
+    /// What is asked about: a target, and its live launch or else its latest.
+    pub(super) async fn launch_of(
+        &self,
+        catalogue: &Catalogue,
+        subject: Subject,
+    ) -> Result<(Target, Option<Launch>)> {
+        Ok(match subject {
+            Subject::Launch(id) => {
+                let known = catalogue.launches.get(&id).map(|launch| (**launch).clone());
+                let launch = match known {
+                    Some(launch) => launch,
+                    None => self.launch(id).await?,
+                };
+                (launch.target.clone(), Some(launch))
+            }
+            Subject::Target(target) => {
+                let launch = catalogue.latest_launch(&target).map(|launch| (**launch).clone());
+                (target, launch)
+            }
+        })
     }
 }
 

@@ -5,6 +5,7 @@ mod comparison;
 pub mod again;
 pub mod answer;
 pub mod decision;
+pub mod effects;
 mod evidence;
 pub mod fold;
 pub mod history;
@@ -18,7 +19,9 @@ pub mod policy_replay;
 pub mod published;
 mod replay;
 mod sample_ratio;
+pub mod scorecard;
 mod tally;
+mod tested;
 
 #[cfg(test)]
 mod tests;

@@ -115,7 +115,7 @@ fn a_watched_share_tells_arms_apart_whatever_is_served_now() {
         (100.0, 100.0, 100.0, (true, "treatment", true, false)),
     ] {
         let arms = WatchedArms::Share { percentage: launched, ceiling };
-        let watch = Some(Watch { launch: LaunchId(Uuid::nil()), epoch: 3, arms });
+        let watch = Some(Watch { launch: LaunchId(Uuid::nil()), epoch: 3, arms, segments: Vec::new() });
         let inner = vec![Rule { watch, ..everyone("user_id", percentage) }];
         let snapshot = snapshot(&[("inner", inner), ("outer", vec![asks(&["inner"]), asks(&["inner"])])]);
         let decision = gate(&snapshot, "inner", &ann());

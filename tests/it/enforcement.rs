@@ -70,6 +70,7 @@ const HARMLESS: [&str; 62] = [
     "ListMetricVersions",
     "PreviewMetric",
     "GetMeasurement",
+    "GetScorecard",
     "ListMeasurements",
     "CreatePolicy",
     "GetPolicy",

@@ -2,6 +2,8 @@
 
 mod evidence;
 mod faults;
+mod limits;
+mod segments;
 mod situations;
 
 use std::collections::BTreeMap;

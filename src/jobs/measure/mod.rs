@@ -16,9 +16,8 @@ use tokio_util::sync::CancellationToken;
 use self::intake::Intakes;
 pub use self::rebuild::{Rebuilt, rebuild};
 use self::refresh::Kept;
-use crate::analysis::fold::Definition;
 use crate::clock::Clock;
-use crate::domain::launch::{Launch, LaunchId};
+use crate::domain::launch::LaunchId;
 use crate::domain::time::Timestamp;
 use crate::events::EventStore;
 use crate::ingest::Ingest;
@@ -45,8 +44,6 @@ pub struct MeasurerParts {
     pub tick: Duration,
     /// How long after its time an event is waited for, in milliseconds.
     pub allowed_lateness_ms: i64,
-    /// Columns of users by which segments are kept.
-    pub segment_by: Vec<String>,
 }
 
 /// The measurer.
@@ -105,10 +102,6 @@ impl Measurer {
     fn bucket(&self, at: Timestamp) -> Timestamp {
         let width_ms = self.width_ms();
         Timestamp(at.0.div_euclid(width_ms).saturating_mul(width_ms))
-    }
-
-    fn definition(&self, launch: &Launch) -> Definition {
-        Definition::of(launch, self.width_ms(), &self.parts.segment_by)
     }
 }
 
