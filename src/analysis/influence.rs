@@ -40,10 +40,7 @@ pub fn left_without_one_bucket(launch: &Launch, measurement: &Measurement) -> Op
 /// bucket without which the launch-level e-value is least, none where that is the whole.
 ///
 /// Scales are those of the whole. What has no evidence left counts as 1, and so does what is undefined.
-pub(super) fn least<'l>(
-    tested: &[Tested<'l>],
-    kept_from: Option<Timestamp>,
-) -> (Tally<'l>, Option<Bucket>) {
+pub(super) fn least<'l>(tested: &[Tested<'l>], kept_from: Option<Timestamp>) -> (Tally<'l>, Option<Bucket>) {
     let whole = (tally(tested), None);
     without_each(tested, kept_from).fold(whole, |(least, carrier), (without, bucket)| {
         let carrier = if without.launch < least.launch { Some(bucket) } else { carrier };

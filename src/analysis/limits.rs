@@ -58,7 +58,9 @@ pub(super) fn ln_e(comparison: &Comparison<'_>, limit: Limit) -> Option<f64> {
     let (metric, treated) = (&comparison.pinned.metric, treated(comparison));
     let is_share = metric.kind == MetricKind::Conversion;
     let counts = treated.n() >= limit.min_units;
-    counts.then(|| evidence(&treated, limit.level, metric.direction, is_share).ok().map(e_process::ln_e)).flatten()
+    counts
+        .then(|| evidence(&treated, limit.level, metric.direction, is_share).ok().map(e_process::ln_e))
+        .flatten()
 }
 
 /// Evidence of a limit being crossed, in the launch: by itself, adjusted for all else that is tested, and what is left of that

@@ -3,7 +3,8 @@
 use super::answer::{answer, overridden};
 use super::comparison::{View, total};
 use super::decision::{
-    Compared, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode, SegmentVerdict, Verdict,
+    Compared, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode, SegmentVerdict,
+    Verdict,
 };
 use super::limits::{self, LimitVerdict, longest_window_ms};
 use super::measurement::segment_name;
@@ -92,8 +93,7 @@ pub(super) fn by_evidence(
         return by_limits(launch, judgement);
     }
     let harmed = judgement.segments.iter().filter(|segment| segment.harm);
-    let mut reasons: Vec<Reason> =
-        harmed.map(|segment| harm_in_segment(segment, judgement)).collect();
+    let mut reasons: Vec<Reason> = harmed.map(|segment| harm_in_segment(segment, judgement)).collect();
     if judgement.warned {
         reasons.push(Reason::of_launch(ReasonCode::Warning, warning_message(launch, judgement)));
     }
@@ -191,7 +191,8 @@ fn harm_reasons(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
         1.0 / launch.alpha,
         launch.guardrails().count()
     );
-    let guardrails = judgement.verdicts.iter().filter(|verdict| verdict.guardrail);
+    // What only holds is not why the treatment goes off.
+    let guardrails = judgement.verdicts.iter().filter(|verdict| verdict.weight > 0.0);
     let culprits = guardrails.filter(|verdict| verdict.verdict == Verdict::Harm);
     let mut reasons: Vec<Reason> = culprits
         .map(|verdict| {
@@ -199,13 +200,14 @@ fn harm_reasons(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
             of_metric(ReasonCode::Harm, verdict, message)
         })
         .collect();
-    let harmed = judgement.segments.iter().filter(|segment| segment.harm);
+    let harmed = judgement.segments.iter().filter(|segment| segment.harm && segment.weight > 0.0);
     reasons.extend(harmed.map(|segment| harm_in_segment(segment, judgement)));
+    let crossed =
+        judgement.limits.iter().filter(|limit| limit.verdict == Verdict::Harm && limit.weight > 0.0);
+    reasons.extend(crossed.map(limit_reason));
     if judgement.ln_e >= -launch.alpha.ln() {
         reasons.push(Reason::of_launch(ReasonCode::Harm, total));
     }
-    let crossed = judgement.limits.iter().filter(|limit| limit.verdict == Verdict::Harm);
-    reasons.extend(crossed.map(limit_reason));
     reasons
 }
 

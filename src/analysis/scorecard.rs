@@ -132,11 +132,8 @@ fn segments(
         .map(|of_column| of_column.iter().map(|(_, _, comparison)| effect(comparison)).collect())
         .collect();
     let contrasts = contrasts(&effects).into_iter().flatten();
-    let scored = all.into_iter().zip(contrasts).map(|((column, value, comparison), contrast)| ScoredSegment {
-        column,
-        value,
-        score: score(launch, &comparison, level),
-        contrast,
+    let scored = all.into_iter().zip(contrasts).map(|((column, value, comparison), contrast)| {
+        ScoredSegment { column, value, score: score(launch, &comparison, level), contrast }
     });
     scored.filter(|segment| segment.score.control.units + segment.score.group.units > 0).collect()
 }

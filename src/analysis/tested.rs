@@ -135,7 +135,8 @@ fn segments<'l>(
     let of_column = 1.0 / columns.len() as f64;
     let mut all = Vec::new();
     for column in columns {
-        let known = measurement.and_then(|found| Some((found, found.columns.as_ref()?.get_key_value(column)?)));
+        let known =
+            measurement.and_then(|found| Some((found, found.columns.as_ref()?.get_key_value(column)?)));
         let Some((found, (column, values))) = known else {
             let of = Of::SegmentsToCome;
             all.push(Tested { comparison: whole.clone(), of, weight: weight * of_column });

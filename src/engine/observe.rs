@@ -103,11 +103,7 @@ pub fn observe<'s>(
 
 /// The arm of a unit of an experiment. Arms never swap units, so that the newest epoch is right for every rule that an SDK
 /// may have had.
-pub(super) fn group_arm<'s>(
-    launch: &'s Launch,
-    arm: &'s str,
-    rules_at: Timestamp,
-) -> Option<ExposedArm<'s>> {
+pub(super) fn group_arm<'s>(launch: &'s Launch, arm: &'s str, rules_at: Timestamp) -> Option<ExposedArm<'s>> {
     let epoch = begun(launch, rules_at).next()?.number;
     let stopped = launch.arms.iter().find(|other| other.name == arm).and_then(|arm| arm.stopped_at);
     let reverted = stopped.or(launch.ended_at).is_some_and(|end| rules_at >= end);

@@ -49,6 +49,7 @@ mod references;
 mod replay;
 mod restart;
 mod scorecard;
+mod segments;
 mod server;
 mod users;
 mod visitors;

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Cells, Cut, Definition, Delta, Measure, Sums, apply, measurement};
+use super::{Cells, Cut, Definition, Delta, Measure, apply, measurement};
 use crate::analysis::history::{ActiveDay, Deed, Exposed, History};
 use crate::analysis::measurement::Measurement;
 use crate::domain::launch::{CONTROL, Launch, LaunchId, LaunchPlan, PinnedMetric, Step, TREATMENT, Target};

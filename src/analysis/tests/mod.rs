@@ -3,6 +3,7 @@
 mod evidence;
 mod faults;
 mod limits;
+mod scorecard;
 mod segments;
 mod situations;
 

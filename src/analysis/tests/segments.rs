@@ -38,7 +38,8 @@ fn countries(launch: &Launch, units: u64, treated: u64) -> Measurement {
         })
         .collect();
     let whole = [moments(3 * units, 3 * ones), moments(3 * units, 2 * ones + treated)];
-    let columns = Columns::from([("country".to_owned(), COUNTRIES.iter().map(|one| (*one).to_owned()).collect())]);
+    let columns =
+        Columns::from([("country".to_owned(), COUNTRIES.iter().map(|one| (*one).to_owned()).collect())]);
     let of_metrics = launch.metrics.iter().map(|pinned| (pinned.metric.key.clone(), segments.clone()));
     Measurement { columns: Some(columns), segments: of_metrics.collect(), ..measured(launch, &whole) }
 }
@@ -93,7 +94,11 @@ fn harm_in_one_segment_holds_and_names_it_and_more_of_it_rolls_back() {
     assert_eq!(reason.code, ReasonCode::HarmInSegment);
     assert_eq!(reason.segment.as_deref(), Some("country=DE"));
     assert_eq!((reason.metric.as_deref(), reason.arm.as_deref()), (Some("buys"), Some(TREATMENT)));
-    assert!(reason.message.starts_with("where country is DE, buys is 0.04000 on 500 units"), "{}", reason.message);
+    assert!(
+        reason.message.starts_with("where country is DE, buys is 0.04000 on 500 units"),
+        "{}",
+        reason.message
+    );
     let harmed: Vec<&str> =
         found.segments.iter().filter(|one| one.harm).map(|one| one.value.as_str()).collect();
     assert_eq!(harmed, ["DE"]);

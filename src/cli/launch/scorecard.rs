@@ -11,7 +11,8 @@ use crate::cli::time::shown;
 use crate::transport::grpc::json::Json;
 use crate::transport::grpc::wire::get_scorecard_request::Subject;
 use crate::transport::grpc::wire::{
-    GetScorecardRequest, GetScorecardResponse, Range, Score, ScoredMetric, ScoredSegment, check_launch_request,
+    GetScorecardRequest, GetScorecardResponse, Range, Score, ScoredMetric, ScoredSegment,
+    check_launch_request,
 };
 
 const HEAD: [&str; 10] = [
@@ -52,10 +53,9 @@ fn text(found: &GetScorecardResponse, out: &mut dyn Write) -> io::Result<()> {
     let as_of = found.as_of.as_ref().map(shown).unwrap_or_default();
     writeln!(out, "numbers {} up to {as_of}", found.number)?;
     writeln!(out)?;
-    let scores = found
-        .metrics
-        .iter()
-        .flat_map(|metric| metric.groups.iter().filter_map(move |group| Some((metric, group.score.as_ref()?))));
+    let scores = found.metrics.iter().flat_map(|metric| {
+        metric.groups.iter().filter_map(move |group| Some((metric, group.score.as_ref()?)))
+    });
     table(out, &with_head(&HEAD, scores.map(|(metric, score)| row(metric, score))), &[0, 1])?;
     let segments: Vec<Vec<String>> = found.metrics.iter().flat_map(rows_of_segments).collect();
     if !segments.is_empty() {

@@ -53,7 +53,7 @@ impl GuardService for Guarding {
         let size = page_size(request.page_size)?;
         let token = request.page_token;
         let before = if token.is_empty() { None } else { Some(launch_id("page_token", &token)?) };
-        let target = request.target.map(|target| target(&self.admin, "target", target)).transpose()?;
+        let target = request.target.map(|target| known_target(&self.admin, "target", target)).transpose()?;
         let query = LaunchQuery {
             target,
             live_only: request.live_only,
@@ -76,7 +76,7 @@ impl GuardService for Guarding {
                 Subject::Launch(launch_id("launch_id", &id)?)
             }
             Some(wire::check_launch_request::Subject::Target(target)) => {
-                Subject::Target(target(&self.admin, "target", target)?)
+                Subject::Target(known_target(&self.admin, "target", target)?)
             }
             None => return Err(Error::field("subject", "one of launch_id and target is required").into()),
         };
@@ -218,12 +218,10 @@ impl GuardService for Guarding {
 }
 
 /// A target that exists; the rule may be left out where the gate has one.
-pub(super) fn target(admin: &Admin, field: &str, message: wire::Target) -> Result<Target> {
+pub(super) fn known_target(admin: &Admin, field: &str, message: wire::Target) -> Result<Target> {
     match message.kind() {
         wire::TargetKind::GateRule => admin.rule_target::<Gate>(&message.key, &message.rule_id),
-        wire::TargetKind::ConfigRule => {
-            admin.rule_target::<DynamicConfig>(&message.key, &message.rule_id)
-        }
+        wire::TargetKind::ConfigRule => admin.rule_target::<DynamicConfig>(&message.key, &message.rule_id),
         wire::TargetKind::Experiment => {
             admin.get::<Experiment>(&message.key)?;
             Ok(Target::Experiment { experiment: message.key })

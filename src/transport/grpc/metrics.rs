@@ -6,10 +6,10 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{count, page_size, required, wire_time};
 use super::documents::DocumentMessage;
-use super::guard::target;
+use super::guard::known_target;
 use super::records::{moments, number};
-use super::{scorecards, wire};
 use super::wire::metric_service_server::MetricService;
+use super::{scorecards, wire};
 use crate::admin::{Admin, Subject};
 use crate::analysis::audit::Audit;
 use crate::analysis::measurement::{ArmMoments, ArmUnits, Blindness, Cause};
@@ -64,7 +64,7 @@ impl MetricService for Measuring {
                 Subject::Launch(crate::admin::parse_id("launch_id", &id).map(LaunchId)?)
             }
             Some(wire::get_scorecard_request::Subject::Target(message)) => {
-                Subject::Target(target(&self.admin, "target", message)?)
+                Subject::Target(known_target(&self.admin, "target", message)?)
             }
             None => return Err(Error::field("subject", "one of launch_id and target is required").into()),
         };

@@ -199,7 +199,9 @@ fn limits(judgement: &Judgement) -> Vec<wire::LimitVerdict> {
 }
 
 fn segments(judgement: &Judgement) -> Vec<wire::SegmentVerdict> {
-    let units = |segment: &SegmentVerdict, side: fn(&EpochMoments) -> u64| count(segment.epochs.iter().map(side).sum());
+    let units = |segment: &SegmentVerdict, side: fn(&EpochMoments) -> u64| {
+        count(segment.epochs.iter().map(side).sum())
+    };
     let segment = |segment: &SegmentVerdict| wire::SegmentVerdict {
         metric: segment.metric.clone(),
         arm: segment.arm.clone(),
