@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::float_cmp, reason = "a share that was set is the very number that is read")]
 
+mod actions;
 mod administration;
 mod analyze_and_plan;
 mod bad_documents;
