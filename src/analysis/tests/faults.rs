@@ -9,21 +9,45 @@ use crate::domain::metric::audits::Audits;
 
 const STATES: [&str; 6] = ["ramping", "paused", "at 100 %", "awaiting approval", "shipped", "held back"];
 
-/// The guardrail's verdict, what is said of the launch, and what is done: by fault, in the order of the states.
+/// What is said where nothing is wrong, in the order of the states: the guardrail's verdict, the decision, and what is done.
+const WELL: [&str; 6] = [
+    "undecided: allow, advance",
+    "undecided: hold",
+    "undecided: allow, complete",
+    "undecided: hold",
+    "undecided: allow, advance",
+    "undecided: allow, advance",
+];
+/// The same where half of the step is not covered by numbers yet.
+const LATE: [&str; 6] = [
+    "undecided: allow",
+    "undecided: hold",
+    "undecided: allow, complete",
+    "undecided: hold",
+    "undecided: allow",
+    "undecided: allow",
+];
+/// Nothing unknown is good, and nothing is turned off for lack of data.
+const BLIND: &str = "blind: hold";
+const WARNED: &str = "undecided: hold";
+/// Protection waits for nobody.
+const HARM: &str = "harm: roll_back, roll back";
+
+/// The table: by fault, in the order of the states.
 const EXPECTED: [(&str, [&str; 6]); 13] = [
-    ("none", ["?"; 6]),
-    ("store down", ["?"; 6]),
-    ("slow", ["?"; 6]),
-    ("late events", ["?"; 6]),
-    ("duplicates", ["?"; 6]),
-    ("burst of duplicates", ["?"; 6]),
-    ("out of order", ["?"; 6]),
-    ("clock skew", ["?"; 6]),
-    ("missing metric", ["?"; 6]),
-    ("audit failed", ["?"; 6]),
-    ("sample ratio broken", ["?"; 6]),
-    ("one bucket", ["?"; 6]),
-    ("harm", ["?"; 6]),
+    ("none", WELL),
+    ("store down", [BLIND; 6]),
+    ("slow", [BLIND; 6]),
+    ("late events", LATE),
+    ("duplicates", WELL),
+    ("burst of duplicates", [BLIND; 6]),
+    ("out of order", WELL),
+    ("clock skew", [BLIND; 6]),
+    ("missing metric", [BLIND; 6]),
+    ("audit failed", [BLIND; 6]),
+    ("sample ratio broken", [BLIND; 6]),
+    ("one bucket", [WARNED; 6]),
+    ("harm", [HARM; 6]),
 ];
 
 fn in_state(state: &str) -> Launch {

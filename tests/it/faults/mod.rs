@@ -69,7 +69,7 @@ async fn assert_said_while(launches: &Launches, expected: Expected, goes_on: imp
 
 /// The guardrail of all launches.
 fn signup() -> Metric {
-    guardrail("signup", "visited_signup")
+    Metric { min_units: Some(50), ..guardrail("signup", "visited_signup") }
 }
 
 /// Further visitors come and are counted, and all is well.
@@ -160,7 +160,7 @@ async fn a_flood_of_duplicates_holds_everything_and_counts_once() {
     let events = launches.visit(40).await;
     launches.send(events.clone()).await;
     let before = launches.counted("ramping").await;
-    launches.send(std::iter::repeat_n(events, 60).flatten().collect()).await;
+    launches.send(std::iter::repeat_n(events, 30).flatten().collect()).await;
     let goes_on = async || heartbeat(&launches.server).await;
     assert_said_while(&launches, Expected::Blind(ReasonCode::AuditFailed), goes_on).await;
     assert_eq!(launches.counted("ramping").await, before);
@@ -190,7 +190,7 @@ async fn clocks_that_are_ahead_hold_everything() {
     let mut launches = Launches::begin(signup()).await;
     let ahead = Some(wire_time(launches.clock.now_ms() + 4 * 60_000));
     let skewed = |_| Event { time: ahead.clone(), ..event("somebody-else", "visited_signup") };
-    launches.send((0..4_000).map(skewed).collect()).await;
+    launches.send((0..2_000).map(skewed).collect()).await;
     assert_said(&launches, Expected::Blind(ReasonCode::AuditFailed)).await;
     launches.clock.advance(Duration::from_mins(62));
     assert_goes_on_well(&mut launches).await;
@@ -213,7 +213,7 @@ async fn a_failed_audit_holds_everything() {
     let mut launches = Launches::begin(Metric { audits, ..signup() }).await;
     let by_device = User { custom_ids: [("device".to_owned(), "d".to_owned())].into(), ..User::default() };
     let nobodys = |_| Event { user: Some(by_device.clone()), ..event("", "visited_signup") };
-    launches.send((0..4_000).map(nobodys).collect()).await;
+    launches.send((0..2_000).map(nobodys).collect()).await;
     assert_said(&launches, Expected::Blind(ReasonCode::AuditFailed)).await;
     launches.clock.advance(Duration::from_mins(62));
     assert_goes_on_well(&mut launches).await;
@@ -227,7 +227,7 @@ async fn arms_that_get_other_shares_than_planned_hold_everything_for_good() {
     for state in STATES {
         let launch = launches.check(state).await.launch.unwrap();
         let began = launch.epochs[0].start_time.clone();
-        let treated = launches.peek(state, ids("unseen", 500)).await;
+        let treated = launches.peek(state, ids("unseen", 240)).await;
         let treated = treated.into_iter().filter(|(_, arm)| arm == "treatment").map(|(visitor, _)| visitor);
         if state == "shipped" {
             let treated: Vec<String> = treated.collect();

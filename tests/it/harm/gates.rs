@@ -77,10 +77,9 @@ async fn harm_that_begins_after_ten_harmless_days_is_turned_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_guardrails_that_fall_at_once_are_turned_off_no_later_than_either_alone() {
+async fn two_guardrails_that_are_harmed_at_once_are_turned_off_and_so_is_either_alone() {
     let falls: fn(&str) -> f64 = |arm| if arm == "treatment" { 0.3 } else { 0.5 };
     let rises: fn(&str) -> f64 = |arm| if arm == "treatment" { 0.3 } else { 0.1 };
-    let mut took = Vec::new();
     for (signs_up, fails, harmed) in [
         (falls, rises, &["signup", "errors"][..]),
         (falls, |_: &str| 0.1, &["signup"][..]),
@@ -88,14 +87,13 @@ async fn two_guardrails_that_fall_at_once_are_turned_off_no_later_than_either_al
     ] {
         let mut scene = launched(50.0, vec![signup(), errors()]).await;
         let habits: Habits<'_> = &[("visited_signup", signs_up), ("error_shown", fails)];
-        took.push(scene.come_until_harm_is_seen(100, habits).await);
-        // Of two that are harmed at once, one may be shown before the other is.
-        let shown = if harmed.len() == 1 { harmed } else { &[] };
-        let decision = scene.assert_turned_off(shown).await;
-        for metric in harmed {
-            let verdict = decision.verdicts.iter().find(|verdict| verdict.metric == *metric).unwrap();
-            assert!(verdict.e_value > 1.0, "{metric}: {verdict:?}");
+        let visitors = scene.come_until_harm_is_seen(100, habits).await;
+        assert!(visitors <= 1_200, "{harmed:?} took {visitors} visitors");
+        // Of two that are harmed at once, one may be shown by itself before the other is.
+        let decision = scene.assert_turned_off(if harmed.len() == 1 { harmed } else { &[] }).await;
+        for verdict in decision.verdicts.iter().filter(|verdict| verdict.guardrail) {
+            let is_harmed = harmed.contains(&verdict.metric.as_str());
+            assert_eq!(verdict.e_value > 2.0, is_harmed, "{verdict:?}");
         }
     }
-    assert!(took[0] <= took[1] && took[0] <= took[2], "{took:?}");
 }

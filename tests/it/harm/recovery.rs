@@ -5,6 +5,7 @@ use std::time::Duration;
 use portcullis::transport::grpc::wire::{CheckLaunchResponse, Event, Recovery, RecoveryState};
 
 use super::{HARMFUL, Scene, signup};
+use crate::commands::run;
 use crate::documents::gate;
 use crate::server::gate_target;
 
@@ -56,5 +57,9 @@ async fn who_had_the_treatment_is_told_to_have_recovered_or_not_yet() {
         assert!(usize::try_from(reverted.n).unwrap() >= scene.of_arm("treatment").len(), "{recovery:?}");
         assert!(usize::try_from(control.n).unwrap() >= scene.of_arm("control").len(), "{recovery:?}");
         assert!(recovery.harm_since_low < recovery.harm_since_high && recovery.as_of.is_some());
+        let checked = run(Some(&scene.server), &["launch", "check", "new_checkout"]).await;
+        let line =
+            if share < 0.5 { "is not_yet after the rollback" } else { "is recovered after the rollback" };
+        assert!(checked.out.contains(line), "{}", checked.out);
     }
 }
