@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::cells::CellKey;
+use crate::analysis::history::Exposed;
 use crate::analysis::measurement::{KEPT_BUCKETS, LAST_WEEK, WEEK_MS};
 use crate::domain::launch::Launch;
 use crate::domain::time::{DAY_MS, Timestamp};
@@ -30,6 +31,9 @@ pub struct Definition {
     /// Columns that make segments, with the values that have one of their own.
     #[serde(default)]
     pub segments: BTreeMap<String, BTreeSet<String>>,
+    /// Reverted units count in the arm that was turned off, to tell what became of them since.
+    #[serde(default)]
+    pub with_reverted: bool,
 }
 
 /// The time of an epoch.
@@ -59,7 +63,13 @@ impl Definition {
             epochs: launch.epochs.iter().map(span).collect(),
             thresholds: BTreeMap::new(),
             segments: columns.iter().map(|column| (column.clone(), BTreeSet::new())).collect(),
+            with_reverted: false,
         }
+    }
+
+    /// Whether an exposure counts in its arm.
+    pub(super) fn counts(&self, exposed: &Exposed) -> bool {
+        self.with_reverted || !exposed.reverted
     }
 
     /// Keeps what was frozen under an earlier definition.
@@ -90,6 +100,7 @@ impl Definition {
             && self.width_ms == earlier.width_ms
             && self.segments.keys().eq(earlier.segments.keys())
             && self.thresholds == earlier.thresholds
+            && self.with_reverted == earlier.with_reverted
             && self.ended_since(earlier).all(|end| end >= merged_before)
             && earlier.epochs.iter().all(|span| {
                 let now = self.epoch(span.number);

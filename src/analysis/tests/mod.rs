@@ -2,6 +2,7 @@
 
 mod evidence;
 mod faults;
+mod recovery;
 mod situations;
 
 use std::collections::BTreeMap;

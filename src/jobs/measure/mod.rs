@@ -3,6 +3,7 @@
 mod frozen;
 mod intake;
 mod rebuild;
+mod recovering;
 mod refresh;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::intake::Intakes;
 pub use self::rebuild::{Rebuilt, rebuild};
+use self::recovering::RolledBack;
 use self::refresh::Kept;
 use crate::analysis::fold::Definition;
 use crate::clock::Clock;
@@ -56,13 +58,14 @@ pub struct Measurer {
     /// Cells are kept at hand between refreshes. Whoever finds that the stored position has moved reads them again.
     kept: Mutex<HashMap<LaunchId, Kept>>,
     intakes: Intakes,
+    rolled_back: Mutex<HashMap<LaunchId, RolledBack>>,
 }
 
 impl Measurer {
     /// A measurer that has measured nothing yet.
     #[must_use]
     pub fn new(parts: MeasurerParts) -> Self {
-        Self { parts, kept: Mutex::default(), intakes: Intakes::default() }
+        Self { parts, kept: Mutex::default(), intakes: Intakes::default(), rolled_back: Mutex::default() }
     }
 
     /// Measures until the stop: as soon as event time has gone on by a bucket or the configuration has changed, and every
@@ -76,6 +79,7 @@ impl Measurer {
             if news != seen || measured_at.elapsed() >= measurer.parts.tick {
                 (seen, measured_at) = (news, Instant::now());
                 measure_all(&measurer).await;
+                measurer.tell_recoveries().await;
             }
             tokio::select! {
                 () = tokio::time::sleep(measurer.parts.tick.min(NEWS)) => {}

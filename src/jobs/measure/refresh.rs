@@ -134,7 +134,7 @@ impl Measurer {
                 (units + row.moments.n(), joined + row.moments.counted().nonzero)
             });
             let watermark = watermark(metric, reach, cut.watermark);
-            let intake = self.intakes.of(self.parts.events.as_ref(), metric, now).await?;
+            let intake = self.intakes.of(self.parts.events.as_ref(), metric, reach.arrival, now).await?;
             let known = Known { now, watermark, intake: &intake, units, in_two_arms };
             // Segments whose sums are no numbers are left out; the metric as a whole says why.
             let segments = segments(launch, definition, measure, &kept.cells, cut.as_of).unwrap_or_default();
