@@ -11,6 +11,7 @@
 
 mod administration;
 mod analyze_and_plan;
+mod apart;
 mod bad_documents;
 mod bad_input;
 mod commands;
@@ -34,11 +35,14 @@ mod history;
 mod holdouts;
 mod home;
 mod http;
+mod kills;
 mod kinds;
 mod launches;
 mod layers;
+mod lease;
 mod limits;
 mod measurements;
+mod news;
 mod moments;
 mod other_launches;
 mod overrides;
