@@ -20,6 +20,7 @@ use portcullis::jobs::measure::{Measurer, MeasurerParts, rebuild};
 use portcullis::live::Live;
 use portcullis::store::Store;
 use portcullis::store::change::{Change, Write};
+use portcullis::store::lease::Fence;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -77,6 +78,7 @@ impl Measured {
             actor: "bench".to_owned(),
             action: "begin".to_owned(),
             writes: vec![Write::Launch(Box::new(launch))],
+            fence: None,
         };
         store.commit(&change).await.unwrap();
         let live = Arc::new(Live::new(change.applied_to(&Catalogue::default()), 0));
@@ -144,7 +146,10 @@ impl Measured {
 
     /// One refresh, up to the published numbers.
     pub async fn refresh(&self) {
-        assert!(self.measurer.refresh(self.launch).await.unwrap().is_some(), "nothing was published");
+        assert!(
+            self.measurer.refresh(Fence(0), self.launch).await.unwrap().is_some(),
+            "nothing was published"
+        );
     }
 
     /// The full recomputation, and its largest difference to the numbers that were carried along.

@@ -135,6 +135,10 @@ impl Admin {
         }
         // No change of ours is under way meanwhile.
         let _writer = self.writer.lock().await;
+        // It was one of ours, perhaps.
+        if self.store.revision().await? == self.live.in_force().catalogue.revision {
+            return Ok(());
+        }
         let stored = self.store.load().await?;
         let (before, revision) = (self.live.in_force().catalogue.revision, stored.revision);
         if revision != before {

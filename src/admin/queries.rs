@@ -9,6 +9,7 @@ use super::ruled::Ruled;
 use crate::analysis::answer::answer;
 use crate::analysis::decision::{DecisionId, DecisionKind, Judgement, Reason, ReasonCode};
 use crate::analysis::plan::latch_reason;
+use crate::analysis::recovery::Recovery;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, LaunchId, Target};
@@ -49,6 +50,8 @@ pub struct Answer {
     pub judgement: Option<Judgement>,
     /// Latches of the target.
     pub latches: Vec<Latch>,
+    /// What became of harmed guardrails since a rollback.
+    pub recoveries: Vec<Recovery>,
     /// When this was said.
     pub now: Timestamp,
 }
@@ -139,7 +142,8 @@ impl Admin {
         let closed = closed.map(AsRef::as_ref);
         let (kind, reasons) = say(launch.as_ref(), judgement.as_deref(), closed, now);
         let judgement = judgement.map(|judgement| (*judgement).clone());
-        Ok(Answer { kind, reasons, launch, judgement, latches, now })
+        let recoveries = launch.as_ref().map(|launch| self.live.recoveries(launch.id)).unwrap_or_default();
+        Ok(Answer { kind, reasons, launch, judgement, latches, recoveries, now })
     }
 }
 

@@ -17,6 +17,7 @@ pub mod outlook;
 pub mod plan;
 pub mod policy_replay;
 pub mod published;
+pub mod recovery;
 mod replay;
 mod sample_ratio;
 pub mod scorecard;

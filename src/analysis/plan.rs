@@ -382,7 +382,9 @@ fn undecided_message(launch: &Launch, judgement: &Judgement, verdict: &MetricVer
 /// Why the evidence holds the launch and is not acted on.
 fn warning_message(launch: &Launch, judgement: &Judgement) -> String {
     let found = e_value(judgement.ln_e);
-    match (judgement.least, judgement.as_of) {
+    // Where it is left whatever is taken away, something else keeps it from being acted on, and is said besides.
+    let carried = judgement.least.filter(|least| least.ln_e < -launch.alpha.ln());
+    match (carried, judgement.as_of) {
         (Some(least), Some(as_of)) => {
             let left = e_value(least.ln_e);
             let alone = least.bucket.map_or_else(

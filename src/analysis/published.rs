@@ -87,6 +87,12 @@ impl Published {
         plain
     }
 
+    /// Whether it has what was measured at the ends of kept buckets.
+    #[must_use]
+    pub fn has_buckets(&self) -> bool {
+        self.measurement.kept_from.is_some()
+    }
+
     /// Whether any metric failed an audit.
     #[must_use]
     pub fn has_failed(&self) -> bool {

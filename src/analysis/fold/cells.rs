@@ -134,7 +134,7 @@ impl<'m> Delta<'m> {
             return;
         }
         for (view, sign) in old.into_iter().map(|old| (old, -1.0)).chain([(new, 1.0)]) {
-            for first in view.firsts.iter().filter(|first| !first.reverted) {
+            for first in view.firsts.iter().filter(|first| view.definition.counts(first)) {
                 self.count(CAME, first.epoch, &first.arm, view.definition.bucket(first.at), sign);
             }
             let mut out: Option<(u32, Timestamp)> = None;

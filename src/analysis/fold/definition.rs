@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::history::Exposed;
 use crate::analysis::measurement::{Columns, KEPT_BUCKETS, LAST_WEEK, OTHER, WEEK_MS, segment_name};
 use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
@@ -28,6 +29,9 @@ pub struct Definition {
     /// which these are. Once known they stay.
     #[serde(default)]
     pub segments: Option<Columns>,
+    /// Reverted units count in the arm that was turned off, to tell what became of them since.
+    #[serde(default)]
+    pub with_reverted: bool,
 }
 
 /// The time of an epoch.
@@ -57,7 +61,13 @@ impl Definition {
             epochs: launch.epochs.iter().map(span).collect(),
             thresholds: BTreeMap::new(),
             segments: None,
+            with_reverted: false,
         }
+    }
+
+    /// Whether an exposure counts in its arm.
+    pub(super) fn counts(&self, exposed: &Exposed) -> bool {
+        self.with_reverted || !exposed.reverted
     }
 
     /// Keeps what was frozen under an earlier definition.
@@ -91,6 +101,7 @@ impl Definition {
             && self.width_ms == earlier.width_ms
             && self.segments == earlier.segments
             && self.thresholds == earlier.thresholds
+            && self.with_reverted == earlier.with_reverted
             && self.ended_since(earlier).all(|end| end >= merged_before)
             && earlier.epochs.iter().all(|span| {
                 let now = self.epoch(span.number);

@@ -3,6 +3,7 @@
 mod evidence;
 mod faults;
 mod limits;
+mod recovery;
 mod scorecard;
 mod segments;
 mod situations;

@@ -2,7 +2,9 @@
 
 mod frozen;
 mod intake;
+mod others;
 mod rebuild;
+mod recovering;
 mod refresh;
 
 use std::collections::HashMap;
@@ -15,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::intake::Intakes;
 pub use self::rebuild::{Rebuilt, rebuild};
+use self::recovering::RolledBack;
 use self::refresh::Kept;
 use crate::clock::Clock;
 use crate::domain::launch::LaunchId;
@@ -23,6 +26,7 @@ use crate::events::EventStore;
 use crate::ingest::Ingest;
 use crate::live::Live;
 use crate::store::Store;
+use crate::store::lease::Fence;
 
 /// How often it asks whether there is something new.
 const NEWS: Duration = Duration::from_secs(1);
@@ -53,31 +57,54 @@ pub struct Measurer {
     /// Cells are kept at hand between refreshes. Whoever finds that the stored position has moved reads them again.
     kept: Mutex<HashMap<LaunchId, Kept>>,
     intakes: Intakes,
+    rolled_back: Mutex<HashMap<LaunchId, RolledBack>>,
 }
 
 impl Measurer {
     /// A measurer that has measured nothing yet.
     #[must_use]
     pub fn new(parts: MeasurerParts) -> Self {
-        Self { parts, kept: Mutex::default(), intakes: Intakes::default() }
+        Self { parts, kept: Mutex::default(), intakes: Intakes::default(), rolled_back: Mutex::default() }
     }
 
     /// Measures until the stop: as soon as event time has gone on by a bucket or the configuration has changed, and every
-    /// tick.
+    /// tick. While another server acts, it takes over what that one has published.
     pub async fn run(self, stop: CancellationToken) {
         let measurer = Arc::new(self);
-        let mut seen = None;
+        let mut leadership = measurer.parts.live.watch_leadership();
+        let mut seen: Option<(Option<Fence>, Option<Timestamp>, i64)> = None;
         let mut measured_at = Instant::now();
         while !stop.is_cancelled() {
-            let news = Some((measurer.reached().await, measurer.parts.live.in_force().catalogue.revision));
-            if news != seen || measured_at.elapsed() >= measurer.parts.tick {
-                (seen, measured_at) = (news, Instant::now());
-                measure_all(&measurer).await;
+            let leads = leadership.borrow_and_update().leads();
+            let led = seen.and_then(|(fence, ..)| fence);
+            if leads.is_none() || leads != led {
+                measurer.take_over().await;
+            }
+            if let Some(fence) = leads {
+                let revision = measurer.parts.live.in_force().catalogue.revision;
+                let news = Some((leads, measurer.reached().await, revision));
+                if news != seen || measured_at.elapsed() >= measurer.parts.tick {
+                    (seen, measured_at) = (news, Instant::now());
+                    measure_all(&measurer, fence).await;
+                    measurer.tell_recoveries().await;
+                }
+            } else {
+                seen = None;
+                // What is not stored every server works out for itself.
+                measurer.tell_recoveries().await;
             }
             tokio::select! {
                 () = tokio::time::sleep(measurer.parts.tick.min(NEWS)) => {}
+                _ = leadership.changed() => {}
                 () = stop.cancelled() => {}
             }
+        }
+    }
+
+    /// Takes over what another server has published.
+    async fn take_over(&self) {
+        if let Err(error) = self.follow().await {
+            tracing::error!(error = error.in_full(), "what another server has published could not be read");
         }
     }
 
@@ -106,7 +133,7 @@ impl Measurer {
 }
 
 /// Measures every live launch, each in a task of its own: one that fails, or panics, does not keep the others from theirs.
-async fn measure_all(measurer: &Arc<Measurer>) {
+async fn measure_all(measurer: &Arc<Measurer>, fence: Fence) {
     let live = &measurer.parts.live;
     let launches: Vec<LaunchId> = live
         .in_force()
@@ -118,7 +145,7 @@ async fn measure_all(measurer: &Arc<Measurer>) {
         .collect();
     for id in &launches {
         let (own, id) = (Arc::clone(measurer), *id);
-        let published = match tokio::spawn(async move { own.refresh(id).await }).await {
+        let published = match tokio::spawn(async move { own.refresh(fence, id).await }).await {
             Ok(Ok(published)) => published.map(Arc::new),
             Ok(Err(error)) => {
                 let error = error.in_full();

@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::events::Reach;
 use crate::events::folding::fold;
+use crate::store::lease::Fence;
 use crate::store::{Moved, Position};
 
 /// What is kept of a launch between refreshes.
@@ -35,8 +36,9 @@ struct Advanced {
 
 impl Measurer {
     /// Measures a launch and publishes what was found; none where there is nothing to measure by yet. Where somebody else
-    /// has measured it meanwhile, what they have published stands.
-    pub async fn refresh(&self, id: LaunchId) -> Result<Option<Published>> {
+    /// has measured it meanwhile, what they have published stands. Nothing is published once another server has taken the
+    /// lease since `fence`.
+    pub async fn refresh(&self, fence: Fence, id: LaunchId) -> Result<Option<Published>> {
         // Read in this order: whatever exposures are stored by then are within reach, and so is the end of each epoch that
         // they may fall behind.
         let exposures_until = self.parts.ingest.exposures_until();
@@ -65,7 +67,7 @@ impl Measurer {
         let rows = changed.iter().flatten().filter_map(|key| kept.cells.get_key_value(key)).collect();
         let moved = Moved { launch: id, position: &kept.position, anew, changed: rows };
         let moved = changed.is_some().then_some(&moved);
-        if !self.parts.store.publish(&published, moved).await? {
+        if !self.parts.store.publish(fence, &published, moved).await? {
             // Somebody else was faster; what they have is as good.
             return self.parts.store.snapshot(id, None).await;
         }
@@ -133,7 +135,7 @@ impl Measurer {
                 (units + row.moments.n(), joined + row.moments.counted().nonzero)
             });
             let watermark = watermark(metric, reach, cut.watermark);
-            let intake = self.intakes.of(self.parts.events.as_ref(), metric, now).await?;
+            let intake = self.intakes.of(self.parts.events.as_ref(), metric, reach.arrival, now).await?;
             let known = Known { now, watermark, intake: &intake, units, in_two_arms };
             let audited = Audited { as_of: Some(cut.as_of), watermark, audits: audit(metric, &known) };
             metrics.insert(metric.key.clone(), audited);

@@ -9,6 +9,7 @@ use crate::analysis::decision::{
     SegmentVerdict, Verdict,
 };
 use crate::analysis::limits::LimitVerdict;
+use crate::analysis::recovery::{Recovered, Recovery};
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Approval, Arm, Epoch, Launch, LaunchState, Override, PinnedMetric};
 use crate::domain::time::Timestamp;
@@ -96,6 +97,26 @@ pub(super) fn answer(answer: &Answer) -> wire::CheckLaunchResponse {
         latches: answer.latches.iter().map(|closed| latch(closed, answer.now)).collect(),
         limits: judgement.map(limits).unwrap_or_default(),
         segments: judgement.map(segments).unwrap_or_default(),
+        recoveries: answer.recoveries.iter().map(recovery).collect(),
+    }
+}
+
+fn recovery(recovery: &Recovery) -> wire::Recovery {
+    wire::Recovery {
+        metric: recovery.metric.clone(),
+        arm: recovery.arm.clone(),
+        state: match recovery.recovered {
+            Recovered::Yes => wire::RecoveryState::Recovered,
+            Recovered::NotYet => wire::RecoveryState::NotYet,
+            Recovered::TooLittle => wire::RecoveryState::TooLittleData,
+        }
+        .into(),
+        harm_before: recovery.harm_before,
+        harm_since_low: recovery.harm_since.map(|since| since.low),
+        harm_since_high: recovery.harm_since.map(|since| since.high),
+        control: Some(moments(recovery.control.counted())),
+        reverted: Some(moments(recovery.reverted.counted())),
+        as_of: Some(wire_time(recovery.as_of)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is in force: the configuration with its compiled form, swapped whole, and the guard's latest judgements.
 
+pub mod leadership;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::analysis::decision::Judgement;
 use crate::analysis::published::Published;
+use crate::analysis::recovery::Recovery;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::launch::LaunchId;
 use crate::domain::time::Timestamp;
@@ -15,6 +18,7 @@ use crate::engine::compile::compile;
 use crate::engine::form::Ruleset;
 use crate::engine::lower::lower;
 use crate::engine::snapshot::Snapshot;
+use leadership::Leadership;
 
 /// A configuration and its compiled form. They always belong together.
 #[derive(Debug)]
@@ -44,8 +48,10 @@ pub struct Live {
     in_force: ArcSwap<InForce>,
     judgements: ArcSwap<BTreeMap<LaunchId, Arc<Judgement>>>,
     published: ArcSwap<BTreeMap<LaunchId, Option<Arc<Published>>>>,
+    recoveries: ArcSwap<BTreeMap<LaunchId, Vec<Recovery>>>,
     publications: watch::Sender<u64>,
     decisions: watch::Sender<i64>,
+    leadership: watch::Sender<Leadership>,
 }
 
 impl Live {
@@ -56,8 +62,10 @@ impl Live {
             in_force: ArcSwap::from_pointee(InForce::compile(catalogue)),
             judgements: ArcSwap::default(),
             published: ArcSwap::default(),
+            recoveries: ArcSwap::default(),
             publications: watch::Sender::new(0),
             decisions: watch::Sender::new(cursor),
+            leadership: watch::Sender::default(),
         }
     }
 
@@ -106,6 +114,17 @@ impl Live {
         self.publications.subscribe()
     }
 
+    /// What became of a launch's harmed guardrails since its rollback; nothing where that is not told any more, or not yet.
+    #[must_use]
+    pub fn recoveries(&self, launch: LaunchId) -> Vec<Recovery> {
+        self.recoveries.load().get(&launch).cloned().unwrap_or_default()
+    }
+
+    /// Notes what became of all launches that were rolled back.
+    pub fn note_recoveries(&self, recoveries: BTreeMap<LaunchId, Vec<Recovery>>) {
+        self.recoveries.store(Arc::new(recoveries));
+    }
+
     /// When a launch that is live was last judged.
     #[must_use]
     pub fn judged_at(&self) -> Option<Timestamp> {
@@ -140,5 +159,26 @@ impl Live {
     #[must_use]
     pub fn watch_decisions(&self) -> watch::Receiver<i64> {
         self.decisions.subscribe()
+    }
+
+    /// Who acts for the guard, as this server last knew it.
+    #[must_use]
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.borrow().clone()
+    }
+
+    /// Notes who acts for the guard.
+    pub fn note_leadership(&self, leadership: Leadership) {
+        let changes = leadership.leads() != self.leadership().leads();
+        self.leadership.send_if_modified(|known| {
+            *known = leadership;
+            changes
+        });
+    }
+
+    /// Changes when this server begins to act for the guard, or no longer does.
+    #[must_use]
+    pub fn watch_leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.subscribe()
     }
 }
