@@ -20,6 +20,7 @@ use portcullis::jobs::measure::{Measurer, MeasurerParts, rebuild};
 use portcullis::live::Live;
 use portcullis::store::Store;
 use portcullis::store::change::{Change, Write};
+use portcullis::store::lease::Fence;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -77,6 +78,7 @@ impl Measured {
             actor: "bench".to_owned(),
             action: "begin".to_owned(),
             writes: vec![Write::Launch(Box::new(launch))],
+            fence: None,
         };
         store.commit(&change).await.unwrap();
         let live = Arc::new(Live::new(change.applied_to(&Catalogue::default()), 0));
@@ -86,7 +88,6 @@ impl Measured {
             event_queue_bytes: 1 << 20,
             exposure_queue: 1,
             exposure_memory: 1,
-            segment_by: Vec::new(),
         };
         let spool = Spool::open(&folder.path().join("spool.db"), 1 << 20).await.unwrap();
         let (ingest, writers) = Ingest::start(Arc::clone(&events), spool, &clock, settings, &stop);
@@ -98,7 +99,6 @@ impl Measured {
             clock,
             tick: TICK,
             allowed_lateness_ms: 0,
-            segment_by: Vec::new(),
         });
         let units = (size / EVENTS_A_UNIT).max(1);
         let random = 88_172_645_463_325_252;
@@ -146,7 +146,10 @@ impl Measured {
 
     /// One refresh, up to the published numbers.
     pub async fn refresh(&self) {
-        assert!(self.measurer.refresh(self.launch).await.unwrap().is_some(), "nothing was published");
+        assert!(
+            self.measurer.refresh(Fence(0), self.launch).await.unwrap().is_some(),
+            "nothing was published"
+        );
     }
 
     /// The full recomputation, and its largest difference to the numbers that were carried along.

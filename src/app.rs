@@ -20,6 +20,7 @@ use crate::ingest::{Ingest, IngestSettings, Writers};
 use crate::jobs::deliver::{Deliver, DeliverySettings, Form};
 use crate::jobs::follow;
 use crate::jobs::guard::Guard;
+use crate::jobs::lead::{Lead, holder};
 use crate::jobs::measure::{Measurer, MeasurerParts};
 use crate::jobs::retention::Retention;
 use crate::live::Live;
@@ -78,9 +79,11 @@ pub struct App {
     address: SocketAddr,
     http_address: SocketAddr,
     stop: CancellationToken,
+    stop_lead: CancellationToken,
     stop_writers: CancellationToken,
     servers: JoinHandle<Result<(), AppError>>,
     jobs: Vec<(JoinHandle<()>, &'static str)>,
+    lead: JoinHandle<()>,
     writers: Writers,
     database: Database,
     drain_timeout: Duration,
@@ -99,12 +102,12 @@ impl App {
         let spool = Spool::open(&settings.data_dir.join(SPOOL_FILE), settings.spool_bytes).await?;
         let live = Arc::new(Live::new(store.load().await?, store.last_cursor().await?));
 
-        let (stop, stop_writers) = (CancellationToken::new(), CancellationToken::new());
+        let [stop, stop_lead, stop_writers] = std::array::from_fn(|_| CancellationToken::new());
         let (ingest, writers) =
             Ingest::start(Arc::clone(&events), spool, &clock, ingest_settings(settings), &stop_writers);
         let max_judgement_age_ms =
             milliseconds(settings.tick.saturating_mul(settings.stalled_after_ticks).max(JUDGEMENT_AGE));
-        let outbox = store.clone();
+        let (outbox, leases) = (store.clone(), store.clone());
         let retention = Retention {
             live: Arc::clone(&live),
             events: Arc::clone(&events),
@@ -119,7 +122,6 @@ impl App {
             clock: clock.clone(),
             tick: settings.tick,
             allowed_lateness_ms: milliseconds(settings.allowed_lateness),
-            segment_by: settings.segment_by.clone(),
         });
         let admin = Admin::new(
             store,
@@ -138,26 +140,36 @@ impl App {
         let (listener, address) = listen(settings.listen).await?;
         let (http_listener, http_address) = listen(settings.http_listen).await?;
         let max_event_skew_ms = milliseconds(settings.max_event_skew);
-        let follower = follow::run(admin.clone(), stop.clone());
+        let name = settings.name.clone().unwrap_or_else(|| address.to_string());
+        let holder = holder(&settings.data_dir, name, &clock)
+            .await
+            .map_err(|cause| AppError::DataDir { path: settings.data_dir.clone(), cause })?;
+        let lead = Lead::new(Arc::clone(&live), leases, holder, settings.lease);
+        let (news, news_listener) = database.news();
+        let follower = follow::run(admin.clone(), news, settings.follow_every, stop.clone());
         let watch_patience = settings.watch_patience;
         let services = Services { live, ingest, admin, clock, max_event_skew_ms, watch_patience };
         let servers = tokio::spawn(serve(services, listener, http_listener, stop.clone()));
-        let jobs = vec![
+        let lead = tokio::spawn(lead.run(stop_lead.clone()));
+        let mut jobs = vec![
             (tokio::spawn(measurer.run(stop.clone())), "measurer"),
             (tokio::spawn(guard.run(stop.clone())), "guard"),
             (tokio::spawn(retention.run(stop.clone())), "retention"),
             (tokio::spawn(follower), "follower"),
             (tokio::spawn(deliver.run(stop.clone())), "webhooks"),
         ];
+        jobs.extend(news_listener.map(|listener| (tokio::spawn(listener.run(stop.clone())), "listener")));
         tracing::info!(%address, %http_address, data_dir = %settings.data_dir.display(), database = %url, "serving");
         let drain_timeout = settings.drain_timeout;
         Ok(Self {
             address,
             http_address,
             stop,
+            stop_lead,
             stop_writers,
             servers,
             jobs,
+            lead,
             writers,
             database,
             drain_timeout,
@@ -204,6 +216,11 @@ impl App {
             if let Err(error) = job.await {
                 tracing::error!(%error, "the {name} did not end cleanly");
             }
+        }
+        // Once nothing acts under it any more.
+        self.stop_lead.cancel();
+        if let Err(error) = self.lead.await {
+            tracing::error!(%error, "the lease was not handed back");
         }
         self.stop_writers.cancel();
         self.writers.drained().await;
@@ -262,7 +279,6 @@ fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
         event_queue_bytes: usize::try_from(settings.event_queue_bytes).unwrap_or(usize::MAX),
         exposure_queue: size(settings.exposure_queue),
         exposure_memory: size(settings.exposure_memory),
-        segment_by: settings.segment_by.clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use crate::database::{DatabaseUrl, InvalidDatabaseUrl};
 
 use crate::domain::policy::DEFAULT_ENVIRONMENT;
 
+/// How long a lease may be.
+const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 /// The least that is kept of events.
 const DAY: Duration = Duration::from_hours(24);
 
@@ -41,6 +44,16 @@ pub struct ServeSettings {
     /// After how many ticks without a look of the guard its word is none: nothing is raised then, and health says so.
     #[arg(long, env = "PORTCULLIS_STALLED_AFTER_TICKS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub stalled_after_ticks: u32,
+    /// How long the right to act for the guard lasts unless it is renewed: as long after a server died another one acts.
+    #[arg(long, env = "PORTCULLIS_LEASE", default_value = "15s", value_parser = lease)]
+    pub lease: Duration,
+    /// What this server is called among those on one database; if it is not given, its gRPC address.
+    #[arg(long, env = "PORTCULLIS_NAME")]
+    pub name: Option<String>,
+    /// How often a server asks PostgreSQL for what others have changed, besides being told of it; where it is not told, it asks
+    /// every second.
+    #[arg(long, env = "PORTCULLIS_FOLLOW_EVERY", default_value = "15s", value_parser = positive_duration)]
+    pub follow_every: Duration,
     /// How long after its time an event is waited for before numbers count as complete.
     #[arg(long, env = "PORTCULLIS_ALLOWED_LATENESS", default_value = "2s", value_parser = humantime::parse_duration)]
     pub allowed_lateness: Duration,
@@ -84,10 +97,6 @@ pub struct ServeSettings {
     /// Folder of the secrets that webhooks name, one a file; if it is not given, `secrets` in the data folder.
     #[arg(long, env = "PORTCULLIS_SECRETS_DIR")]
     pub secrets_dir: Option<PathBuf>,
-    /// Attributes of users that are kept with exposures, so that results can be told apart by them: at most 10, separated by
-    /// commas.
-    #[arg(long, env = "PORTCULLIS_SEGMENT_BY", value_delimiter = ',', num_args = 0..=10)]
-    pub segment_by: Vec<String>,
     /// How long calls under way may go on after a stop.
     #[arg(long, env = "PORTCULLIS_DRAIN_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
@@ -123,6 +132,12 @@ pub enum LogFormat {
 fn positive_duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if duration.is_zero() { Err("must be longer than 0".to_owned()) } else { Ok(duration) }
+}
+
+/// Long enough to be renewed in time, and short enough for a number of milliseconds.
+fn lease(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if LEASES.contains(&duration) { Ok(duration) } else { Err("must be from 1s to 1h".to_owned()) }
 }
 
 /// A number of bytes, with a unit or without.

@@ -9,6 +9,7 @@ pub mod analysis; // from measurements to a plan
 
 pub mod clock; // the one place that reads the wall clock
 pub mod error; // what can go wrong, in terms a caller can act on
+pub mod failpoint; // where tests end the program; nothing otherwise
 pub mod database; // the database file, opened and brought up to date
 pub mod store; // configuration, launches, decisions, audit
 pub mod events; // events, exposures, moments

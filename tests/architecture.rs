@@ -5,13 +5,14 @@
 use std::path::{Path, PathBuf};
 
 /// The floors, lowest first. A module uses only those before it.
-const FLOORS: [&str; 19] = [
+const FLOORS: [&str; 20] = [
     "domain",
     "stats",
     "engine",
     "analysis",
     "clock",
     "error",
+    "failpoint",
     "database",
     "store",
     "events",

@@ -23,6 +23,7 @@ use crate::engine::form::Ruleset;
 use crate::error::{Error, Result};
 use crate::live::InForce;
 use crate::store::change::{Change, Kept, Write};
+use crate::store::lease::Fence;
 use crate::store::outbox::{Notice, NoticeId};
 use tokio::sync::OwnedMutexGuard;
 
@@ -65,6 +66,7 @@ impl Admin {
             actor: actor.0.clone(),
             action: action.into(),
             writes: Vec::new(),
+            fence: None,
         };
         let pending = Pending::default();
         Edit { admin: self.clone(), writer, in_force, change, before: None, written: 0, pending }
@@ -72,6 +74,12 @@ impl Admin {
 }
 
 impl Edit {
+    /// Makes the change under the guard's number; it is refused once another server acts.
+    pub(super) fn under(mut self, fence: Fence) -> Self {
+        self.change.fence = Some(fence);
+        self
+    }
+
     /// The configuration that the step is made from.
     pub(super) fn catalogue(&self) -> &Catalogue {
         self.before.as_ref().unwrap_or(&self.in_force.catalogue)

@@ -17,21 +17,24 @@ use crate::domain::holdout::Holdout;
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, LaunchState, Target};
 use crate::error::Result;
+use crate::store::lease::Fence;
 
 impl Admin {
     /// Carries out what was planned for a launch, and records what changed. Says whether anything was written.
     ///
     /// `judged` is the launch as it was judged. When a person has changed it since, only protection goes through: the
-    /// later intent that lowers wins, and everything else is judged anew.
+    /// later intent that lowers wins, and everything else is judged anew. All of it is refused where another server has
+    /// taken the lease since `fence`.
     pub async fn carry_out(
         &self,
+        fence: Fence,
         judged: &Launch,
         judgement: &Judgement,
         latch: Option<&Latch>,
         plan: &Plan,
     ) -> Result<bool> {
         let found = (judgement, latch);
-        let mut edit = self.edit(&Principal(GUARD.to_owned()), "guard").await;
+        let mut edit = self.edit(&Principal(GUARD.to_owned()), "guard").await.under(fence);
         let Some(current) = edit.catalogue().launches.get(&judged.id).cloned() else {
             return Ok(false);
         };

@@ -42,6 +42,7 @@ use crate::store::Store;
 pub use configuration::{ConfigurationPlan, PlannedChange, Wanted};
 pub use documents::Administered;
 pub use keys::NewSdkKey;
+pub use measuring::Scorecard;
 pub use policy_replay::{ReplayedDecision, ReplayedLaunch};
 pub(crate) use queries::parse_id;
 pub use queries::{Answer, Page, Subject};
@@ -134,6 +135,10 @@ impl Admin {
         }
         // No change of ours is under way meanwhile.
         let _writer = self.writer.lock().await;
+        // It was one of ours, perhaps.
+        if self.store.revision().await? == self.live.in_force().catalogue.revision {
+            return Ok(());
+        }
         let stored = self.store.load().await?;
         let (before, revision) = (self.live.in_force().catalogue.revision, stored.revision);
         if revision != before {

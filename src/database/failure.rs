@@ -21,9 +21,14 @@ const BUSY_MESSAGE: &str = "the store is busy";
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
-                Self::Unavailable(format!("the store is not available: {error}"))
-            }
+            // A connection that breaks off says so in any of these ways, as far as it got.
+            sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed => Self::Unavailable(format!("the store is not available: {error}")),
             sqlx::Error::Database(cause) => match passing(cause.as_ref()) {
                 Some(message) => Self::Unavailable(message),
                 None => Self::internal(error),
@@ -60,5 +65,40 @@ fn passing(cause: &dyn DatabaseError) -> Option<String> {
         code if BUSY.contains(&code) => Some(BUSY_MESSAGE.to_owned()),
         FULL => Some("the store is not available: its disk is full".to_owned()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_lost_connection_passes_however_it_shows() {
+        for lost in [
+            sqlx::Error::Io(io::ErrorKind::ConnectionReset.into()),
+            sqlx::Error::Tls("close_notify is missing".into()),
+            sqlx::Error::Protocol("expected ReadyForQuery, got 0".to_owned()),
+            sqlx::Error::WorkerCrashed,
+            sqlx::Error::BeginFailed,
+            sqlx::Error::PoolTimedOut,
+            sqlx::Error::PoolClosed,
+        ] {
+            let told = lost.to_string();
+            assert!(matches!(lost.into(), Error::Unavailable(_)), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_statement_does_not_pass() {
+        for wrong in [
+            sqlx::Error::RowNotFound,
+            sqlx::Error::ColumnNotFound("revision".to_owned()),
+            sqlx::Error::Decode("no number".into()),
+        ] {
+            let told = wrong.to_string();
+            assert!(matches!(wrong.into(), Error::Internal(_)), "{told}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The database, an SQLite file or a PostgreSQL server: opened, brought up to date, and shared by the stores.
 
 mod failure;
+mod listen;
 mod postgres;
 mod relational;
 mod sqlite;
@@ -9,6 +10,7 @@ mod url;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{PgPool, SqlitePool};
 
+pub use listen::{Listener, News};
 pub use relational::{Relational, bounded, repeated};
 pub use sqlite::WRITE;
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};

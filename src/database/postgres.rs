@@ -11,7 +11,8 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 use url::Url;
 
-use super::relational::Begin;
+use super::listen::NOTIFY;
+use super::relational::Dialect;
 use super::{NativePool, Relational, migration_failure};
 use crate::error::{Error, Result};
 
@@ -20,9 +21,9 @@ const WAIT: Duration = Duration::from_secs(10);
 /// How long a connection that is given back may take to answer; one that is cut off never does.
 const ANSWER: Duration = Duration::from_secs(5);
 /// What holds for each connection. A statement ends before its caller gives up, and a server that loses us takes back our
-/// locks within a minute.
+/// locks within a quarter of a minute.
 const SESSION: &str = "set statement_timeout = '30s';
-    set idle_in_transaction_session_timeout = '60s';
+    set idle_in_transaction_session_timeout = '15s';
     set tcp_keepalives_idle = 30;
     set tcp_keepalives_interval = 10;
     set tcp_keepalives_count = 3";
@@ -41,8 +42,14 @@ pub(super) async fn open(url: &Url, migrations: &'static Migrator) -> Result<(Re
     });
     let relational = relational.connect_lazy_with(AnyConnectOptions::from_url(url)?);
     // One state is read as a whole; a change is in order with the others by the row that it takes first.
-    let begin = Begin { read: "begin isolation level repeatable read, read only", write: "begin" };
-    Ok((Relational::new(relational, begin), NativePool::Postgres(native)))
+    let dialect = Dialect {
+        read: "begin isolation level repeatable read, read only",
+        write: "begin",
+        now: "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)",
+        shared_lock: " for share",
+        notify: Some(NOTIFY),
+    };
+    Ok((Relational::new(relational, dialect), NativePool::Postgres(native)))
 }
 
 /// On a connection of its own, which may take as long as it takes. The migrator holds an advisory lock meanwhile.

@@ -21,31 +21,57 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 pub struct Relational {
     pool: AnyPool,
-    begin: Begin,
+    dialect: Dialect,
 }
 
-/// How transactions begin on the engine.
+/// What the engine says in its own way.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Begin {
-    /// Sees one state of everything.
+pub(super) struct Dialect {
+    /// Begins what sees one state of everything.
     pub(super) read: &'static str,
-    /// Changes.
+    /// Begins what changes.
     pub(super) write: &'static str,
+    /// The time by the database's clock, in milliseconds since 1970.
+    pub(super) now: &'static str,
+    /// Ends a query whose rows nobody changes until the transaction has ended.
+    pub(super) shared_lock: &'static str,
+    /// Tells those who listen, once the transaction is committed; none where nobody can.
+    pub(super) notify: Option<&'static str>,
 }
 
 impl Relational {
-    pub(super) fn new(pool: AnyPool, begin: Begin) -> Self {
-        Self { pool, begin }
+    pub(super) fn new(pool: AnyPool, dialect: Dialect) -> Self {
+        Self { pool, dialect }
     }
 
     /// A transaction that sees one state of everything. It is for reading.
     pub async fn read(&self) -> Result<Transaction<'static, Any>> {
-        Ok(self.pool.begin_with(self.begin.read).await?)
+        Ok(self.pool.begin_with(self.dialect.read).await?)
     }
 
     /// A transaction that may write.
     pub async fn write(&self) -> Result<Transaction<'static, Any>> {
-        Ok(self.pool.begin_with(self.begin.write).await?)
+        Ok(self.pool.begin_with(self.dialect.write).await?)
+    }
+
+    /// The expression for the time by the database's clock, in milliseconds since 1970.
+    #[must_use]
+    pub fn now(&self) -> &'static str {
+        self.dialect.now
+    }
+
+    /// What ends a query whose rows nobody is to change until the transaction has ended.
+    #[must_use]
+    pub fn shared_lock(&self) -> &'static str {
+        self.dialect.shared_lock
+    }
+
+    /// Tells other servers, once the transaction is committed, that the configuration is another one.
+    pub async fn notify(&self, transaction: &mut Transaction<'_, Any>) -> Result<()> {
+        if let Some(notify) = self.dialect.notify {
+            sqlx::query(notify).execute(&mut **transaction).await?;
+        }
+        Ok(())
     }
 
     /// All rows of a query.

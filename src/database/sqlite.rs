@@ -8,7 +8,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::relational::Begin;
+use super::relational::Dialect;
 use super::{NativePool, Relational, migration_failure};
 use crate::error::{Error, Result};
 
@@ -41,6 +41,14 @@ pub(super) async fn open(path: &Path, migrations: &'static Migrator) -> Result<(
             Box::pin(async move { sqlx::raw_sql(SESSION).execute(connection).await.map(|_| ()) })
         })
         .connect_lazy_with(address);
-    let relational = Relational::new(pool, Begin { read: "begin", write: WRITE });
+    let dialect = Dialect {
+        read: "begin",
+        write: WRITE,
+        now: "cast(unixepoch('subsec') * 1000 as integer)",
+        // Whoever writes has the file for itself.
+        shared_lock: "",
+        notify: None,
+    };
+    let relational = Relational::new(pool, dialect);
     Ok((relational, NativePool::Sqlite(native)))
 }

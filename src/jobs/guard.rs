@@ -13,11 +13,15 @@ use crate::analysis::plan::plan;
 use crate::analysis::published::Published;
 use crate::clock::Clock;
 use crate::domain::launch::Launch;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::failpoint::reach;
 use crate::live::Live;
+use crate::store::lease::Fence;
 
 /// How many launches are looked at side by side.
 const LOOKS_AT_ONCE: usize = 8;
+/// How often an act is tried again because somebody else has changed the configuration meanwhile.
+const AGAIN: usize = 5;
 /// How often the guard asks whether the configuration has changed.
 const NEWS: Duration = Duration::from_secs(1);
 
@@ -39,41 +43,62 @@ impl Guard {
     pub async fn run(self, stop: CancellationToken) {
         let guard = Arc::new(self);
         let mut published = guard.live.watch_published();
+        let mut leadership = guard.live.watch_leadership();
         let mut seen = None;
         let mut looked_at = tokio::time::Instant::now();
         while !stop.is_cancelled() {
             // A change of the configuration is news too: a launch that has just begun is looked at soon.
-            let news = Some((*published.borrow_and_update(), guard.live.in_force().catalogue.revision));
+            // And so is that it is on this server to act.
+            let leads = leadership.borrow_and_update().leads();
+            let news =
+                Some((*published.borrow_and_update(), guard.live.in_force().catalogue.revision, leads));
             if news != seen || looked_at.elapsed() >= guard.tick {
                 (seen, looked_at) = (news, tokio::time::Instant::now());
                 look(&guard, &stop).await;
             }
             tokio::select! {
                 _ = published.changed() => {}
+                _ = leadership.changed() => {}
                 () = tokio::time::sleep(guard.tick.min(NEWS)) => {}
                 () = stop.cancelled() => {}
             }
         }
     }
 
-    /// One look at one launch. Nothing new in it stops protection, and nothing old is taken for fresh.
+    /// One look at one launch. Nothing new in it stops protection, and nothing old is taken for fresh. Every server judges,
+    /// and the one with the lease acts, on numbers that it has measured itself.
     async fn look_at(&self, launch: &Launch, published: Option<Arc<Published>>) {
+        // As of before anything is read, so that what was read before another server took over is refused.
+        let leads = self.live.leadership().leads();
         let measurement = published.as_ref().map(|published| &published.measurement);
         let judgement = Arc::new(judge(launch, measurement, self.clock.now()));
         self.live.note_judgement(launch.id, &judgement);
-        if let Err(error) = self.act(launch, &judgement).await {
+        let is_own = published.is_none_or(|published| published.has_buckets());
+        let Some(fence) = leads.filter(|_| is_own) else {
+            return;
+        };
+        let mut acted = self.act(fence, launch, &judgement).await;
+        for _ in 0..AGAIN {
+            // Somebody else's change was first. Protection does not wait for the next look.
+            if !matches!(acted, Err(Error::Conflict { .. })) {
+                break;
+            }
+            acted = self.act(fence, launch, &judgement).await;
+        }
+        if let Err(error) = acted {
             let error = error.in_full();
             tracing::error!(error, launch = %launch.id, "the guard could not act; it tries again at the next look");
         }
     }
 
-    async fn act(&self, launch: &Launch, judgement: &Judgement) -> Result<()> {
+    async fn act(&self, fence: Fence, launch: &Launch, judgement: &Judgement) -> Result<()> {
         // As of the look, so that the plan can be made again from what is recorded of it.
         let now = judgement.at;
         let in_force = self.live.in_force();
         let latch = in_force.catalogue.closed_latch(&launch.target, None, now).map(AsRef::as_ref);
         let plan = plan(launch, judgement, latch, now);
-        let wrote = self.admin.carry_out(launch, judgement, latch, &plan).await?;
+        reach("before", plan.kind.name()).await;
+        let wrote = self.admin.carry_out(fence, launch, judgement, latch, &plan).await?;
         if wrote {
             let (target, e_value) = (&launch.target, judgement.ln_e.exp());
             if plan.kind == DecisionKind::RollBack {

@@ -3,5 +3,6 @@
 pub mod deliver;
 pub mod follow;
 pub mod guard;
+pub mod lead;
 pub mod measure;
 pub mod retention;

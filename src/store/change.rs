@@ -16,6 +16,7 @@ use crate::domain::segment::Segment;
 use crate::domain::stored::{Document, Stored};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::Webhook;
+use crate::store::lease::Fence;
 use crate::store::outbox::Notice;
 
 /// Everything that one change writes.
@@ -31,6 +32,8 @@ pub struct Change {
     pub action: String,
     /// What is written.
     pub writes: Vec<Write>,
+    /// The number under which the guard makes it; none where a person does.
+    pub fence: Option<Fence>,
 }
 
 /// One thing to write, in the form it shall have.
@@ -196,6 +199,27 @@ impl Change {
 }
 
 impl Write {
+    /// The kind of what is written.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Gate(_) => Gate::KIND,
+            Self::Experiment(_) => Experiment::KIND,
+            Self::Holdout(_) => Holdout::KIND,
+            Self::Segment(_) => Segment::KIND,
+            Self::Config(_) => DynamicConfig::KIND,
+            Self::Layer(_) => Layer::KIND,
+            Self::Metric(_) => Metric::KIND,
+            Self::Webhook(_) => Webhook::KIND,
+            Self::Policy(_) => Policy::KIND,
+            Self::SdkKey(_) => SdkKey::KIND,
+            Self::Launch(_) => "launch",
+            Self::Latch(_) => "latch",
+            Self::Decision(_) => "decision",
+            Self::Notice(_) => "notice",
+        }
+    }
+
     /// Makes it so in a catalogue.
     pub fn apply_to(&self, catalogue: &mut Catalogue) {
         match self {

@@ -1,18 +1,21 @@
 //! How far launches are measured: cells, positions and what was published.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use uuid::Uuid;
 
 use super::Store;
+use super::lease::Fence;
 use crate::analysis::fold::{CellKey, Cells, Definition, Sums};
 use crate::analysis::published::Published;
 use crate::database::repeated;
 use crate::domain::launch::LaunchId;
 use crate::domain::time::{DAY_MS, Timestamp};
 use crate::error::{Error, Result};
+use crate::failpoint::reach;
 
 /// Cells of one statement; each has nine values, and an engine takes some 32,000.
 const CHUNK: usize = 1_000;
@@ -99,8 +102,13 @@ impl Store {
 
     /// Publishes a snapshot, without its kept buckets, together with the change of cells that it shows, and drops snapshots
     /// that are no longer kept. Where somebody else has moved the cells, or published this number, nothing is changed, and
-    /// the answer is false.
-    pub async fn publish(&self, snapshot: &Published, moved: Option<&Moved<'_>>) -> Result<bool> {
+    /// the answer is false. It is refused under a number of the lease that another server has taken over.
+    pub async fn publish(
+        &self,
+        fence: Fence,
+        snapshot: &Published,
+        moved: Option<&Moved<'_>>,
+    ) -> Result<bool> {
         let body = serde_json::to_string(&snapshot.without_buckets()).map_err(Error::internal)?;
         let work = async || {
             let mut transaction = self.database.write().await?;
@@ -111,7 +119,9 @@ impl Store {
             }
             let added = add_snapshot(&mut transaction, snapshot, &body).await?;
             if added {
-                transaction.commit().await?;
+                reach("before", "publication").await;
+                self.commit_fenced(transaction, Some(fence)).await?;
+                reach("after", "publication").await;
             }
             Ok(added)
         };
@@ -126,6 +136,17 @@ impl Store {
         );
         let row = self.database.first(query.bind(launch.to_string()).bind(number.unwrap_or(0))).await?;
         row.as_ref().map(published).transpose()
+    }
+
+    /// The number of the latest snapshot of each launch.
+    pub async fn latest_snapshots(&self) -> Result<BTreeMap<LaunchId, i64>> {
+        let query =
+            sqlx::query("select launch_id, max(number) as number from moment_snapshot group by launch_id");
+        let numbered = |row: &AnyRow| {
+            let id = Uuid::parse_str(row.try_get("launch_id")?).map_err(Error::internal)?;
+            Ok((LaunchId(id), row.try_get("number")?))
+        };
+        self.database.all(query).await?.iter().map(numbered).collect()
     }
 
     /// Snapshots of a launch, newest first: those before a number, where one is given.
@@ -226,15 +247,13 @@ async fn drop_merged(
     position: &Position,
 ) -> Result<()> {
     let homes: Vec<Timestamp> = position.definition.homes().collect();
-    let places: Vec<String> = (4..4 + homes.len()).map(|place| format!("${place}")).collect();
+    let places: Vec<String> = (3..3 + homes.len()).map(|place| format!("${place}")).collect();
     let places = places.join(", ");
     let text = format!(
         "delete from moment_cell
-         where launch_id = $1 and ((segment = '' and bucket < $2) or (segment <> '' and bucket < $3))
-           and bucket not in ({places})"
+         where launch_id = $1 and bucket < $2 and bucket not in ({places})"
     );
-    let (whole, segments) = position.definition.merged(position.merged_before);
-    let query = sqlx::query(AssertSqlSafe(text)).bind(launch).bind(whole.0).bind(segments.0);
+    let query = sqlx::query(AssertSqlSafe(text)).bind(launch).bind(position.merged_before.0);
     homes.iter().fold(query, |query, home| query.bind(home.0)).execute(&mut **transaction).await?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use sqlx::{Any, Row, Transaction};
 use uuid::Uuid;
 
 use super::Store;
+use super::lease::Fence;
 use crate::analysis::decision::DecisionId;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -66,6 +67,8 @@ pub struct Claim {
     pub delivery: Delivery,
     /// Tells it from other claims of the same.
     token: String,
+    /// The number of the lease that it was made under.
+    fence: Fence,
 }
 
 impl Store {
@@ -79,9 +82,11 @@ impl Store {
         rows.iter().map(|row| Ok(row.try_get("webhook")?)).collect()
     }
 
-    /// Claims the oldest delivery that is due for a webhook; nobody else gets it before `until`.
+    /// Claims the oldest delivery that is due for a webhook, under a number of the lease; nobody else gets it before `until`.
+    /// Whatever is noted of it is refused once another server has taken the lease.
     pub async fn claim(
         &self,
+        fence: Fence,
         webhook: &str,
         token: Uuid,
         now: Timestamp,
@@ -108,9 +113,9 @@ impl Store {
             .bind(delivery.notice.id.0.to_string())
             .bind(i64::from(delivery.attempts))
             .bind(now.0);
-            if self.database.run(query).await? == 1 {
+            if self.run_fenced(fence, query).await? == 1 {
                 delivery.attempts += 1;
-                return Ok(Some(Claim { delivery, token: token.to_string() }));
+                return Ok(Some(Claim { delivery, token: token.to_string(), fence }));
             }
         }
     }
@@ -119,7 +124,7 @@ impl Store {
     pub async fn delivered(&self, claim: &Claim) -> Result<()> {
         let query = sqlx::query("delete from outbox where id = $1 and claim = $2");
         let query = query.bind(claim.delivery.notice.id.0.to_string()).bind(claim.token.as_str());
-        self.database.run(query).await.map(|_| ())
+        self.run_fenced(claim.fence, query).await.map(|_| ())
     }
 
     /// Notes that an attempt has failed, and when the next one is due; none gives the delivery up at `now`.
@@ -139,7 +144,7 @@ impl Store {
         .bind(if due_at.is_none() { now.0 } else { 0 })
         .bind(claim.delivery.notice.id.0.to_string())
         .bind(claim.token.as_str());
-        self.database.run(query).await.map(|_| ())
+        self.run_fenced(claim.fence, query).await.map(|_| ())
     }
 
     /// Gives a claim back; the attempt was not made.
@@ -148,7 +153,7 @@ impl Store {
             "update outbox set claimed_until = 0, attempts = attempts - 1 where id = $1 and claim = $2",
         );
         let query = query.bind(claim.delivery.notice.id.0.to_string()).bind(claim.token.as_str());
-        self.database.run(query).await.map(|_| ())
+        self.run_fenced(claim.fence, query).await.map(|_| ())
     }
 
     /// Deliveries, oldest first.

@@ -11,25 +11,35 @@ use crate::database::repeated;
 use crate::domain::launch::Launch;
 use crate::domain::stored::{Document, Stored};
 use crate::error::{Error, Result};
+use crate::failpoint::reach;
 
 impl Store {
     /// Makes a change, and says where the decisions now end. A change that was made from an older configuration, or
-    /// that takes a key twice, is refused whole.
+    /// that takes a key twice, or under a number of the lease that another server has taken over, is refused whole.
     pub async fn commit(&self, change: &Change) -> Result<i64> {
         repeated(|| self.commit_once(change)).await
     }
 
     async fn commit_once(&self, change: &Change) -> Result<i64> {
         let mut transaction = self.database.write().await?;
+        reach("before", "revision").await;
         take_revision(&mut transaction, change).await?;
+        reach("after", "revision").await;
         for write in &change.writes {
+            reach("before", write.kind()).await;
             put(&mut transaction, write).await?;
+            reach("after", write.kind()).await;
         }
+        reach("before", "audit").await;
         add_audit(&mut transaction, change).await?;
+        reach("after", "audit").await;
         let cursor: i64 = sqlx::query_scalar("select coalesce(max(cursor), 0) from decision")
             .fetch_one(&mut *transaction)
             .await?;
-        transaction.commit().await?;
+        self.database.notify(&mut transaction).await?;
+        reach("before", "commit").await;
+        self.commit_fenced(transaction, change.fence).await?;
+        reach("after", "commit").await;
         Ok(cursor)
     }
 }

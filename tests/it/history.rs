@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use parquet::basic::Compression as Packing;
+use parquet::basic::{Compression as Packing, GzipLevel, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -119,6 +119,8 @@ async fn every_form_of_file_brings_in_the_same_events_and_a_second_run_none() {
     packed(&path("d.ndjson.gz"), &json_lines());
     parquet_file(&path("e.parquet"), Packing::SNAPPY);
     parquet_file(&path("f.parquet"), Packing::UNCOMPRESSED);
+    parquet_file(&path("g.parquet"), Packing::ZSTD(ZstdLevel::default()));
+    parquet_file(&path("h.parquet"), Packing::GZIP(GzipLevel::default()));
     let expected: Vec<_> = (0..ROWS)
         .map(row)
         .map(|(who, at, amount, plan)| {
@@ -126,7 +128,9 @@ async fn every_form_of_file_brings_in_the_same_events_and_a_second_run_none() {
             (who, at, amount, properties)
         })
         .collect();
-    for name in ["a.csv", "b.csv.gz", "c.jsonl", "d.ndjson.gz", "e.parquet", "f.parquet"] {
+    let tables = ["a.csv", "b.csv.gz", "c.jsonl", "d.ndjson.gz"];
+    let packed = ["e.parquet", "f.parquet", "g.parquet", "h.parquet"];
+    for name in tables.into_iter().chain(packed) {
         let file = path_text(&path(name));
         let event = format!("name={name}");
         let maps = ["--map", "user_id=who", "--map", "time=when", "--map", "value=amount"];
@@ -145,7 +149,7 @@ async fn every_form_of_file_brings_in_the_same_events_and_a_second_run_none() {
         assert_eq!(stored(&server, name).await.len(), ROWS);
     }
     let left = std::fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(left, 6, "nothing is left beside the files");
+    assert_eq!(left, tables.len() + packed.len(), "nothing is left beside the files");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,8 +9,10 @@
 )]
 #![expect(clippy::float_cmp, reason = "a share that was set is the very number that is read")]
 
+mod actions;
 mod administration;
 mod analyze_and_plan;
+mod apart;
 mod bad_documents;
 mod bad_input;
 mod commands;
@@ -34,11 +36,14 @@ mod history;
 mod holdouts;
 mod home;
 mod http;
+mod kills;
 mod kinds;
 mod launches;
 mod layers;
+mod lease;
 mod limits;
 mod measurements;
+mod news;
 mod moments;
 mod other_launches;
 mod overrides;
@@ -51,6 +56,7 @@ mod references;
 mod replay;
 mod restart;
 mod scorecard;
+mod segments;
 mod server;
 mod users;
 mod visitors;

@@ -21,10 +21,12 @@ use portcullis::transport::grpc::wire::{
     self, CheckLaunchRequest, CheckLaunchResponse, Decision, DecisionKind, ListDecisionsRequest, Target,
     TargetKind,
 };
+use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_types::StatusExt;
 
+use crate::apart::Apart;
 use crate::home::Home;
 
 /// How long a test waits for what must happen.
@@ -36,11 +38,21 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// A running server.
 pub(crate) struct Server {
-    pub(crate) app: App,
+    running: Running,
     home: Arc<Home>,
     channel: Channel,
+    /// Where it keeps its files, where that is not the home.
+    _folder: Option<TempDir>,
     /// Dropped last.
     _proof: Replayed,
+}
+
+/// Where a server runs.
+enum Running {
+    /// In the test's own process.
+    Here(App),
+    /// In one of its own.
+    Apart(Apart),
 }
 
 impl Server {
@@ -70,14 +82,51 @@ impl Server {
     /// A server that is set otherwise.
     pub(crate) async fn start_as(home: Arc<Home>, settings: ServeSettings, clock: Clock) -> Self {
         let app = App::start(&settings, clock).await.expect("the server starts");
-        let channel = connect(app.address()).await;
-        Self { app, channel, _proof: Replayed(Arc::clone(&home)), home }
+        Self::of(Running::Here(app), home, None).await
+    }
+
+    /// Another server on the same database, with a folder of its own.
+    pub(crate) async fn beside(&self, change: impl FnOnce(&mut ServeSettings)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut settings = ServeSettings { data_dir: folder.path().to_owned(), ..settings(&self.home) };
+        change(&mut settings);
+        let app = App::start(&settings, Clock::system()).await.expect("the server starts");
+        Self::of(Running::Here(app), Arc::clone(&self.home), Some(folder)).await
+    }
+
+    /// A server in a process of its own, with the home's folder.
+    pub(crate) async fn apart(home: Arc<Home>, failpoint: Option<&str>) -> Self {
+        let apart = Apart::start(&home, failpoint).await;
+        Self::of(Running::Apart(apart), home, None).await
+    }
+
+    async fn of(running: Running, home: Arc<Home>, folder: Option<TempDir>) -> Self {
+        let channel = match &running {
+            Running::Here(app) => connect(app.address()).await,
+            // It may have ended already.
+            Running::Apart(apart) => endpoint(apart.address).connect_lazy(),
+        };
+        Self { running, channel, _folder: folder, _proof: Replayed(Arc::clone(&home)), home }
+    }
+
+    /// Waits until the process of its own has ended by itself, and says by which signal.
+    pub(crate) async fn ended(&self) -> Option<i32> {
+        let Running::Apart(apart) = &self.running else { panic!("it has no process of its own") };
+        apart.ended().await
+    }
+
+    /// SIGKILL, in the middle of whatever it does.
+    pub(crate) fn kill(self) -> Arc<Home> {
+        let Running::Apart(apart) = &self.running else { panic!("it has no process of its own") };
+        apart.kill();
+        self.home
     }
 
     /// Stops the server as SIGTERM does, and leaves what it has stored.
     pub(crate) async fn stop(self) -> Arc<Home> {
         drop(self.channel);
-        self.app.stop().await.expect("the server stops");
+        let Running::Here(app) = self.running else { panic!("it is killed, and not stopped") };
+        app.stop().await.expect("the server stops");
         self.home
     }
 
@@ -87,11 +136,17 @@ impl Server {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.app.address()
+        match &self.running {
+            Running::Here(app) => app.address(),
+            Running::Apart(apart) => apart.address,
+        }
     }
 
     pub(crate) fn http_address(&self) -> SocketAddr {
-        self.app.http_address()
+        match &self.running {
+            Running::Here(app) => app.http_address(),
+            Running::Apart(apart) => apart.http_address,
+        }
     }
 
     pub(crate) fn home(&self) -> &Home {
@@ -207,6 +262,9 @@ pub(crate) fn settings(home: &Home) -> ServeSettings {
         environment: "production".to_owned(),
         tick: Duration::from_millis(50),
         stalled_after_ticks: 3,
+        lease: Duration::from_secs(5),
+        name: None,
+        follow_every: Duration::from_secs(15),
         allowed_lateness: Duration::ZERO,
         max_event_skew: Duration::from_mins(5),
         event_queue: 256,
@@ -221,7 +279,6 @@ pub(crate) fn settings(home: &Home) -> ServeSettings {
         webhook_private_addresses: true,
         secrets_dir: None,
         watch_patience: Duration::from_secs(30),
-        segment_by: Vec::new(),
         drain_timeout: Duration::from_secs(5),
         log: "off".to_owned(),
         log_format: LogFormat::Text,
@@ -230,11 +287,15 @@ pub(crate) fn settings(home: &Home) -> ServeSettings {
 
 /// A connection, once the server takes it.
 pub(crate) async fn connect(address: SocketAddr) -> Channel {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    let endpoint = endpoint(address);
     eventually("the server takes connections", async || {
         endpoint.connect().await.map_err(|error| error.to_string())
     })
     .await
+}
+
+fn endpoint(address: SocketAddr) -> Endpoint {
+    Endpoint::from_shared(format!("http://{address}")).expect("an address")
 }
 
 /// Waits for what must happen; the error says what was seen last.

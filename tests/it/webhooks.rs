@@ -292,7 +292,8 @@ async fn claim(home: &Arc<Home>, webhook: &str, ms: i64) -> String {
     let now = Clock::system().now();
     // What waits for its next attempt is due by then.
     let due = now.plus_ms(60_000);
-    let mine = store.claim(webhook, new_id(now), due, now.plus_ms(ms)).await.unwrap().unwrap();
+    let fence = store.lease().await.unwrap().fence;
+    let mine = store.claim(fence, webhook, new_id(now), due, now.plus_ms(ms)).await.unwrap().unwrap();
     database.close().await;
     mine.delivery.notice.id.0.to_string()
 }
@@ -313,8 +314,10 @@ async fn a_delivery_belongs_to_one_claim_at_a_time() {
         store.deliveries(&DeliveryQuery { limit: 100, ..DeliveryQuery::default() }).await.unwrap().len();
     let now = Clock::system().now().plus_ms(86_400_000);
     let until = now.plus_ms(1_000);
-    let claim =
-        async |now: Timestamp| store.claim("pager", new_id(now), now, now.plus_ms(1_000)).await.unwrap();
+    let fence = store.lease().await.unwrap().fence;
+    let claim = async |now: Timestamp| {
+        store.claim(fence, "pager", new_id(now), now, now.plus_ms(1_000)).await.unwrap()
+    };
     let mut claims = Vec::new();
     for claimed in futures_of(&store, now, 2 * count).await {
         claims.extend(claimed);
@@ -343,10 +346,11 @@ async fn futures_of(
     times: usize,
 ) -> Vec<Option<portcullis::store::outbox::Claim>> {
     let mut tasks = Vec::new();
+    let fence = store.lease().await.unwrap().fence;
     for _ in 0..times {
         let store = store.clone();
         tasks.push(tokio::spawn(async move {
-            store.claim("pager", new_id(now), now, now.plus_ms(1_000)).await.unwrap()
+            store.claim(fence, "pager", new_id(now), now, now.plus_ms(1_000)).await.unwrap()
         }));
     }
     let mut claims = Vec::new();

@@ -3,13 +3,17 @@
 use std::collections::BTreeSet;
 
 /// Everything that the demo promises.
-pub(super) const PROMISES: [Promise; 6] = [
+pub(super) const PROMISES: [Promise; 10] = [
     Promise::RampCompleted,
     Promise::FeatureOn,
     Promise::RolledBack,
     Promise::FeatureOff,
     Promise::RaiseRefused,
+    Promise::LatchResolved,
+    Promise::BlindHeld,
+    Promise::ArmStopped,
     Promise::ExperimentGoesOn,
+    Promise::ShipRefused,
 ];
 
 /// One thing to observe.
@@ -25,8 +29,16 @@ pub(super) enum Promise {
     FeatureOff,
     /// The latch refused the next raise.
     RaiseRefused,
-    /// The experiment is running, and all its groups are served.
+    /// A person resolved the latch with a reason, and it stands open.
+    LatchResolved,
+    /// A launch whose guardrail has no data was held, and goes on being served as it was.
+    BlindHeld,
+    /// The harmful group of the experiment was stopped by the guard.
+    ArmStopped,
+    /// The experiment is running, and all its other groups are served.
     ExperimentGoesOn,
+    /// The harmful group could not be shipped.
+    ShipRefused,
 }
 
 impl Promise {
@@ -37,7 +49,11 @@ impl Promise {
             Self::RolledBack => "the harmful launch was rolled back",
             Self::FeatureOff => "nobody gets the harmful feature",
             Self::RaiseRefused => "the latch refused the next raise",
-            Self::ExperimentGoesOn => "the experiment goes on",
+            Self::LatchResolved => "the latch was resolved with a reason",
+            Self::BlindHeld => "a launch without data was held, and served as before",
+            Self::ArmStopped => "the harmful group of the experiment was stopped",
+            Self::ExperimentGoesOn => "the experiment goes on with its other groups",
+            Self::ShipRefused => "the harmful group could not be shipped",
         }
     }
 }
@@ -54,6 +70,11 @@ impl Checklist {
         }
     }
 
+    /// Whether it was observed.
+    pub(super) fn has(&self, promise: Promise) -> bool {
+        self.0.contains(&promise)
+    }
+
     /// How many are observed.
     pub(super) fn observed(&self) -> usize {
         self.0.len()
@@ -61,6 +82,6 @@ impl Checklist {
 
     /// What is not observed yet.
     pub(super) fn missing(&self) -> Vec<&'static str> {
-        PROMISES.iter().filter(|promise| !self.0.contains(promise)).map(|promise| promise.text()).collect()
+        PROMISES.iter().filter(|promise| !self.has(**promise)).map(|promise| promise.text()).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! `portcullis demo`: a real server, simulated visitors, and the guard at work, seen through the API only.
 
+mod attempts;
 mod checklist;
 mod clients;
 mod timeline;
@@ -106,6 +107,9 @@ fn server_settings(folder: &Path) -> ServeSettings {
         environment: DEFAULT_ENVIRONMENT.to_owned(),
         tick: Duration::from_millis(200),
         stalled_after_ticks: 3,
+        lease: Duration::from_secs(15),
+        name: None,
+        follow_every: Duration::from_secs(15),
         allowed_lateness: Duration::from_millis(200),
         max_event_skew: Duration::from_mins(5),
         event_queue: 256,
@@ -120,7 +124,6 @@ fn server_settings(folder: &Path) -> ServeSettings {
         webhook_private_addresses: false,
         secrets_dir: None,
         watch_patience: Duration::from_secs(30),
-        segment_by: Vec::new(),
         drain_timeout: Duration::from_secs(5),
         log: String::new(),
         log_format: LogFormat::Text,

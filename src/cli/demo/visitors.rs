@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::clients::Clients;
-use super::world::{EXPERIMENT, HARMFUL, HARMLESS, SIGNUP};
+use super::world::{BLIND, EXPERIMENT, HARMFUL, HARMFUL_GROUP, HARMLESS, SIGNUP};
 use crate::transport::grpc::wire::{EvaluateBatchRequest, Event, LogEventsRequest, User};
 
 /// Groups of visitors that arrive side by side.
@@ -24,7 +24,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Share of visitors who sign up.
 const SIGNUP_SHARE: f64 = 0.30;
 /// What the harmful form leaves of it.
-const HARMFUL_SIGNUP_SHARE: f64 = SIGNUP_SHARE * 0.75;
+const HARMFUL_FORM: f64 = 0.75;
+/// What the harmful group leaves of it.
+const HARMFUL_BUTTON: f64 = 0.7;
 
 /// What the visitors have seen.
 #[derive(Clone, Debug, Default)]
@@ -125,7 +127,7 @@ async fn visit(
     };
     let request = EvaluateBatchRequest {
         user: Some(user.clone()),
-        gates: vec![HARMLESS.to_owned(), HARMFUL.to_owned()],
+        gates: [HARMLESS, HARMFUL, BLIND].map(str::to_owned).to_vec(),
         experiments: vec![EXPERIMENT.to_owned()],
         ..EvaluateBatchRequest::default()
     };
@@ -135,6 +137,7 @@ async fn visit(
     if harmed {
         visitors.note_harmed().await;
     }
+    let put_off = served.experiments.get(EXPERIMENT).is_some_and(|answer| answer.group == HARMFUL_GROUP);
     let event = |name: &str| Event {
         id: format!("{name}-{number}"),
         name: name.to_owned(),
@@ -142,7 +145,8 @@ async fn visit(
         ..Event::default()
     };
     let mut events = vec![event("page_view")];
-    if luck.random_bool(if harmed { HARMFUL_SIGNUP_SHARE } else { SIGNUP_SHARE }) {
+    let left = if harmed { HARMFUL_FORM } else { 1.0 } * if put_off { HARMFUL_BUTTON } else { 1.0 };
+    if luck.random_bool(SIGNUP_SHARE * left) {
         events.push(event(SIGNUP));
     }
     Ok(events)

@@ -4,24 +4,25 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use super::checklist::{Checklist, Promise};
 use super::clients::Clients;
 use super::timeline::Timeline;
 use super::visitors::Visitors;
-use super::world::{EXPERIMENT, GROUPS, HARMFUL, HARMLESS, World, set_rollout};
+use super::world::{BLIND, EXPERIMENT, GROUPS, HARMFUL, HARMFUL_GROUP, HARMLESS, World};
 use crate::transport::grpc::wire::check_launch_request::Subject;
-use crate::transport::grpc::wire::set_rollout_request::Rollout;
 use crate::transport::grpc::wire::{
-    CheckGateRequest, CheckLaunchRequest, CheckLaunchResponse, Decision, DecisionAction, DecisionKind,
-    EvaluationReason, GetExperimentRequest, LaunchState, User, WatchDecisionsRequest, WatchDecisionsResponse,
+    CheckGateRequest, CheckLaunchRequest, CheckLaunchResponse, Decision, DecisionAction, EvaluationReason,
+    GetExperimentRequest, LaunchState, User, WatchDecisionsRequest, WatchDecisionsResponse,
 };
 
 /// Time between two reports on how things stand.
 const REPORT: Duration = Duration::from_secs(1);
 /// Visitors that are asked for, to see what everyone is served.
-const SAMPLE: u64 = 200;
+pub(super) const SAMPLE: u64 = 200;
+/// After so many visitors what has no data cannot be told to have had too little time.
+const MANY: u64 = 2_000;
 /// Steps after the first one that the harmless ramp takes.
 const ADVANCES: usize = 3;
 
@@ -39,12 +40,13 @@ pub(super) async fn watch(
     story.follow(stream).await.map_err(|status| in_words(&status))
 }
 
-struct Story<'d> {
-    clients: &'d mut Clients,
-    world: &'d World,
+/// What is told, and by what it is told.
+pub(super) struct Story<'d> {
+    pub(super) clients: &'d mut Clients,
+    pub(super) world: &'d World,
     visitors: &'d Visitors,
-    timeline: &'d Timeline,
-    checklist: &'d mut Checklist,
+    pub(super) timeline: &'d Timeline,
+    pub(super) checklist: &'d mut Checklist,
     advances: usize,
 }
 
@@ -101,7 +103,10 @@ impl Story<'_> {
                     "{name}: group {} STOPPED; e-value {:.1}",
                     decision.arm, decision.e_value
                 ));
-                return Err(false_alarm());
+                if decision.arm != HARMFUL_GROUP {
+                    return Err(false_alarm());
+                }
+                self.see_arm_stopped().await?;
             }
             DecisionAction::None => {
                 let said = decision.kind().as_str_name().trim_start_matches("DECISION_KIND_").to_lowercase();
@@ -122,7 +127,7 @@ impl Story<'_> {
         let on = self.count_served(HARMLESS).await?;
         self.checklist.note(Promise::FeatureOn, on == SAMPLE);
         self.timeline.line(&format!("{HARMLESS}: {on} of {SAMPLE} visitors get it"));
-        self.see_experiment().await
+        Ok(())
     }
 
     /// The harmful launch is off: nobody may get the feature, and the latch must refuse to raise it again.
@@ -138,25 +143,13 @@ impl Story<'_> {
                 harmed.count
             ));
         }
-        self.try_to_raise().await
+        self.try_to_raise_harmful().await?;
+        self.resolve().await
     }
 
-    async fn try_to_raise(&mut self) -> Result<(), Status> {
-        let Err(refusal) = set_rollout(self.clients, HARMFUL, Rollout::Percentage(50.0)).await else {
-            self.timeline.line(&format!("{HARMFUL}: a raise to 50 % went through, which it must not"));
-            return Ok(());
-        };
-        let check = self.check(&self.world.harmful.clone()).await?;
-        let refused = refusal.code() == Code::FailedPrecondition
-            && check.decision() == DecisionKind::Block
-            && check.latches.iter().any(|latch| latch.closed);
-        self.checklist.note(Promise::RaiseRefused, refused);
-        self.timeline.line(&format!("{HARMFUL}: a raise to 50 % is refused: {}", cut(refusal.message())));
-        Ok(())
-    }
-
-    /// The experiment must still be running, with every group served.
-    async fn see_experiment(&mut self) -> Result<(), Status> {
+    /// The harmful group is off: the experiment must go on with the others, and the group must not be shipped.
+    async fn see_arm_stopped(&mut self) -> Result<(), Status> {
+        self.checklist.note(Promise::ArmStopped, true);
         let check = self.check(&self.world.experiment.clone()).await?;
         let mut groups = BTreeSet::new();
         for number in 0..SAMPLE {
@@ -172,17 +165,17 @@ impl Story<'_> {
             }
         }
         let running = check.launch.as_ref().is_some_and(|launch| launch.state() == LaunchState::Steady);
-        self.checklist.note(Promise::ExperimentGoesOn, running && groups.len() == GROUPS.len());
+        let others = groups.len() == GROUPS.len() - 1 && !groups.contains(HARMFUL_GROUP);
+        self.checklist.note(Promise::ExperimentGoesOn, running && others);
         self.timeline.line(&format!(
-            "{EXPERIMENT}: running: {running}, e-value {:.2}, groups served: {}",
-            check.e_value,
+            "{EXPERIMENT}: running: {running}, groups served: {}",
             groups.into_iter().collect::<Vec<_>>().join(", ")
         ));
-        Ok(())
+        self.try_to_ship().await
     }
 
     /// How many of a sample of visitors get a feature.
-    async fn count_served(&mut self, gate: &str) -> Result<u64, Status> {
+    pub(super) async fn count_served(&mut self, gate: &str) -> Result<u64, Status> {
         let mut served = 0;
         for number in 0..SAMPLE {
             let request = CheckGateRequest {
@@ -198,7 +191,7 @@ impl Story<'_> {
 
     /// How all launches stand.
     async fn report(&mut self) -> Result<(), Status> {
-        let launches = [&self.world.harmless, &self.world.harmful, &self.world.experiment];
+        let launches = [&self.world.harmless, &self.world.harmful, &self.world.blind, &self.world.experiment];
         let mut parts = vec![format!("{} visitors", self.visitors.count())];
         if self.visitors.failures() > 0 {
             parts.push(format!("{} calls failed", self.visitors.failures()));
@@ -210,6 +203,9 @@ impl Story<'_> {
             }
         }
         self.timeline.status(&parts.join(" | "));
+        if self.visitors.count() >= MANY && !self.checklist.has(Promise::BlindHeld) {
+            self.try_to_raise_blind().await?;
+        }
         Ok(())
     }
 
@@ -230,12 +226,14 @@ impl Story<'_> {
             HARMLESS
         } else if launch_id == self.world.harmful {
             HARMFUL
+        } else if launch_id == self.world.blind {
+            BLIND
         } else {
             EXPERIMENT
         }
     }
 
-    async fn check(&mut self, launch_id: &str) -> Result<CheckLaunchResponse, Status> {
+    pub(super) async fn check(&mut self, launch_id: &str) -> Result<CheckLaunchResponse, Status> {
         let request = CheckLaunchRequest { subject: Some(Subject::LaunchId(launch_id.to_owned())) };
         Ok(self.clients.guard.check_launch(request).await?.into_inner())
     }
@@ -269,7 +267,7 @@ fn first_reason(reasons: &[crate::transport::grpc::wire::Reason]) -> &str {
 }
 
 /// The first part of a long message.
-fn cut(message: &str) -> &str {
+pub(super) fn cut(message: &str) -> &str {
     message.split(';').next().unwrap_or(message)
 }
 

@@ -11,6 +11,8 @@ use crate::clock::new_id;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::{Secret, SecretText, Webhook};
 use crate::error::{Error, Result};
+use crate::failpoint::reach;
+use crate::store::lease::Fence;
 use crate::store::outbox::Claim;
 
 /// The longest wait between two attempts.
@@ -20,6 +22,8 @@ const LONGEST_WAIT: Duration = Duration::from_hours(24);
 pub(super) struct Lane {
     pub(super) shared: Arc<Shared>,
     pub(super) webhook: String,
+    /// The number of the lease that it sends under.
+    pub(super) fence: Fence,
 }
 
 impl Lane {
@@ -48,19 +52,23 @@ impl Lane {
         let now = self.shared.clock.now();
         // Nobody else tries before this attempt can have ended.
         let until = now.plus_ms(milliseconds(self.shared.settings.timeout.saturating_mul(3)));
-        let Some(claim) = store.claim(&self.webhook, new_id(now), now, until).await? else {
+        reach("before", "claim").await;
+        let Some(claim) = store.claim(self.fence, &self.webhook, new_id(now), now, until).await? else {
             return Ok(false);
         };
+        reach("after", "claim").await;
         let attempt = tokio::select! {
             attempt = self.attempt(&claim) => attempt,
             () = stop.cancelled() => return store.release(&claim).await.map(|()| false),
         };
+        reach("after", "send").await;
         let (webhook, id) = (self.webhook.as_str(), claim.delivery.notice.id.0);
         let attempts = claim.delivery.attempts;
         match attempt {
             Ok(()) => {
                 tracing::debug!(webhook, %id, attempts, "delivered");
                 store.delivered(&claim).await?;
+                reach("after", "mark").await;
             }
             Err(failure) => {
                 let now = self.shared.clock.now();

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::live::Live;
+use crate::store::lease::Fence;
 use crate::store::{Recorded, Store};
 use lane::Lane;
 use post::Post;
@@ -32,6 +33,9 @@ pub struct Form(Arc<Writing>);
 
 /// A function that writes a decision.
 type Writing = dyn Fn(&Recorded) -> Result<String> + Send + Sync;
+
+/// The lanes that are under way, by webhook.
+type Lanes = BTreeMap<String, JoinHandle<()>>;
 
 /// How deliveries are made.
 #[derive(Clone, Debug)]
@@ -95,31 +99,29 @@ impl Deliver {
         Ok(Self { shared: Arc::new(Shared { live, store, clock, form, post, settings }) })
     }
 
-    /// Delivers until the stop. Each webhook has a lane of its own, so that one that does not answer keeps none of the
+    /// Delivers until the stop, while this server holds the lease. Each webhook has a lane of its own, so that one that does not answer keeps none of the
     /// others waiting.
     pub async fn run(self, stop: CancellationToken) {
         let mut news = self.shared.live.watch_decisions();
-        let mut lanes: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
+        let mut leadership = self.shared.live.watch_leadership();
+        let mut lanes: Lanes = Lanes::new();
         let mut answers = true;
         while !stop.is_cancelled() {
             lanes.retain(|_, lane| !lane.is_finished());
-            let due = self.due().await;
-            match &due {
-                Ok(_) => answers = true,
-                Err(error) if answers => {
-                    answers = false;
+            let leads = leadership.borrow_and_update().leads();
+            if let Some(fence) = leads {
+                let due = self.due().await;
+                if let Err(error) = &due
+                    && answers
+                {
                     tracing::error!(error = error.in_full(), "the outbox could not be read");
                 }
-                Err(_) => {}
-            }
-            for webhook in due.unwrap_or_default() {
-                lanes.entry(webhook).or_insert_with_key(|webhook| {
-                    let lane = Lane { shared: Arc::clone(&self.shared), webhook: webhook.clone() };
-                    tokio::spawn(lane.run(stop.clone()))
-                });
+                answers = due.is_ok();
+                self.open_lanes(fence, due.unwrap_or_default(), &mut lanes, &stop);
             }
             tokio::select! {
                 _ = news.changed() => {}
+                _ = leadership.changed() => {}
                 () = tokio::time::sleep(PERIOD) => {}
                 () = stop.cancelled() => {}
             }
@@ -128,6 +130,16 @@ impl Deliver {
             if let Err(error) = lane.await {
                 tracing::error!(%error, webhook, "a delivery did not end cleanly");
             }
+        }
+    }
+
+    /// Begins a lane for each webhook that has none.
+    fn open_lanes(&self, fence: Fence, due: Vec<String>, lanes: &mut Lanes, stop: &CancellationToken) {
+        for webhook in due {
+            lanes.entry(webhook).or_insert_with_key(|webhook| {
+                let lane = Lane { shared: Arc::clone(&self.shared), webhook: webhook.clone(), fence };
+                tokio::spawn(lane.run(stop.clone()))
+            });
         }
     }
 

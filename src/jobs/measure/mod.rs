@@ -2,6 +2,7 @@
 
 mod frozen;
 mod intake;
+mod others;
 mod rebuild;
 mod recovering;
 mod refresh;
@@ -18,14 +19,14 @@ use self::intake::Intakes;
 pub use self::rebuild::{Rebuilt, rebuild};
 use self::recovering::RolledBack;
 use self::refresh::Kept;
-use crate::analysis::fold::Definition;
 use crate::clock::Clock;
-use crate::domain::launch::{Launch, LaunchId};
+use crate::domain::launch::LaunchId;
 use crate::domain::time::Timestamp;
 use crate::events::EventStore;
 use crate::ingest::Ingest;
 use crate::live::Live;
 use crate::store::Store;
+use crate::store::lease::Fence;
 
 /// How often it asks whether there is something new.
 const NEWS: Duration = Duration::from_secs(1);
@@ -47,8 +48,6 @@ pub struct MeasurerParts {
     pub tick: Duration,
     /// How long after its time an event is waited for, in milliseconds.
     pub allowed_lateness_ms: i64,
-    /// Columns of users by which segments are kept.
-    pub segment_by: Vec<String>,
 }
 
 /// The measurer.
@@ -69,22 +68,43 @@ impl Measurer {
     }
 
     /// Measures until the stop: as soon as event time has gone on by a bucket or the configuration has changed, and every
-    /// tick.
+    /// tick. While another server acts, it takes over what that one has published.
     pub async fn run(self, stop: CancellationToken) {
         let measurer = Arc::new(self);
-        let mut seen = None;
+        let mut leadership = measurer.parts.live.watch_leadership();
+        let mut seen: Option<(Option<Fence>, Option<Timestamp>, i64)> = None;
         let mut measured_at = Instant::now();
         while !stop.is_cancelled() {
-            let news = Some((measurer.reached().await, measurer.parts.live.in_force().catalogue.revision));
-            if news != seen || measured_at.elapsed() >= measurer.parts.tick {
-                (seen, measured_at) = (news, Instant::now());
-                measure_all(&measurer).await;
+            let leads = leadership.borrow_and_update().leads();
+            let led = seen.and_then(|(fence, ..)| fence);
+            if leads.is_none() || leads != led {
+                measurer.take_over().await;
+            }
+            if let Some(fence) = leads {
+                let revision = measurer.parts.live.in_force().catalogue.revision;
+                let news = Some((leads, measurer.reached().await, revision));
+                if news != seen || measured_at.elapsed() >= measurer.parts.tick {
+                    (seen, measured_at) = (news, Instant::now());
+                    measure_all(&measurer, fence).await;
+                    measurer.tell_recoveries().await;
+                }
+            } else {
+                seen = None;
+                // What is not stored every server works out for itself.
                 measurer.tell_recoveries().await;
             }
             tokio::select! {
                 () = tokio::time::sleep(measurer.parts.tick.min(NEWS)) => {}
+                _ = leadership.changed() => {}
                 () = stop.cancelled() => {}
             }
+        }
+    }
+
+    /// Takes over what another server has published.
+    async fn take_over(&self) {
+        if let Err(error) = self.follow().await {
+            tracing::error!(error = error.in_full(), "what another server has published could not be read");
         }
     }
 
@@ -110,14 +130,10 @@ impl Measurer {
         let width_ms = self.width_ms();
         Timestamp(at.0.div_euclid(width_ms).saturating_mul(width_ms))
     }
-
-    fn definition(&self, launch: &Launch) -> Definition {
-        Definition::of(launch, self.width_ms(), &self.parts.segment_by)
-    }
 }
 
 /// Measures every live launch, each in a task of its own: one that fails, or panics, does not keep the others from theirs.
-async fn measure_all(measurer: &Arc<Measurer>) {
+async fn measure_all(measurer: &Arc<Measurer>, fence: Fence) {
     let live = &measurer.parts.live;
     let launches: Vec<LaunchId> = live
         .in_force()
@@ -129,7 +145,7 @@ async fn measure_all(measurer: &Arc<Measurer>) {
         .collect();
     for id in &launches {
         let (own, id) = (Arc::clone(measurer), *id);
-        let published = match tokio::spawn(async move { own.refresh(id).await }).await {
+        let published = match tokio::spawn(async move { own.refresh(fence, id).await }).await {
             Ok(Ok(published)) => published.map(Arc::new),
             Ok(Err(error)) => {
                 let error = error.in_full();

@@ -84,11 +84,10 @@ impl Measurer {
         let as_of = self.bucket(watermark.plus_ms(-self.parts.allowed_lateness_ms));
         let kept_ms = kept.definition.width_ms.saturating_mul(KEPT_BUCKETS);
         let as_of = as_of.max(kept.merged_before.plus_ms(kept_ms));
-        let earlier = kept.definition.clone();
-        let before = kept.arrival.map(|arrival| (arrival, &earlier));
-        let measures = Measure::all(since, &earlier);
+        let before = kept.arrival.map(|arrival| (arrival, &kept.definition));
+        let measures = Measure::all(since, &kept.definition);
         let events = self.parts.events.as_ref();
-        let delta = fold(events, since, &measures, before, &mut kept.definition, reach.arrival).await?;
+        let delta = fold(events, since, &measures, before, &kept.definition, reach.arrival).await?;
         kept.merged_before = kept.definition.kept_from(as_of).max(kept.merged_before);
         apply(&mut kept.cells, delta, &kept.definition, kept.merged_before);
         kept.cells.retain(|_, sums| !sums.is_empty());
@@ -102,7 +101,7 @@ impl Measurer {
         let Some(judgement) = decision.and_then(|decision| decision.judgement) else {
             return Ok(None);
         };
-        let mut definition = Definition::of(since, self.width_ms(), &[]);
+        let mut definition = Definition::of(since, self.width_ms());
         definition.with_reverted = true;
         if let Some((position, _)) = self.parts.store.measured(launch.id).await? {
             definition.thresholds = position.definition.thresholds;

@@ -6,7 +6,7 @@ use super::wire;
 use crate::admin::{Answer, Recorded, ReplayedDecision, ReplayedLaunch};
 use crate::analysis::decision::{
     ArmEvidence, DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode,
-    Verdict,
+    SegmentVerdict, Verdict,
 };
 use crate::analysis::limits::LimitVerdict;
 use crate::analysis::recovery::{Recovered, Recovery};
@@ -96,6 +96,7 @@ pub(super) fn answer(answer: &Answer) -> wire::CheckLaunchResponse {
         launch: answer.launch.as_ref().map(launch),
         latches: answer.latches.iter().map(|closed| latch(closed, answer.now)).collect(),
         limits: judgement.map(limits).unwrap_or_default(),
+        segments: judgement.map(segments).unwrap_or_default(),
         recoveries: answer.recoveries.iter().map(recovery).collect(),
     }
 }
@@ -149,6 +150,7 @@ pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
         judge_time: judgement.map(|judgement| wire_time(judgement.at)),
         policy: Some(policy::sent(&decision.launch.policy.policy, decision.launch.policy.revision)),
         limits: judgement.map(limits).unwrap_or_default(),
+        segments: judgement.map(segments).unwrap_or_default(),
     }
 }
 
@@ -212,8 +214,28 @@ fn limits(judgement: &Judgement) -> Vec<wire::LimitVerdict> {
         e_value: e_value(limit.ln_e),
         verdict: verdict(limit.verdict).into(),
         reason: limit.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
+        weight: limit.weight,
     };
     judgement.limits.iter().map(limit).collect()
+}
+
+fn segments(judgement: &Judgement) -> Vec<wire::SegmentVerdict> {
+    let units = |segment: &SegmentVerdict, side: fn(&EpochMoments) -> u64| {
+        count(segment.epochs.iter().map(side).sum())
+    };
+    let segment = |segment: &SegmentVerdict| wire::SegmentVerdict {
+        metric: segment.metric.clone(),
+        arm: segment.arm.clone(),
+        column: segment.column.clone(),
+        value: segment.value.clone(),
+        harm: segment.harm,
+        e_value: e_value(segment.ln_e),
+        e_value_adjusted: e_value(segment.ln_e_adjusted),
+        weight: segment.weight,
+        control_units: units(segment, |epoch| epoch.within.control.n()),
+        units: units(segment, |epoch| epoch.within.treatment.n()),
+    };
+    judgement.segments.iter().map(segment).collect()
 }
 
 fn verdict(verdict: Verdict) -> wire::Verdict {
@@ -259,7 +281,7 @@ pub(super) fn moments(moments: &Moments) -> wire::Moments {
 }
 
 /// The e-value of its logarithm, held at the largest number there is.
-fn e_value(ln_e: f64) -> f64 {
+pub(super) fn e_value(ln_e: f64) -> f64 {
     ln_e.exp().min(f64::MAX)
 }
 
@@ -301,6 +323,7 @@ fn reason(reason: &Reason) -> wire::Reason {
         message: reason.message.clone(),
         metric: reason.metric.clone().unwrap_or_default(),
         arm: reason.arm.clone().unwrap_or_default(),
+        segment: reason.segment.clone().unwrap_or_default(),
     }
 }
 
@@ -330,5 +353,6 @@ fn code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::Shadow => wire::ReasonCode::Shadow,
         ReasonCode::Policy => wire::ReasonCode::Policy,
         ReasonCode::Limit => wire::ReasonCode::Limit,
+        ReasonCode::HarmInSegment => wire::ReasonCode::HarmInSegment,
     }
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::routing::{MethodRouter, get};
 use serde_json::{Value, json};
 
+use super::lease::described;
 use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::ingest::Ingest;
@@ -22,7 +23,8 @@ struct Sources {
 }
 
 /// Answers with what is in force, how long ago the guard last judged a launch (null where it never did), whether it has
-/// stalled, so that nothing is raised while serving goes on, and what waits on the local disk for the store.
+/// stalled, so that nothing is raised while serving goes on, who acts for the guard, and what waits on the local disk for
+/// the store.
 pub(super) fn route(live: Arc<Live>, admin: Admin, ingest: Ingest, clock: Clock) -> MethodRouter {
     get(health).with_state(Sources { live, admin, ingest, clock })
 }
@@ -37,6 +39,7 @@ async fn health(State(sources): State<Sources>) -> Json<Value> {
         "guard": if guard.stalled_launches == 0 { "working" } else { "stalled" },
         "guard_age_ms": guard.age_ms,
         "stalled_launches": guard.stalled_launches,
+        "lease": described(&live),
         "spool": {
             "batches": spooled.batches,
             "bytes": spooled.bytes,

@@ -11,11 +11,13 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::lease::LeaseGauges;
 use super::refusal::Refusal;
 use crate::clock::Clock;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::ingest::Ingest;
+use crate::live::Live;
 
 /// The type of the text form.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -23,6 +25,7 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 /// What is told of the moment.
 #[derive(Debug)]
 struct Metrics {
+    live: Arc<Live>,
     ingest: Ingest,
     clock: Clock,
     registry: Registry,
@@ -34,11 +37,12 @@ struct Metrics {
     spool_refused: Gauge,
     spool_age: Gauge<f64, AtomicU64>,
     watermark_age: Gauge<f64, AtomicU64>,
+    lease: LeaseGauges,
 }
 
 /// Answers with counts and sizes.
-pub(super) fn route(ingest: Ingest, clock: Clock) -> MethodRouter {
-    get(metrics).with_state(Arc::new(Metrics::new(ingest, clock)))
+pub(super) fn route(live: Arc<Live>, ingest: Ingest, clock: Clock) -> MethodRouter {
+    get(metrics).with_state(Arc::new(Metrics::new(live, ingest, clock)))
 }
 
 async fn metrics(State(metrics): State<Arc<Metrics>>) -> Result<Response, Refusal> {
@@ -49,10 +53,11 @@ async fn metrics(State(metrics): State<Arc<Metrics>>) -> Result<Response, Refusa
 }
 
 impl Metrics {
-    fn new(ingest: Ingest, clock: Clock) -> Self {
+    fn new(live: Arc<Live>, ingest: Ingest, clock: Clock) -> Self {
         let mut registry = Registry::default();
         ingest.counts().register(&mut registry);
         let metrics = Self {
+            live,
             ingest,
             clock,
             registry: Registry::default(),
@@ -64,6 +69,7 @@ impl Metrics {
             spool_refused: Gauge::default(),
             spool_age: Gauge::default(),
             watermark_age: Gauge::default(),
+            lease: LeaseGauges::default(),
         };
         let sizes = [
             (
@@ -113,6 +119,7 @@ impl Metrics {
         for (name, help, gauge) in ages {
             registry.register_with_unit(name, help, Unit::Seconds, gauge.clone());
         }
+        metrics.lease.register(&mut registry);
         Self { registry, ..metrics }
     }
 
@@ -128,6 +135,7 @@ impl Metrics {
         self.spool_bytes.set(whole(spooled.bytes));
         self.spool_refused.set(whole(spooled.refused));
         self.spool_age.set(spooled.oldest.map_or(0.0, |at| self.age(at)));
+        self.lease.look(&self.live);
         let watermark = self.ingest.watermark().await.ok().flatten();
         self.watermark_age.set(watermark.map_or(-1.0, |at| self.age(at)));
     }

@@ -2,6 +2,7 @@
 
 mod events;
 mod health;
+mod lease;
 mod metrics;
 mod refusal;
 pub mod statsig;
@@ -23,7 +24,7 @@ pub async fn serve(
     let Services { live, ingest, admin, clock, max_event_skew_ms, .. } = services;
     let router = Router::new()
         .route("/health", health::route(live.clone(), admin, ingest.clone(), clock.clone()))
-        .route("/metrics", metrics::route(ingest.clone(), clock.clone()))
+        .route("/metrics", metrics::route(live.clone(), ingest.clone(), clock.clone()))
         .route("/v1/events", events::route(ingest.clone(), clock.clone(), max_event_skew_ms))
         .merge(statsig::router(live, ingest, clock, max_event_skew_ms))
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this address"));

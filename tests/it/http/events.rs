@@ -95,7 +95,7 @@ async fn counts_are_told_in_the_form_that_prometheus_reads() {
     post(&server, &json!({ "events": [{ "name": "" }] })).await;
     let answer = server.get("/metrics", &[]).await;
     assert_eq!(answer.status, StatusCode::OK);
-    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    let text = answer.text();
     let value = |name: &str| -> String {
         let line = text.lines().find(|line| line.split(' ').next() == Some(name));
         let line = line.unwrap_or_else(|| panic!("{name} is not in\n{text}"));

@@ -36,6 +36,10 @@ impl Answer {
         serde_json::from_slice(&self.body).expect("a body of JSON")
     }
 
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).expect("text")
+    }
+
     fn header(&self, name: impl header::AsHeaderName) -> &str {
         self.headers.get(name).map(|value| value.to_str().expect("text")).unwrap_or_default()
     }

@@ -1,5 +1,7 @@
 //! What is in force: the configuration with its compiled form, swapped whole, and the guard's latest judgements.
 
+pub mod leadership;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use crate::engine::compile::compile;
 use crate::engine::form::Ruleset;
 use crate::engine::lower::lower;
 use crate::engine::snapshot::Snapshot;
+use leadership::Leadership;
 
 /// A configuration and its compiled form. They always belong together.
 #[derive(Debug)]
@@ -48,6 +51,7 @@ pub struct Live {
     recoveries: ArcSwap<BTreeMap<LaunchId, Vec<Recovery>>>,
     publications: watch::Sender<u64>,
     decisions: watch::Sender<i64>,
+    leadership: watch::Sender<Leadership>,
 }
 
 impl Live {
@@ -61,6 +65,7 @@ impl Live {
             recoveries: ArcSwap::default(),
             publications: watch::Sender::new(0),
             decisions: watch::Sender::new(cursor),
+            leadership: watch::Sender::default(),
         }
     }
 
@@ -154,5 +159,26 @@ impl Live {
     #[must_use]
     pub fn watch_decisions(&self) -> watch::Receiver<i64> {
         self.decisions.subscribe()
+    }
+
+    /// Who acts for the guard, as this server last knew it.
+    #[must_use]
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.borrow().clone()
+    }
+
+    /// Notes who acts for the guard.
+    pub fn note_leadership(&self, leadership: Leadership) {
+        let changes = leadership.leads() != self.leadership().leads();
+        self.leadership.send_if_modified(|known| {
+            *known = leadership;
+            changes
+        });
+    }
+
+    /// Changes when this server begins to act for the guard, or no longer does.
+    #[must_use]
+    pub fn watch_leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.subscribe()
     }
 }
