@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Every file of the API, by its path below `proto/`.
-const FILES: [&str; 18] = [
+const FILES: [&str; 19] = [
     "portcullis/v1/admin.proto",
     "portcullis/v1/condition.proto",
     "portcullis/v1/config.proto",
@@ -20,6 +20,7 @@ const FILES: [&str; 18] = [
     "portcullis/v1/metric.proto",
     "portcullis/v1/policy.proto",
     "portcullis/v1/ramp.proto",
+    "portcullis/v1/scorecard.proto",
     "portcullis/v1/segment.proto",
     "portcullis/v1/webhook.proto",
 ];

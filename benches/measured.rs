@@ -88,7 +88,6 @@ impl Measured {
             event_queue_bytes: 1 << 20,
             exposure_queue: 1,
             exposure_memory: 1,
-            segment_by: Vec::new(),
         };
         let spool = Spool::open(&folder.path().join("spool.db"), 1 << 20).await.unwrap();
         let (ingest, writers) = Ingest::start(Arc::clone(&events), spool, &clock, settings, &stop);
@@ -100,7 +99,6 @@ impl Measured {
             clock,
             tick: TICK,
             allowed_lateness_ms: 0,
-            segment_by: Vec::new(),
         });
         let units = (size / EVENTS_A_UNIT).max(1);
         let random = 88_172_645_463_325_252;

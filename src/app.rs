@@ -122,7 +122,6 @@ impl App {
             clock: clock.clone(),
             tick: settings.tick,
             allowed_lateness_ms: milliseconds(settings.allowed_lateness),
-            segment_by: settings.segment_by.clone(),
         });
         let admin = Admin::new(
             store,
@@ -280,7 +279,6 @@ fn ingest_settings(settings: &ServeSettings) -> IngestSettings {
         event_queue_bytes: usize::try_from(settings.event_queue_bytes).unwrap_or(usize::MAX),
         exposure_queue: size(settings.exposure_queue),
         exposure_memory: size(settings.exposure_memory),
-        segment_by: settings.segment_by.clone(),
     }
 }
 

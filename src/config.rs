@@ -97,10 +97,6 @@ pub struct ServeSettings {
     /// Folder of the secrets that webhooks name, one a file; if it is not given, `secrets` in the data folder.
     #[arg(long, env = "PORTCULLIS_SECRETS_DIR")]
     pub secrets_dir: Option<PathBuf>,
-    /// Attributes of users that are kept with exposures, so that results can be told apart by them: at most 10, separated by
-    /// commas.
-    #[arg(long, env = "PORTCULLIS_SEGMENT_BY", value_delimiter = ',', num_args = 0..=10)]
-    pub segment_by: Vec<String>,
     /// How long calls under way may go on after a stop.
     #[arg(long, env = "PORTCULLIS_DRAIN_TIMEOUT", default_value = "10s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::Admin;
+use super::{Admin, Subject};
 use crate::analysis::fold::{Cut, Definition, Measure, measurement};
 use crate::analysis::measurement::ArmMoments;
 use crate::analysis::published::Published;
+use crate::analysis::scorecard::{ScoredMetric, scorecard};
 use crate::domain::launch::{Launch, LaunchId, PinnedMetric};
 use crate::domain::metric::Metric;
 use crate::domain::stored::Document;
@@ -31,6 +32,19 @@ pub struct Preview {
     pub intake: Vec<(String, Vec<Intake>)>,
 }
 
+/// What a launch changes.
+#[derive(Clone, Debug)]
+pub struct Scorecard {
+    /// The launch.
+    pub launch: Launch,
+    /// What it is made from.
+    pub published: Published,
+    /// Level of the intervals.
+    pub level: f64,
+    /// One for each metric of the launch.
+    pub metrics: Vec<ScoredMetric>,
+}
+
 impl Admin {
     /// What was published of a launch: a number, or the latest.
     pub async fn published(&self, launch: LaunchId, number: Option<i64>) -> Result<Published> {
@@ -48,6 +62,19 @@ impl Admin {
         self.store.snapshots(launch, before, limit).await
     }
 
+    /// What a launch changes, from its latest published numbers, with intervals at a level from 0.5 up to below 1.
+    pub async fn scorecard(&self, subject: Subject, level: f64) -> Result<Scorecard> {
+        if !(0.5..1.0).contains(&level) {
+            return Err(Error::field("level", format!("must be from 0.5 up to below 1, is {level}")));
+        }
+        let in_force = self.live.in_force();
+        let (target, launch) = self.launch_of(&in_force.catalogue, subject).await?;
+        let launch = launch.ok_or_else(|| Error::NotFound { kind: "launch of", key: target.path() })?;
+        let published = self.published(launch.id, None).await?;
+        let metrics = scorecard(&launch, &published.measurement, level);
+        Ok(Scorecard { launch, published, level, metrics })
+    }
+
     /// What a metric would say of a launch, from everything that is stored; nothing is kept.
     pub async fn preview(&self, metric: Metric, launch: Option<LaunchId>) -> Result<Preview> {
         metric.check()?;
@@ -60,11 +87,11 @@ impl Admin {
         if let Some(id) = launch {
             let pinned = PinnedMetric { metric: metric.clone(), revision: 0, scale: None };
             let launch = Launch { metrics: vec![pinned], ..self.launch(id).await? };
-            let mut definition = Definition::of(&launch, WIDTH_MS, &[]);
+            let definition = Definition::of(&launch, WIDTH_MS);
             let measures = [Measure::new(Cow::Borrowed(&metric), &definition)];
             let reach = self.events.reach(&[]).await?;
             let events = self.events.as_ref();
-            let cells = fold(events, &launch, &measures, None, &mut definition, reach.arrival).await?;
+            let cells = fold(events, &launch, &measures, None, &definition, reach.arrival).await?;
             let watermark = reach.watermark.unwrap_or(now).max(now).plus_ms(WIDTH_MS);
             let cut = Cut { as_of: definition.bucket(watermark), watermark };
             let mut found = measurement(&launch, &definition, &measures, &cells, cut);

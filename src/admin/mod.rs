@@ -42,6 +42,7 @@ use crate::store::Store;
 pub use configuration::{ConfigurationPlan, PlannedChange, Wanted};
 pub use documents::Administered;
 pub use keys::NewSdkKey;
+pub use measuring::Scorecard;
 pub use policy_replay::{ReplayedDecision, ReplayedLaunch};
 pub(crate) use queries::parse_id;
 pub use queries::{Answer, Page, Subject};

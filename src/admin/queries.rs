@@ -9,6 +9,8 @@ use super::ruled::Ruled;
 use crate::analysis::answer::answer;
 use crate::analysis::decision::{DecisionId, DecisionKind, Judgement, Reason, ReasonCode};
 use crate::analysis::plan::latch_reason;
+use crate::analysis::recovery::Recovery;
+use crate::domain::catalogue::Catalogue;
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, LaunchId, Target};
 use crate::domain::stored::Stored;
@@ -48,6 +50,8 @@ pub struct Answer {
     pub judgement: Option<Judgement>,
     /// Latches of the target.
     pub latches: Vec<Latch>,
+    /// What became of harmed guardrails since a rollback.
+    pub recoveries: Vec<Recovery>,
     /// When this was said.
     pub now: Timestamp,
 }
@@ -123,20 +127,7 @@ impl Admin {
         let in_force = self.live.in_force();
         let catalogue = &in_force.catalogue;
         let now = self.clock.now();
-        let (target, launch) = match subject {
-            Subject::Launch(id) => {
-                let known = catalogue.launches.get(&id).map(|launch| (**launch).clone());
-                let launch = match known {
-                    Some(launch) => launch,
-                    None => self.launch(id).await?,
-                };
-                (launch.target.clone(), Some(launch))
-            }
-            Subject::Target(target) => {
-                let launch = catalogue.latest_launch(&target).map(|launch| (**launch).clone());
-                (target, launch)
-            }
-        };
+        let (target, launch) = self.launch_of(catalogue, subject).await?;
         let judgement = match &launch {
             Some(launch) if launch.is_live() => self.judgement(launch, now),
             // An ended launch is not looked at any more; what was found last is on record.
@@ -151,7 +142,32 @@ impl Admin {
         let closed = closed.map(AsRef::as_ref);
         let (kind, reasons) = say(launch.as_ref(), judgement.as_deref(), closed, now);
         let judgement = judgement.map(|judgement| (*judgement).clone());
-        Ok(Answer { kind, reasons, launch, judgement, latches, now })
+        let recoveries = launch.as_ref().map(|launch| self.live.recoveries(launch.id)).unwrap_or_default();
+        Ok(Answer { kind, reasons, launch, judgement, latches, recoveries, now })
+    }
+}
+
+impl Admin {
+    /// What is asked about: a target, and its live launch or else its latest.
+    pub(super) async fn launch_of(
+        &self,
+        catalogue: &Catalogue,
+        subject: Subject,
+    ) -> Result<(Target, Option<Launch>)> {
+        Ok(match subject {
+            Subject::Launch(id) => {
+                let known = catalogue.launches.get(&id).map(|launch| (**launch).clone());
+                let launch = match known {
+                    Some(launch) => launch,
+                    None => self.launch(id).await?,
+                };
+                (launch.target.clone(), Some(launch))
+            }
+            Subject::Target(target) => {
+                let launch = catalogue.latest_launch(&target).map(|launch| (**launch).clone());
+                (target, launch)
+            }
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use super::decision::{DecisionKind, Judgement, MetricVerdict, Reason, ReasonCode
 use super::plan::by_evidence;
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Launch, LaunchState, Needs};
+use crate::domain::metric::{Action, Metric};
 use crate::domain::time::Timestamp;
 
 /// Whether a launch may go on to more exposure now, and why: what the guard says, and what people have said of it.
@@ -83,10 +84,13 @@ fn waits(launch: &Launch) -> Vec<Reason> {
 /// What guardrails would do that are for show.
 fn for_show(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
     let shown = launch.metrics.iter().filter(|pinned| launch.is_for_show(&pinned.metric));
-    let keys: Vec<&str> = shown.map(|pinned| pinned.metric.key.as_str()).collect();
+    let shown: Vec<&Metric> = shown.map(|pinned| &pinned.metric).collect();
     let of_verdict = |verdict: &MetricVerdict| {
+        let metric = shown.iter().find(|metric| metric.key == verdict.metric)?;
         let would = match verdict.verdict {
-            Verdict::Harm => "roll back",
+            _ if metric.action == Action::Report => return None,
+            Verdict::Harm if metric.rolls_back() => "roll back",
+            Verdict::Harm => "hold",
             Verdict::Blind => "hold",
             Verdict::Safe | Verdict::Undecided => return None,
         };
@@ -95,10 +99,10 @@ fn for_show(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
             message: format!("in shadow: {} is {} and would {would}", verdict.metric, verdict.verdict),
             metric: Some(verdict.metric.clone()),
             arm: Some(verdict.arm.clone()),
+            segment: None,
         })
     };
-    let verdicts = judgement.verdicts.iter().filter(|verdict| keys.contains(&verdict.metric.as_str()));
-    verdicts.filter_map(of_verdict).collect()
+    judgement.verdicts.iter().filter_map(of_verdict).collect()
 }
 
 fn is_loud(reason: &Reason) -> bool {

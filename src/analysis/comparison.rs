@@ -74,11 +74,12 @@ pub(super) fn total<'m>(moments: impl Iterator<Item = &'m EpochMoments>, view: V
 }
 
 impl<'l> Comparison<'l> {
-    /// Compares an arm with the control as measured.
+    /// Compares an arm with the control as measured, of all units or of those of one segment.
     pub(super) fn new(
         launch: &'l Launch,
         pinned: &'l PinnedMetric,
         arm: &'l str,
+        segment: Option<&str>,
         measurement: Option<&Measurement>,
     ) -> Self {
         let as_of = measurement.map_or(launch.started_at, |found| found.as_of);
@@ -91,7 +92,11 @@ impl<'l> Comparison<'l> {
             };
             let of_week = move |week| {
                 let place = (epoch.number, week);
-                let row = |arm| measurement.and_then(|found| found.row(&pinned.metric.key, place, arm));
+                let (measured, key) = (measurement, &pinned.metric.key);
+                let row = |arm| match segment {
+                    None => measured?.row(key, place, arm),
+                    Some(segment) => measured?.row_of_segment(segment, key, place, arm),
+                };
                 Stretch { moments: compare(place, row(launch.control()), row(arm)), share, settled_share }
             };
             (0..=weeks(epoch, as_of)).map(of_week)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::limits::LimitVerdict;
-use super::measurement::{ArmUnits, Blindness};
+use super::measurement::{ArmUnits, Blindness, Columns};
 pub use crate::domain::decision_kind::DecisionKind;
 use crate::domain::latch::Latch;
 use crate::domain::launch::Launch;
@@ -102,6 +102,8 @@ pub enum ReasonCode {
     Policy,
     /// An absolute limit: a level that was crossed, or is watched.
     Limit,
+    /// A guardrail is shown worse than its margin in one segment of the units.
+    HarmInSegment,
 }
 
 /// One reason, with figures.
@@ -115,13 +117,16 @@ pub struct Reason {
     pub metric: Option<String>,
     /// The arm it is about.
     pub arm: Option<String>,
+    /// The segment it is about, for example `country=DE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<String>,
 }
 
 impl Reason {
     /// A reason about the launch as a whole.
     #[must_use]
     pub fn of_launch(code: ReasonCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), metric: None, arm: None }
+        Self { code, message: message.into(), metric: None, arm: None, segment: None }
     }
 }
 
@@ -176,6 +181,29 @@ pub struct MetricVerdict {
     /// The metric's scale; none before burn-in.
     pub scale: Option<f64>,
     /// What was measured, by week of each epoch.
+    pub epochs: Vec<EpochMoments>,
+}
+
+/// What is said of one guardrail in one arm and segment, with what it rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SegmentVerdict {
+    /// Key of the metric.
+    pub metric: String,
+    /// The treatment arm.
+    pub arm: String,
+    /// Attribute of the user.
+    pub column: String,
+    /// Its value at the unit's first exposure; [`OTHER`](super::measurement::OTHER) for all that have no segment of their own.
+    pub value: String,
+    /// Whether its evidence, adjusted for all segments that were looked at, reaches the level of harm.
+    pub harm: bool,
+    /// ln of the e-value for harm beyond the margin; 0 before burn-in.
+    pub ln_e: f64,
+    /// The same, adjusted for all segments that were looked at.
+    pub ln_e_adjusted: f64,
+    /// Weight in the launch-level e-value; 0 for a guardrail that only holds.
+    pub weight: f64,
+    /// What was measured, by week of each epoch; buckets are kept only where the level of harm is near.
     pub epochs: Vec<EpochMoments>,
 }
 
@@ -323,6 +351,12 @@ pub struct Judgement {
     /// What is said of absolute limits, once everyone has the treatment.
     #[serde(default)]
     pub limits: Vec<LimitVerdict>,
+    /// The columns that tell units apart, once their values are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Columns>,
+    /// One for each guardrail, treatment arm still served and segment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<SegmentVerdict>,
 }
 
 /// Id of a decision.

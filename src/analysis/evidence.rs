@@ -64,6 +64,15 @@ pub(super) fn safety(comparison: &Comparison<'_>, view: View, margin: f64) -> Re
     }
 }
 
+/// Evidence of all units for any harm at all, from all stretches, or why there is none.
+pub(super) fn difference(comparison: &Comparison<'_>) -> Result<Evidence, Undefined> {
+    if is_burnt_in(comparison, View::Within) {
+        all_stretches(comparison, View::Within, Test::Harm(0.0))
+    } else {
+        Err(Undefined::TooFewUnits)
+    }
+}
+
 /// Evidence of one view from all stretches, or why there is none.
 fn all_stretches(comparison: &Comparison<'_>, view: View, test: Test) -> Result<Evidence, Undefined> {
     let metric = &comparison.pinned.metric;

@@ -3,12 +3,11 @@
 //! Rows of one arm that come late, or twice, look like harm for one bucket. Taking a bucket away can only make a
 //! rollback rarer, so that the error rate stays what it is.
 
-use super::comparison::Comparison;
 use super::decision::{Bucket, Least};
-use super::evidence::{Marked, ln_e_harm};
-use super::judge::{comparisons, weights};
+use super::evidence::Marked;
 use super::measurement::Measurement;
 use super::tally::Tally;
+use super::tested::{Of, Tested, tested};
 use crate::domain::launch::Launch;
 use crate::domain::time::Timestamp;
 
@@ -17,7 +16,8 @@ use crate::domain::time::Timestamp;
 pub struct Left {
     /// Of the launch-level e-value, with the bucket that was left out.
     pub launch: Least,
-    /// ln of the least e-value of each comparison, in the order of the judgement's verdicts, whichever bucket that takes.
+    /// ln of the least e-value of each comparison, in the order of the judgement's verdicts and before those of segments and
+    /// limits, whichever bucket that takes.
     pub own: Vec<f64>,
 }
 
@@ -25,9 +25,7 @@ pub struct Left {
 /// buckets. The guard asks for it only where the whole reaches the level of harm.
 #[must_use]
 pub fn left_without_one_bucket(launch: &Launch, measurement: &Measurement) -> Option<Left> {
-    let comparisons = comparisons(launch, Some(measurement));
-    let weights = weights(launch, &comparisons);
-    without_each(&comparisons, &weights, measurement.kept_from)
+    without_each(&tested(launch, Some(measurement)), measurement.kept_from)
         .map(|(tally, bucket)| Left {
             launch: Least { ln_e: tally.launch, bucket: Some(bucket) },
             own: tally.own,
@@ -42,13 +40,9 @@ pub fn left_without_one_bucket(launch: &Launch, measurement: &Measurement) -> Op
 /// bucket without which the launch-level e-value is least, none where that is the whole.
 ///
 /// Scales are those of the whole. What has no evidence left counts as 1, and so does what is undefined.
-pub(super) fn least<'l>(
-    comparisons: &[Comparison<'l>],
-    weights: &[f64],
-    kept_from: Option<Timestamp>,
-) -> (Tally<'l>, Option<Bucket>) {
-    let whole = (tally(comparisons, weights), None);
-    without_each(comparisons, weights, kept_from).fold(whole, |(least, carrier), (without, bucket)| {
+pub(super) fn least<'l>(tested: &[Tested<'l>], kept_from: Option<Timestamp>) -> (Tally<'l>, Option<Bucket>) {
+    let whole = (tally(tested), None);
+    without_each(tested, kept_from).fold(whole, |(least, carrier), (without, bucket)| {
         let carrier = if without.launch < least.launch { Some(bucket) } else { carrier };
         (least.least(&without), carrier)
     })
@@ -56,30 +50,30 @@ pub(super) fn least<'l>(
 
 /// The evidence without each of the kept buckets.
 fn without_each<'l>(
-    comparisons: &[Comparison<'l>],
-    weights: &[f64],
+    tested: &[Tested<'l>],
     kept_from: Option<Timestamp>,
 ) -> impl Iterator<Item = (Tally<'l>, Bucket)> {
-    buckets(comparisons, kept_from).into_iter().map(|bucket| {
-        let without: Vec<Comparison<'l>> = comparisons.iter().map(|one| one.without(&bucket)).collect();
-        (tally(&without, weights), bucket)
+    buckets(tested, kept_from).into_iter().map(|bucket| {
+        let without: Vec<Tested<'l>> = tested.iter().map(|one| one.without(&bucket)).collect();
+        (tally(&without), bucket)
     })
 }
 
 /// The evidence with marks of enough treated units.
-fn tally<'l>(comparisons: &[Comparison<'l>], weights: &[f64]) -> Tally<'l> {
-    let own = comparisons.iter().map(|comparison| ln_e_harm(comparison, Marked::Enough));
-    Tally::new(comparisons, weights, own.collect())
+fn tally<'l>(tested: &[Tested<'l>]) -> Tally<'l> {
+    Tally::new(tested, tested.iter().map(|one| one.ln_e(Marked::Enough)).collect())
 }
 
-/// The kept buckets in which anything came: between one change and the next, and from the last one to the end.
-pub(super) fn buckets(comparisons: &[Comparison<'_>], kept_from: Option<Timestamp>) -> Vec<Bucket> {
-    let (Some(kept_from), Some(first)) = (kept_from, comparisons.first()) else {
+/// The kept buckets in which anything came: between one change and the next, and from the last one to the end. What changes a
+/// segment changes the whole.
+fn buckets(tested: &[Tested<'_>], kept_from: Option<Timestamp>) -> Vec<Bucket> {
+    let (Some(kept_from), Some(first)) = (kept_from, tested.first()) else {
         return Vec::new();
     };
-    let past = comparisons.iter().flat_map(Comparison::moments).flat_map(|moments| &moments.past);
+    let wholes = tested.iter().filter(|one| one.of == Of::Whole);
+    let past = wholes.flat_map(|one| one.comparison.moments()).flat_map(|moments| &moments.past);
     let mut ends: Vec<Timestamp> = past.map(|past| past.at).filter(|at| *at > kept_from).collect();
-    ends.push(first.as_of);
+    ends.push(first.comparison.as_of);
     ends.sort_unstable();
     ends.dedup();
     let begins = std::iter::once(kept_from).chain(ends.iter().copied());

@@ -1,17 +1,20 @@
 //! From a measurement to verdicts and one launch-level e-value.
 
-use super::comparison::{Comparison, View, counts, total};
+use super::comparison::{Comparison, View, counts};
 use super::decision::{
-    ArmEvidence, Compared, EpochMoments, Judgement, Least, MetricVerdict, ReasonCode, Verdict,
+    ArmEvidence, Compared, EpochMoments, Judgement, Least, MetricVerdict, ReasonCode, SegmentVerdict, Verdict,
 };
-use super::evidence::{Marked, is_burnt_in, ln_e_harm, ln_e_safe};
-use super::limits::limits;
-use super::measurement::{Cause, Measurement};
-use super::tally::Tally;
-use super::{influence, sample_ratio};
-use crate::domain::launch::{Epoch, Launch, PinnedMetric};
+use super::evidence::{Marked, is_burnt_in, ln_e_safe};
+use super::limits::LimitVerdict;
+use super::measurement::{Blindness, Cause, Measurement};
+use super::tally::{Tally, among_segments};
+use super::tested::{Of, Place, tested};
+use super::{influence, limits, sample_ratio};
+use crate::domain::launch::{Epoch, Launch};
+use crate::domain::limit::Limit;
+use crate::domain::metric::Metric;
 use crate::domain::time::Timestamp;
-use crate::stats::e_process::{self, MIN_EPOCH_UNITS};
+use crate::stats::e_process::MIN_EPOCH_UNITS;
 use crate::stats::undefined::Undefined;
 
 /// Level of the test that shows a guardrail safe.
@@ -22,25 +25,31 @@ const ROUNDING: f64 = 1e-9;
 /// Looks at a launch. Everything that is not known leaves its metric blind; nothing unknown counts as good.
 #[must_use]
 pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp) -> Judgement {
-    let comparisons = comparisons(launch, measurement);
-    let weights = weights(launch, &comparisons);
-    let own = comparisons.iter().map(|one| ln_e_harm(one, Marked::Any)).collect();
-    let whole = Tally::new(&comparisons, &weights, own);
+    let tested = tested(launch, measurement);
+    let own = tested.iter().map(|one| one.ln_e(Marked::Any)).collect();
+    let whole = Tally::new(&tested, own);
     let level = -launch.alpha.ln();
     let kept_from = measurement.and_then(|found| found.kept_from);
-    let least = whole.reaches(level).then(|| influence::least(&comparisons, &weights, kept_from));
+    let least = whole.reaches(level).then(|| influence::least(&tested, kept_from));
     let shown = Shown { level, least: least.as_ref().map(|(least, _)| least), whole: &whole };
 
-    let age_ms = measurement.map_or(0, |found| now.ms_since(found.watermark));
-    let limits = limits(launch, &comparisons, kept_from, age_ms);
     let ln_e_sample_ratio = measurement.map_or(0.0, |found| sample_ratio::ln_e(launch, found));
     let look = Look { launch, measurement, now, trusted: sample_ratio::is_trusted(ln_e_sample_ratio) };
-    let verdicts: Vec<MetricVerdict> = comparisons
-        .into_iter()
-        .zip(weights)
-        .enumerate()
-        .map(|(index, (comparison, weight))| look.verdict(comparison, weight, &shown, index))
-        .collect();
+    let among_segments = among_segments(&tested, &whole.own);
+    let (mut verdicts, mut segments, mut limits) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, one) in tested.into_iter().enumerate() {
+        match &one.of {
+            Of::Whole => verdicts.push(look.verdict(one.comparison, one.weight, &shown, index)),
+            Of::Segment(place) => {
+                let adjusted = among_segments.get(index).copied().flatten().unwrap_or_default();
+                segments.push(look.segment(one.comparison, place, one.weight, (&shown, index), adjusted));
+            }
+            Of::Limit { limit, is_watched: true } => {
+                limits.push(look.limit(&one.comparison, *limit, one.weight, &shown, index));
+            }
+            Of::SegmentsToCome | Of::Limit { .. } => {}
+        }
+    }
     let ln_e = whole.launch;
     Judgement {
         at: now,
@@ -62,6 +71,8 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
         warned: is_warned(launch, ln_e, &verdicts),
         verdicts,
         limits,
+        columns: measurement.and_then(|found| found.columns.clone()),
+        segments,
     }
 }
 
@@ -74,35 +85,6 @@ impl Judgement {
             pinned.scale = of_metric.find_map(|verdict| verdict.scale);
         }
     }
-}
-
-/// Every metric in every arm still served, with its scale.
-pub(super) fn comparisons<'l>(launch: &'l Launch, measurement: Option<&Measurement>) -> Vec<Comparison<'l>> {
-    let of_metric = |pinned: &'l PinnedMetric| {
-        let arms = launch.treatments().map(|arm| Comparison::new(launch, pinned, &arm.name, measurement));
-        let mut arms: Vec<Comparison<'l>> = arms.collect();
-        let scale = pinned.scale.or_else(|| arms.iter().find_map(first_scale));
-        for comparison in &mut arms {
-            comparison.scale = scale;
-        }
-        arms
-    };
-    launch.metrics.iter().flat_map(of_metric).collect()
-}
-
-/// What each comparison weighs in the launch-level e-value.
-pub(super) fn weights(launch: &Launch, comparisons: &[Comparison<'_>]) -> Vec<f64> {
-    comparisons.iter().map(|comparison| weight(launch, comparison.pinned)).collect()
-}
-
-/// The scale that a comparison gives its metric, once it is through its burn-in.
-fn first_scale(comparison: &Comparison<'_>) -> Option<f64> {
-    let [control, treatment] = counts(comparison.moments(), View::Within);
-    if !e_process::burn_in_done(control, treatment, comparison.pinned.metric.min_units) {
-        return None;
-    }
-    let Compared { control, treatment } = total(comparison.moments(), View::Within);
-    e_process::first_scale(&control, &treatment).ok()
 }
 
 /// The evidence of all comparisons, and the least of it without any one bucket, where it reaches the level of harm.
@@ -178,6 +160,64 @@ impl Look<'_, '_> {
         }
     }
 
+    fn segment(
+        &self,
+        comparison: Comparison<'_>,
+        place: &Place,
+        weight: f64,
+        (shown, index): (&Shown<'_, '_>, usize),
+        ln_e_adjusted: f64,
+    ) -> SegmentVerdict {
+        let mut epochs: Vec<EpochMoments> =
+            comparison.stretches.into_iter().map(|stretch| stretch.moments).collect();
+        if shown.least.is_none() {
+            // Nothing rested on them.
+            epochs.iter_mut().for_each(|moments| moments.past = Vec::new());
+        }
+        SegmentVerdict {
+            metric: comparison.pinned.metric.key.clone(),
+            arm: comparison.arm.to_owned(),
+            column: place.column.clone(),
+            value: place.value.clone(),
+            harm: self.trusted && ln_e_adjusted >= shown.level,
+            ln_e: shown.whole.own.get(index).copied().unwrap_or_default(),
+            ln_e_adjusted,
+            weight,
+            epochs,
+        }
+    }
+
+    fn limit(
+        &self,
+        comparison: &Comparison<'_>,
+        limit: Limit,
+        weight: f64,
+        shown: &Shown<'_, '_>,
+        index: usize,
+    ) -> LimitVerdict {
+        let at = |values: &[f64]| values.get(index).copied().unwrap_or_default();
+        let found = limits::Found {
+            weight,
+            ln_e: at(&shown.whole.own),
+            ln_e_adjusted: at(&shown.whole.adjusted),
+            least_adjusted: shown.least.map(|least| at(&least.adjusted)),
+        };
+        limits::verdict(comparison, limit, found, shown.level, self.distrust(&comparison.pinned.metric))
+    }
+
+    /// Why no numbers of a metric can be believed, or are too old; none where they can.
+    fn distrust(&self, metric: &Metric) -> Option<ReasonCode> {
+        let blind = self.measurement.and_then(|found| found.blind.get(&metric.key));
+        let age = self.measurement.map_or(0, |found| self.now.ms_since(found.watermark));
+        let stale = (age > metric.freshness_ms).then_some(ReasonCode::Stale);
+        let of_cause = |blind: &Blindness| match blind.cause {
+            Cause::Stale => ReasonCode::Stale,
+            Cause::Audit => ReasonCode::AuditFailed,
+            Cause::Undefined => ReasonCode::Undefined,
+        };
+        blind.map(of_cause).or(stale)
+    }
+
     /// Why nothing can be said of a comparison; none where something can.
     fn blindness(
         &self,
@@ -185,28 +225,15 @@ impl Look<'_, '_> {
         burnt_in: bool,
         undefined: Option<Undefined>,
     ) -> Option<ReasonCode> {
-        let age = self.measurement.map_or(0, |found| self.now.ms_since(found.watermark));
-        let key = &comparison.pinned.metric.key;
-        let blind = self.measurement.and_then(|found| found.blind.get(key)).map(|blind| match blind.cause {
-            Cause::Stale => ReasonCode::Stale,
-            Cause::Audit => ReasonCode::AuditFailed,
-            Cause::Undefined => ReasonCode::Undefined,
-        });
-        if matches!(blind, Some(ReasonCode::Undefined | ReasonCode::AuditFailed)) {
-            blind
-        } else if smaller(comparison.moments(), View::Within) == 0 {
-            Some(ReasonCode::NoData)
-        } else if blind.is_some() {
-            blind
-        } else if age > comparison.pinned.metric.freshness_ms {
-            Some(ReasonCode::Stale)
-        } else if !burnt_in || !is_watched(self.launch, comparison) {
-            Some(ReasonCode::BurnIn)
-        } else {
-            undefined.map(|why| match why {
+        match self.distrust(&comparison.pinned.metric) {
+            Some(why @ (ReasonCode::Undefined | ReasonCode::AuditFailed)) => Some(why),
+            _ if smaller(comparison.moments(), View::Within) == 0 => Some(ReasonCode::NoData),
+            Some(why) => Some(why),
+            None if !burnt_in || !is_watched(self.launch, comparison) => Some(ReasonCode::BurnIn),
+            None => undefined.map(|why| match why {
                 Undefined::NoVariance => ReasonCode::NoVariance,
                 _ => ReasonCode::Undefined,
-            })
+            }),
         }
     }
 }
@@ -229,17 +256,6 @@ fn is_watched(launch: &Launch, comparison: &Comparison<'_>) -> bool {
 fn smaller<'m>(moments: impl Iterator<Item = &'m EpochMoments>, view: View) -> u64 {
     let [control, treatment] = counts(moments, view);
     control.units.min(treatment.units)
-}
-
-/// The weight in the launch of a guardrail that rolls back: all of them in all arms the launch began with sum to 1.
-fn weight(launch: &Launch, pinned: &PinnedMetric) -> f64 {
-    if !launch.is_guardrail(&pinned.metric) || !pinned.metric.rolls_back() {
-        return 0.0;
-    }
-    let weighty = launch.guardrails().filter(|other| other.metric.rolls_back());
-    let total: f64 = weighty.map(|other| other.metric.weight).sum();
-    let arms = launch.arms.len().saturating_sub(1).max(1) as f64;
-    pinned.metric.weight / total / arms
 }
 
 /// The hold level is left only below half of it, so that a launch does not flicker, and not for want of numbers.

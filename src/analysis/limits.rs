@@ -3,14 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::comparison::{Comparison, View, total};
-use super::decision::{Bucket, ReasonCode, Verdict};
-use super::influence::buckets;
-use crate::domain::launch::Launch;
+use super::decision::{ReasonCode, Verdict};
+use crate::domain::launch::{Launch, PinnedMetric};
 use crate::domain::limit::Limit;
 use crate::domain::metric::MetricKind;
-use crate::domain::time::Timestamp;
 use crate::stats::against_level::evidence;
-use crate::stats::e_process::ln_e;
+use crate::stats::e_process;
 use crate::stats::outcome::{Outcome, estimates};
 
 /// What is said of a metric against its own level. It is no comparison: nothing is known of what would be without the
@@ -27,6 +25,9 @@ pub struct LimitVerdict {
     pub value: Option<f64>,
     /// Units.
     pub units: u64,
+    /// Weight in the launch-level e-value; 0 for a guardrail that only holds.
+    #[serde(default)]
+    pub weight: f64,
     /// ln of the e-value for the level being crossed; 0 where nothing counts.
     pub ln_e: f64,
     /// Harm, undecided or blind. What has not crossed its level is undecided: it may yet.
@@ -35,25 +36,10 @@ pub struct LimitVerdict {
     pub reason: Option<ReasonCode>,
 }
 
-/// Guardrails with a limit, as soon as everyone has the treatment. All limits of a launch together have an alpha of their own,
-/// dealt out evenly.
-pub(super) fn limits(
-    launch: &Launch,
-    comparisons: &[Comparison<'_>],
-    kept_from: Option<Timestamp>,
-    age_ms: i64,
-) -> Vec<LimitVerdict> {
-    if !is_watched(launch) {
-        return Vec::new();
-    }
-    let limited = comparisons.iter().filter_map(|one| {
-        let limit = one.pinned.metric.limit.filter(|_| launch.is_guardrail(&one.pinned.metric))?;
-        Some((one, limit))
-    });
-    let limited: Vec<(&Comparison<'_>, Limit)> = limited.collect();
-    let level = -(launch.alpha / limited.len().max(1) as f64).ln();
-    let buckets = buckets(comparisons, kept_from);
-    limited.iter().map(|(one, limit)| verdict(one, *limit, level, &buckets, age_ms)).collect()
+/// The limit that a launch may come to test a guardrail against: everyone is to get its treatment at some time.
+pub(super) fn of(launch: &Launch, pinned: &PinnedMetric) -> Option<Limit> {
+    let counts = launch.target.splits_by_share() && launch.is_guardrail(&pinned.metric);
+    pinned.metric.limit.filter(|_| counts)
 }
 
 /// Whether everyone has the treatment of a launch that has limits.
@@ -66,51 +52,61 @@ pub(super) fn longest_window_ms(launch: &Launch) -> Option<i64> {
     launch.guardrails().filter_map(|pinned| pinned.metric.limit).map(|limit| limit.window_ms).max()
 }
 
-fn verdict(
+/// ln of the e-value for a limit being crossed, over what all treated units did so far, whichever step they came in; none where
+/// nothing counts.
+pub(super) fn ln_e(comparison: &Comparison<'_>, limit: Limit) -> Option<f64> {
+    let (metric, treated) = (&comparison.pinned.metric, treated(comparison));
+    let is_share = metric.kind == MetricKind::Conversion;
+    let counts = treated.n() >= limit.min_units;
+    counts
+        .then(|| evidence(&treated, limit.level, metric.direction, is_share).ok().map(e_process::ln_e))
+        .flatten()
+}
+
+/// Evidence of a limit being crossed, in the launch: by itself, adjusted for all else that is tested, and what is left of that
+/// without any one bucket; none where the launch is not near the level of harm.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub weight: f64,
+    pub ln_e: f64,
+    pub ln_e_adjusted: f64,
+    pub least_adjusted: Option<f64>,
+}
+
+/// What is said of a limit at a level of harm; `blind` is why no verdict can rest on its metric.
+pub(super) fn verdict(
     comparison: &Comparison<'_>,
     limit: Limit,
+    found: Found,
     level: f64,
-    buckets: &[Bucket],
-    age_ms: i64,
+    blind: Option<ReasonCode>,
 ) -> LimitVerdict {
-    let metric = &comparison.pinned.metric;
     let treated = treated(comparison);
-    let whole = found(&treated, comparison, limit);
-    let crossed = whole.is_some_and(|ln_e| ln_e >= level);
-    // As with comparisons, no single moment carries a rollback.
-    let confirmed = crossed
-        && buckets.iter().all(|bucket| {
-            let without = comparison.without(bucket);
-            found(&self::treated(&without), &without, limit).is_some_and(|ln_e| ln_e >= level)
-        });
-    let (verdict, reason) = match (confirmed, treated.n()) {
-        (true, _) => (Verdict::Harm, None),
-        (false, _) if crossed => (Verdict::Undecided, Some(ReasonCode::Warning)),
-        (false, 0) => (Verdict::Blind, Some(ReasonCode::NoData)),
-        (false, _) if age_ms > metric.freshness_ms => (Verdict::Blind, Some(ReasonCode::Stale)),
-        (false, units) if units < limit.min_units => (Verdict::Blind, Some(ReasonCode::BurnIn)),
-        (false, _) => (Verdict::Undecided, Some(ReasonCode::Undecided)),
+    let crossed = found.ln_e_adjusted >= level;
+    // As with comparisons, no single moment carries a rollback, and what was shown stands when the numbers have turned stale.
+    let confirmed = crossed && found.least_adjusted.is_some_and(|least| least >= level);
+    let (verdict, reason) = match (blind, treated.n()) {
+        _ if confirmed => (Verdict::Harm, None),
+        _ if crossed => (Verdict::Undecided, Some(ReasonCode::Warning)),
+        (Some(why @ (ReasonCode::Undefined | ReasonCode::AuditFailed)), _) => (Verdict::Blind, Some(why)),
+        (_, 0) => (Verdict::Blind, Some(ReasonCode::NoData)),
+        (Some(why), _) => (Verdict::Blind, Some(why)),
+        (None, units) if units < limit.min_units => (Verdict::Blind, Some(ReasonCode::BurnIn)),
+        (None, _) => (Verdict::Undecided, Some(ReasonCode::Undecided)),
     };
     LimitVerdict {
-        metric: metric.key.clone(),
+        metric: comparison.pinned.metric.key.clone(),
         arm: comparison.arm.to_owned(),
         level: limit.level,
         value: estimates(&treated, &treated).ok().map(|[estimate, ..]| estimate.value()),
         units: treated.n(),
-        ln_e: whole.unwrap_or(0.0),
+        weight: found.weight,
+        ln_e: found.ln_e,
         verdict,
         reason,
     }
 }
 
-/// What all treated units did so far, whichever step they came in.
 fn treated(comparison: &Comparison<'_>) -> Outcome {
     total(comparison.moments(), View::Settled).treatment
-}
-
-fn found(treated: &Outcome, comparison: &Comparison<'_>, limit: Limit) -> Option<f64> {
-    let metric = &comparison.pinned.metric;
-    let is_share = metric.kind == MetricKind::Conversion;
-    let counts = treated.n() >= limit.min_units;
-    counts.then(|| evidence(treated, limit.level, metric.direction, is_share).ok().map(ln_e)).flatten()
 }

@@ -1,6 +1,6 @@
 //! What was measured for one launch, up to one point of event time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,19 @@ pub const WEEK_MS: i64 = 7 * DAY_MS;
 pub const KEPT_BUCKETS: i64 = 32;
 /// The last week that is kept apart; later units are counted in it.
 pub const LAST_WEEK: u32 = 519;
+
+/// The value that stands for all values of a column without a segment of their own.
+pub const OTHER: &str = "…";
+
+/// Columns by which units are told apart, with the values that have a segment of their own; all others of a column are
+/// together.
+pub type Columns = BTreeMap<String, BTreeSet<String>>;
+
+/// The name of a segment.
+#[must_use]
+pub fn segment_name(column: &str, value: &str) -> String {
+    format!("{column}={value}")
+}
 
 /// Units and moments of one launch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +47,13 @@ pub struct Measurement {
     pub kept_from: Option<Timestamp>,
     /// Moments by key of the metric.
     pub metrics: BTreeMap<String, Vec<ArmMoments>>,
+    /// The columns that tell units apart, with the values that have a segment of their own; none where no policy names any,
+    /// and while too few units have come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Columns>,
+    /// The same moments by key of the metric and name of the segment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub segments: BTreeMap<String, BTreeMap<String, Vec<ArmMoments>>>,
     /// Metrics that no verdict can rest on, although there may be numbers of them.
     #[serde(default)]
     pub blind: BTreeMap<String, Blindness>,
@@ -104,7 +124,22 @@ impl Measurement {
     /// The row of a metric, a week of an epoch and an arm; none where no unit was seen.
     #[must_use]
     pub fn row(&self, metric: &str, (epoch, week): (u32, u32), arm: &str) -> Option<&ArmMoments> {
-        let mut rows = self.metrics.get(metric)?.iter();
-        rows.find(|row| row.epoch == epoch && row.week == week && row.arm == arm)
+        find(self.metrics.get(metric)?, (epoch, week), arm)
     }
+
+    /// The same of the units of one segment.
+    #[must_use]
+    pub fn row_of_segment(
+        &self,
+        segment: &str,
+        metric: &str,
+        place: (u32, u32),
+        arm: &str,
+    ) -> Option<&ArmMoments> {
+        find(self.segments.get(metric)?.get(segment)?, place, arm)
+    }
+}
+
+fn find<'m>(rows: &'m [ArmMoments], (epoch, week): (u32, u32), arm: &str) -> Option<&'m ArmMoments> {
+    rows.iter().find(|row| row.epoch == epoch && row.week == week && row.arm == arm)
 }

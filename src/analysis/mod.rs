@@ -5,6 +5,7 @@ mod comparison;
 pub mod again;
 pub mod answer;
 pub mod decision;
+pub mod effects;
 mod evidence;
 pub mod fold;
 pub mod history;
@@ -16,9 +17,12 @@ pub mod outlook;
 pub mod plan;
 pub mod policy_replay;
 pub mod published;
+pub mod recovery;
 mod replay;
 mod sample_ratio;
+pub mod scorecard;
 mod tally;
+mod tested;
 
 #[cfg(test)]
 mod tests;

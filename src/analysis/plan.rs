@@ -2,8 +2,12 @@
 
 use super::answer::{answer, overridden};
 use super::comparison::{View, total};
-use super::decision::{Compared, DecisionKind, Judgement, MetricVerdict, Reason, ReasonCode, Verdict};
+use super::decision::{
+    Compared, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode, SegmentVerdict,
+    Verdict,
+};
 use super::limits::{self, LimitVerdict, longest_window_ms};
+use super::measurement::segment_name;
 use super::outlook::outlook;
 use super::sample_ratio;
 use crate::domain::latch::Latch;
@@ -86,9 +90,10 @@ pub(super) fn by_evidence(
         return (DecisionKind::RollBack, harm_reasons(launch, judgement));
     }
     if limits::is_watched(launch) {
-        return by_limits(judgement);
+        return by_limits(launch, judgement);
     }
-    let mut reasons = Vec::new();
+    let harmed = judgement.segments.iter().filter(|segment| segment.harm);
+    let mut reasons: Vec<Reason> = harmed.map(|segment| harm_in_segment(segment, judgement)).collect();
     if judgement.warned {
         reasons.push(Reason::of_launch(ReasonCode::Warning, warning_message(launch, judgement)));
     }
@@ -99,7 +104,7 @@ pub(super) fn by_evidence(
     // What would roll back is past the launch's own level by now; these are guardrails that only hold.
     let harmful = guardrails().filter(|verdict| verdict.verdict == Verdict::Harm);
     reasons.extend(harmful.map(|verdict| {
-        let message = format!("{}: e-value {}", change_message(verdict), e_value(verdict.ln_e));
+        let message = format!("{}: e-value {}", verdict_message(verdict), e_value(verdict.ln_e));
         of_metric(ReasonCode::Harm, verdict, message)
     }));
     let blind = guardrails().filter(|verdict| verdict.verdict == Verdict::Blind);
@@ -131,10 +136,16 @@ pub(super) fn by_evidence(
 }
 
 /// Where everyone has the treatment, limits alone can say something.
-fn by_limits(judgement: &Judgement) -> (DecisionKind, Vec<Reason>) {
-    let of_kind =
-        |limit: &&LimitVerdict| limit.verdict == Verdict::Blind || limit.reason == Some(ReasonCode::Warning);
-    let held: Vec<Reason> = judgement.limits.iter().filter(of_kind).map(limit_reason).collect();
+fn by_limits(launch: &Launch, judgement: &Judgement) -> (DecisionKind, Vec<Reason>) {
+    // Past the launch's level of harm there are only those by now that hold and do not roll back.
+    let of_kind = |limit: &&LimitVerdict| {
+        matches!(limit.verdict, Verdict::Blind | Verdict::Harm) || limit.reason == Some(ReasonCode::Warning)
+    };
+    let reason = |limit: &LimitVerdict| match (limit.verdict, limit.reason) {
+        (Verdict::Blind, Some(code)) => blind_limit(launch, judgement, limit, code),
+        _ => limit_reason(limit),
+    };
+    let held: Vec<Reason> = judgement.limits.iter().filter(of_kind).map(reason).collect();
     if held.is_empty() {
         (DecisionKind::Allow, judgement.limits.iter().map(limit_reason).collect())
     } else {
@@ -150,13 +161,14 @@ pub fn latch_reason(latch: &Latch) -> Reason {
         message: format!("the latch on {} is closed: {}", latch.target, latch.cause),
         metric: None,
         arm: latch.arm.clone(),
+        segment: None,
     }
 }
 
 /// The protective action that a judgement calls for. It looks at nothing but the evidence, and whether that can be trusted:
 /// harm must be shown by the whole, and without any one bucket of event time as well.
 fn protection(launch: &Launch, judgement: &Judgement) -> Option<Action> {
-    if judgement.limits.iter().any(|limit| limit.verdict == Verdict::Harm) {
+    if judgement.limits.iter().any(|limit| limit.verdict == Verdict::Harm && limit.weight > 0.0) {
         return Some(Action::RollBack);
     }
     let confirmed = judgement.least.is_some_and(|least| least.ln_e >= -launch.alpha.ln());
@@ -179,20 +191,58 @@ fn harm_reasons(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
         1.0 / launch.alpha,
         launch.guardrails().count()
     );
-    let guardrails = judgement.verdicts.iter().filter(|verdict| verdict.guardrail);
+    // What only holds is not why the treatment goes off.
+    let guardrails = judgement.verdicts.iter().filter(|verdict| verdict.weight > 0.0);
     let culprits = guardrails.filter(|verdict| verdict.verdict == Verdict::Harm);
     let mut reasons: Vec<Reason> = culprits
         .map(|verdict| {
-            let message = format!("{}: e-value {}", change_message(verdict), e_value(verdict.ln_e));
+            let message = format!("{}: e-value {}", verdict_message(verdict), e_value(verdict.ln_e));
             of_metric(ReasonCode::Harm, verdict, message)
         })
         .collect();
+    let harmed = judgement.segments.iter().filter(|segment| segment.harm && segment.weight > 0.0);
+    reasons.extend(harmed.map(|segment| harm_in_segment(segment, judgement)));
+    let crossed =
+        judgement.limits.iter().filter(|limit| limit.verdict == Verdict::Harm && limit.weight > 0.0);
+    reasons.extend(crossed.map(limit_reason));
     if judgement.ln_e >= -launch.alpha.ln() {
         reasons.push(Reason::of_launch(ReasonCode::Harm, total));
     }
-    let crossed = judgement.limits.iter().filter(|limit| limit.verdict == Verdict::Harm);
-    reasons.extend(crossed.map(limit_reason));
     reasons
+}
+
+/// What is known of a guardrail that is harmed in one segment.
+fn harm_in_segment(segment: &SegmentVerdict, judgement: &Judgement) -> Reason {
+    let SegmentVerdict { metric, arm, column, value, epochs, .. } = segment;
+    let message = format!(
+        "where {column} is {value}, {}: e-value {}, adjusted for all segments {}; launch-level e-value {}",
+        change_message(metric, arm, epochs),
+        e_value(segment.ln_e),
+        e_value(segment.ln_e_adjusted),
+        e_value(judgement.ln_e)
+    );
+    Reason {
+        code: ReasonCode::HarmInSegment,
+        message,
+        metric: Some(metric.clone()),
+        arm: Some(arm.clone()),
+        segment: Some(segment_name(column, value)),
+    }
+}
+
+/// Why nothing can be said of a limit.
+fn blind_limit(launch: &Launch, judgement: &Judgement, limit: &LimitVerdict, code: ReasonCode) -> Reason {
+    let pinned = launch.metrics.iter().find(|pinned| pinned.metric.key == limit.metric);
+    let least = pinned.and_then(|pinned| pinned.metric.limit).map_or(0, |limit| limit.min_units);
+    let age_ms = judgement.watermark.map_or(0, |watermark| judgement.at.ms_since(watermark));
+    let why = match judgement.blind.get(&limit.metric) {
+        Some(blind) => blind.message.clone(),
+        None if code == ReasonCode::Stale => format!("it is {age_ms} ms old"),
+        None => format!("it has {} of the {least} units from which it counts", limit.units),
+    };
+    let message = format!("{} cannot be watched against its limit of {}: {why}", limit.metric, limit.level);
+    let (metric, arm) = (Some(limit.metric.clone()), Some(limit.arm.clone()));
+    Reason { code, message, metric, arm, segment: None }
 }
 
 /// What is known of an absolute limit.
@@ -208,7 +258,7 @@ fn limit_reason(limit: &LimitVerdict) -> Reason {
         e_value(limit.ln_e)
     );
     let (metric, arm) = (Some(limit.metric.clone()), Some(limit.arm.clone()));
-    Reason { code: ReasonCode::Limit, message, metric, arm }
+    Reason { code: ReasonCode::Limit, message, metric, arm, segment: None }
 }
 
 /// Why the step in force is not done; none when it is.
@@ -265,7 +315,8 @@ fn has_no_control(launch: &Launch) -> bool {
 }
 
 fn of_metric(code: ReasonCode, verdict: &MetricVerdict, message: String) -> Reason {
-    Reason { code, message, metric: Some(verdict.metric.clone()), arm: Some(verdict.arm.clone()) }
+    let (metric, arm) = (Some(verdict.metric.clone()), Some(verdict.arm.clone()));
+    Reason { code, message, metric, arm, segment: None }
 }
 
 fn blind_message(
@@ -298,7 +349,7 @@ fn blind_message(
         ),
         (ReasonCode::NoVariance | ReasonCode::Undefined, ..) => {
             let why = verdict.undefined.map_or_else(String::new, |why| why.reason().to_owned());
-            format!("{why}: {}", change_message(verdict))
+            format!("{why}: {}", verdict_message(verdict))
         }
         _ => format!(
             "{} has no data: {control} units in control, {treatment} in {}",
@@ -322,7 +373,7 @@ fn undecided_message(launch: &Launch, judgement: &Judgement, verdict: &MetricVer
     });
     format!(
         "{harm}, and not shown safe: {}, e-value {} for harm and {} for safety; {excluded}{missing}",
-        change_message(verdict),
+        verdict_message(verdict),
         e_value(verdict.ln_e),
         e_value(verdict.ln_e_safe)
     )
@@ -331,7 +382,9 @@ fn undecided_message(launch: &Launch, judgement: &Judgement, verdict: &MetricVer
 /// Why the evidence holds the launch and is not acted on.
 fn warning_message(launch: &Launch, judgement: &Judgement) -> String {
     let found = e_value(judgement.ln_e);
-    match (judgement.least, judgement.as_of) {
+    // Where it is left whatever is taken away, something else keeps it from being acted on, and is said besides.
+    let carried = judgement.least.filter(|least| least.ln_e < -launch.alpha.ln());
+    match (carried, judgement.as_of) {
         (Some(least), Some(as_of)) => {
             let left = e_value(least.ln_e);
             let alone = least.bucket.map_or_else(
@@ -374,9 +427,13 @@ fn sample_ratio_message(judgement: &Judgement) -> String {
     )
 }
 
+fn verdict_message(verdict: &MetricVerdict) -> String {
+    change_message(&verdict.metric, &verdict.arm, &verdict.epochs)
+}
+
 /// The estimates in words, over all epochs, of both views where they differ.
-fn change_message(verdict: &MetricVerdict) -> String {
-    let of_view = |view| total(verdict.epochs.iter(), view);
+fn change_message(metric: &str, arm: &str, epochs: &[EpochMoments]) -> String {
+    let of_view = |view| total(epochs.iter(), view);
     let (within, settled) = (of_view(View::Within), of_view(View::Settled));
     let values = |Compared { control, treatment }: Compared| {
         let value =
@@ -387,15 +444,14 @@ fn change_message(verdict: &MetricVerdict) -> String {
             None => [control.counted().mean(), treatment.counted().mean()],
         };
         format!(
-            "{} on {} units of {} against {} on {} of control",
+            "{} on {} units of {arm} against {} on {} of control",
             value(of_treatment),
             treatment.n(),
-            verdict.arm,
             value(of_control),
             control.n()
         )
     };
-    let message = format!("{} is {}", verdict.metric, values(within));
+    let message = format!("{metric} is {}", values(within));
     if within == settled { message } else { format!("{message}, and of settled units {}", values(settled)) }
 }
 

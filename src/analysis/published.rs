@@ -8,7 +8,6 @@ use super::audit::{Audit, Check};
 use super::measurement::{Blindness, Cause, Measurement};
 use crate::domain::launch::LaunchId;
 use crate::domain::time::Timestamp;
-use crate::stats::outcome::Outcome;
 
 /// What is published of a launch. It never changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,19 +33,6 @@ pub struct Audited {
     pub watermark: Option<Timestamp>,
     /// Every check with its figures.
     pub audits: Vec<Audit>,
-    /// What its segments did within the epochs, all together.
-    pub segments: Vec<SegmentMoments>,
-}
-
-/// One segment in one arm.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SegmentMoments {
-    /// For example `country=DE`.
-    pub segment: String,
-    /// Name of the arm.
-    pub arm: String,
-    /// What the units did within their epochs.
-    pub within: Outcome,
 }
 
 impl Published {
@@ -81,6 +67,9 @@ impl Published {
                 let last = before.and_then(|before| before.measurement.metrics.get(key));
                 audited.as_of = before.and_then(|before| before.metrics.get(key)).and_then(|last| last.as_of);
                 measurement.metrics.insert(key.clone(), last.cloned().unwrap_or_default());
+                measurement.segments.remove(key);
+                let segments = before.and_then(|before| before.measurement.segments.get(key));
+                measurement.segments.extend(segments.map(|segments| (key.clone(), segments.clone())));
             }
         }
         Self { launch, number: before.map_or(1, |before| before.number + 1), at, measurement, metrics }
@@ -91,7 +80,10 @@ impl Published {
     pub fn without_buckets(&self) -> Self {
         let mut plain = self.clone();
         plain.measurement.kept_from = None;
-        plain.measurement.metrics.values_mut().flatten().for_each(|row| row.past = Vec::new());
+        let measured = &mut plain.measurement;
+        let of_segments = measured.segments.values_mut().flat_map(BTreeMap::values_mut);
+        let rows = measured.metrics.values_mut().chain(of_segments).flatten();
+        rows.for_each(|row| row.past = Vec::new());
         plain
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::decision::{Compared, EpochMoments, Judgement, PastMoments};
-use super::measurement::{ArmMoments, Measurement, Past};
+use super::decision::{Compared, EpochMoments, Judgement, PastMoments, SegmentVerdict};
+use super::measurement::{ArmMoments, Measurement, Past, segment_name};
 use crate::domain::launch::Launch;
 use crate::stats::outcome::Outcome;
 
@@ -14,13 +14,12 @@ impl Judgement {
         let mut metrics = BTreeMap::new();
         for verdict in &self.verdicts {
             let rows: &mut Vec<ArmMoments> = metrics.entry(verdict.metric.clone()).or_default();
-            // The control stands beside each arm, and is measured once.
-            if rows.is_empty() {
-                rows.extend(
-                    verdict.epochs.iter().map(|epoch| row(epoch, launch.control(), |side| side.control)),
-                );
-            }
-            rows.extend(verdict.epochs.iter().map(|epoch| row(epoch, &verdict.arm, |side| side.treatment)));
+            put(rows, launch.control(), &verdict.arm, &verdict.epochs);
+        }
+        let mut segments: BTreeMap<String, BTreeMap<String, Vec<ArmMoments>>> = BTreeMap::new();
+        for SegmentVerdict { metric, arm, column, value, epochs, .. } in &self.segments {
+            let of_metric = segments.entry(metric.clone()).or_default();
+            put(of_metric.entry(segment_name(column, value)).or_default(), launch.control(), arm, epochs);
         }
         Some(Measurement {
             as_of: self.as_of?,
@@ -30,9 +29,19 @@ impl Judgement {
             shares: self.shares.clone(),
             kept_from: self.kept_from,
             metrics,
+            columns: self.columns.clone(),
+            segments,
             blind: self.blind.clone(),
         })
     }
+}
+
+/// Both sides of a comparison as rows. The control stands beside each arm, and is measured once.
+fn put(rows: &mut Vec<ArmMoments>, control: &str, arm: &str, epochs: &[EpochMoments]) {
+    if rows.is_empty() {
+        rows.extend(epochs.iter().map(|epoch| row(epoch, control, |side| side.control)));
+    }
+    rows.extend(epochs.iter().map(|epoch| row(epoch, arm, |side| side.treatment)));
 }
 
 /// One side of what was compared.

@@ -1,6 +1,6 @@
-//! E-values of all comparisons put together: for the launch, for each arm, and for each of them adjusted for the others.
+//! E-values of all that is tested put together: for the launch, for each arm, and for each of them adjusted for the others.
 
-use super::comparison::Comparison;
+use super::tested::{Of, Tested};
 use crate::stats::combination::{Weighted, ln_adjusted, ln_weighted_sum};
 
 /// What sums of floats may be off by, as a share.
@@ -9,37 +9,36 @@ const ROUNDING: f64 = 1e-9;
 /// E-values, as logarithms.
 #[derive(Clone, Debug)]
 pub(super) struct Tally<'l> {
-    /// Of the launch: the weighted mean over guardrails and arms; 0 without guardrails.
+    /// Of the launch: the weighted mean over guardrails, arms, segments and limits; 0 without guardrails.
     pub launch: f64,
     /// Of each arm: its part of that mean; none without guardrails.
     pub arms: Vec<(&'l str, Option<f64>)>,
-    /// Of each comparison.
+    /// Of each thing that is tested.
     pub own: Vec<f64>,
-    /// Of each comparison, adjusted for all guardrails and arms that were looked at. A metric that is no guardrail stands
-    /// for itself.
+    /// Of each, adjusted for all that was looked at. What has no weight stands for itself.
     pub adjusted: Vec<f64>,
 }
 
 impl<'l> Tally<'l> {
-    /// Puts e-values of comparisons together, each with its weight in the launch; 0 for a metric that is no guardrail.
-    pub(super) fn new(comparisons: &[Comparison<'l>], weights: &[f64], own: Vec<f64>) -> Self {
-        let parts: Vec<Weighted> = weights
+    /// Puts e-values together, those of all that is tested in their order.
+    pub(super) fn new(tested: &[Tested<'l>], own: Vec<f64>) -> Self {
+        let parts: Vec<Weighted> = tested
             .iter()
             .zip(&own)
-            .map(|(weight, ln_e)| Weighted { weight: *weight, ln_e: *ln_e })
+            .map(|(tested, ln_e)| Weighted { weight: tested.weight, ln_e: *ln_e })
             .collect();
         let sum = |arm: Option<&str>| {
-            let of_arm = |(comparison, part): (&Comparison<'_>, &Weighted)| {
-                let counts = part.weight > 0.0 && arm.is_none_or(|arm| arm == comparison.arm);
+            let of_arm = |(tested, part): (&Tested<'_>, &Weighted)| {
+                let counts = part.weight > 0.0 && arm.is_none_or(|arm| arm == tested.comparison.arm);
                 counts.then_some(*part)
             };
-            let parts: Vec<Weighted> = comparisons.iter().zip(&parts).filter_map(of_arm).collect();
+            let parts: Vec<Weighted> = tested.iter().zip(&parts).filter_map(of_arm).collect();
             (!parts.is_empty()).then(|| ln_weighted_sum(&parts))
         };
         let mut names: Vec<&'l str> = Vec::new();
-        for comparison in comparisons {
-            if !names.contains(&comparison.arm) {
-                names.push(comparison.arm);
+        for tested in tested {
+            if !names.contains(&tested.comparison.arm) {
+                names.push(tested.comparison.arm);
             }
         }
         Self {
@@ -72,6 +71,43 @@ impl<'l> Tally<'l> {
     pub(super) fn arm(&self, name: &str) -> Option<f64> {
         self.arms.iter().find(|(arm, _)| *arm == name).and_then(|(_, ln_e)| *ln_e)
     }
+}
+
+/// The e-value of each segment adjusted for all segments that were looked at, as logarithms in the order of all that is
+/// tested; none for what is no segment. Those of guardrails that only hold stand apart, as these do.
+pub(super) fn among_segments(tested: &[Tested<'_>], own: &[f64]) -> Vec<Option<f64>> {
+    let of_segments = |keep: &dyn Fn(&Tested<'_>) -> bool| {
+        let parts = tested.iter().zip(own).map(|(tested, ln_e)| match &tested.of {
+            Of::Segment(place) if keep(tested) => {
+                let weight = if tested.weight > 0.0 { tested.weight } else { place.share };
+                Some(Weighted { weight, ln_e: *ln_e })
+            }
+            _ => None,
+        });
+        parts.collect::<Vec<Option<Weighted>>>()
+    };
+    let mut found = vec![None; own.len()];
+    let mut note = |parts: Vec<Option<Weighted>>| {
+        let mut adjusted = ln_adjusted(&parts.iter().copied().flatten().collect::<Vec<_>>()).into_iter();
+        for (place, _) in found.iter_mut().zip(&parts).filter(|(_, part)| part.is_some()) {
+            *place = adjusted.next();
+        }
+    };
+    note(of_segments(&|tested| tested.weight > 0.0));
+    let mut apart: Vec<(&str, &str)> = Vec::new();
+    for Tested { comparison, weight, .. } in tested {
+        let own = (comparison.pinned.metric.key.as_str(), comparison.arm);
+        if *weight <= 0.0 && !apart.contains(&own) {
+            apart.push(own);
+        }
+    }
+    for own in apart {
+        note(of_segments(&|tested| {
+            let key = tested.comparison.pinned.metric.key.as_str();
+            tested.weight <= 0.0 && (key, tested.comparison.arm) == own
+        }));
+    }
+    found
 }
 
 /// Adjusts the guardrails' e-values for one another. The weight of stopped arms is lost and not dealt out again, as in

@@ -7,6 +7,7 @@ use tonic::{Request, Status};
 
 use crate::transport::grpc::wire::configuration_service_client::ConfigurationServiceClient;
 use crate::transport::grpc::wire::guard_service_client::GuardServiceClient;
+use crate::transport::grpc::wire::metric_service_client::MetricServiceClient;
 use crate::transport::grpc::wire::webhook_service_client::WebhookServiceClient;
 use crate::transport::grpc::{MAX_CONFIGURATION_BYTES, PRINCIPAL};
 
@@ -77,6 +78,11 @@ impl Connection {
     /// Records of decisions may be as large as configurations.
     pub(super) fn guard(&self) -> GuardServiceClient<Channel> {
         GuardServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_CONFIGURATION_BYTES)
+    }
+
+    /// Scorecards with many segments may be as large as configurations.
+    pub(super) fn metrics(&self) -> MetricServiceClient<Channel> {
+        MetricServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_CONFIGURATION_BYTES)
     }
 
     pub(super) fn webhooks(&self) -> WebhookServiceClient<Channel> {

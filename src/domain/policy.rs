@@ -17,6 +17,8 @@ pub const ALPHA_HOLD: f64 = 0.20;
 pub const ANYONE: &str = "*";
 /// Environment of a server that is not told another.
 pub const DEFAULT_ENVIRONMENT: &str = "production";
+/// Most attributes by which a policy tells units apart.
+pub const MAX_SEGMENT_COLUMNS: usize = 10;
 /// Longest holdback.
 const MAX_HOLDBACK_MS: i64 = 365 * DAY_MS;
 
@@ -71,6 +73,9 @@ pub struct Policy {
     /// Keys of metrics that are guardrails for show: what they would do is said, and not done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadow_guardrails: Vec<String>,
+    /// Attributes of users by whose values guardrails are watched apart and results are told apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<String>,
 }
 
 /// A share that stays without the treatment for a while at the end of a ramp to everyone.
@@ -151,6 +156,7 @@ impl Policy {
             overriders: anyone(),
             shadow: false,
             shadow_guardrails: Vec::new(),
+            segments: Vec::new(),
         }
     }
 
@@ -183,6 +189,23 @@ impl Policy {
     }
 }
 
+/// Each column costs evidence and cells, so that there are few.
+fn check_segments(checks: &mut Checks, columns: &[String]) {
+    let field = "policy.segments";
+    checks.require(
+        columns.len() <= MAX_SEGMENT_COLUMNS,
+        field,
+        format!("must have at most {MAX_SEGMENT_COLUMNS} entries, has {}", columns.len()),
+    );
+    check_texts(checks, field, columns);
+    for (index, column) in columns.iter().enumerate() {
+        let is_new = !columns.iter().take(index).any(|earlier| earlier == column);
+        checks.require(is_new, format!("{field}[{index}]"), format!("`{column}` is named twice"));
+        let is_plain = !column.contains('=');
+        checks.require(is_plain, format!("{field}[{index}]"), "must not contain `=`");
+    }
+}
+
 /// Whether a principal is on a list.
 #[must_use]
 pub fn is_listed(list: &[String], principal: &str) -> bool {
@@ -207,6 +230,7 @@ impl Document for Policy {
         for (index, key) in self.shadow_guardrails.iter().enumerate() {
             check_key(&mut checks, &format!("policy.shadow_guardrails[{index}]"), key);
         }
+        check_segments(&mut checks, &self.segments);
         let alpha = self.alpha > 0.0 && self.alpha <= 0.5;
         checks.require(alpha, "policy.alpha", format!("must be above 0 and at most 0.5, is {}", self.alpha));
         let hold = self.alpha_hold >= self.alpha && self.alpha_hold < 1.0;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bucketing;
+use super::condition::kept_attributes;
 use super::form::{self, SEGMENT_PREFIX, SpecKind, Watch, WatchedArms};
 use super::reason::Reason;
 use super::snapshot::{Rule, Snapshot, Spec};
@@ -94,12 +95,15 @@ pub struct ExposedArm<'s> {
     pub settled: bool,
     /// The guard has turned the arm off, and the unit got the default.
     pub reverted: bool,
+    /// Attributes of the user that the launch keeps with the exposure.
+    pub segments: &'s [String],
 }
 
 impl Exposed<'_> {
-    /// The record of this exposure for the user it was made for, with the user's values of the attributes that are kept.
+    /// The record of this exposure for the user it was made for, with the user's values of the attributes that the launch
+    /// keeps.
     #[must_use]
-    pub fn record(&self, user: &User, segment_by: &[String]) -> Option<Exposure> {
+    pub fn record(&self, user: &User) -> Option<Exposure> {
         Some(Exposure {
             unit_type: self.unit_type.to_owned(),
             unit_id: user.unit(self.unit_type)?.to_owned(),
@@ -111,7 +115,7 @@ impl Exposed<'_> {
                 settled: arm.settled,
                 reverted: arm.reverted,
             }),
-            attributes: user.named_attributes(segment_by),
+            attributes: kept_attributes(user, self.arm.as_ref().map_or(&[], |arm| arm.segments)),
         })
     }
 }
@@ -317,5 +321,12 @@ pub(super) fn exposed_arm(watch: &Watch, part: u64, passed: bool) -> Option<Expo
             (if treated { TREATMENT } else { CONTROL }, settled, treated && !passed)
         }
     };
-    Some(ExposedArm { launch: watch.launch, epoch: watch.epoch, arm, settled, reverted })
+    Some(ExposedArm {
+        launch: watch.launch,
+        epoch: watch.epoch,
+        arm,
+        settled,
+        reverted,
+        segments: &watch.segments,
+    })
 }

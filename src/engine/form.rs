@@ -127,6 +127,8 @@ pub struct Watch {
     pub epoch: u32,
     /// Which arm a unit is in.
     pub arms: WatchedArms,
+    /// Attributes of the user that are kept with the exposure.
+    pub segments: Vec<String>,
 }
 
 /// Which arm a unit is in.

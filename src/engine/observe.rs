@@ -50,7 +50,7 @@ pub enum Observed<'s> {
 #[must_use]
 pub fn observe<'s>(
     snapshot: &'s Snapshot,
-    launches: &BTreeMap<LaunchId, Arc<Launch>>,
+    launches: &'s BTreeMap<LaunchId, Arc<Launch>>,
     served: Served<'_>,
     user: &User,
 ) -> Observed<'s> {
@@ -103,27 +103,29 @@ pub fn observe<'s>(
 
 /// The arm of a unit of an experiment. Arms never swap units, so that the newest epoch is right for every rule that an SDK
 /// may have had.
-pub(super) fn group_arm<'s>(launch: &Launch, arm: &'s str, rules_at: Timestamp) -> Option<ExposedArm<'s>> {
+pub(super) fn group_arm<'s>(launch: &'s Launch, arm: &'s str, rules_at: Timestamp) -> Option<ExposedArm<'s>> {
     let epoch = begun(launch, rules_at).next()?.number;
     let stopped = launch.arms.iter().find(|other| other.name == arm).and_then(|arm| arm.stopped_at);
     let reverted = stopped.or(launch.ended_at).is_some_and(|end| rules_at >= end);
-    Some(ExposedArm { launch: launch.id, epoch, arm, settled: true, reverted })
+    let segments = &launch.policy.policy.segments;
+    Some(ExposedArm { launch: launch.id, epoch, arm, settled: true, reverted, segments })
 }
 
 /// The arm of a unit in the newest epoch in which it gets what it was served.
-pub(super) fn share_arm<'s>(
+pub(super) fn share_arm(
     launch: &Launch,
     part: u64,
     passed: Option<bool>,
     rules_at: Timestamp,
-) -> Option<ExposedArm<'s>> {
+) -> Option<ExposedArm<'_>> {
     let fits =
         |epoch: &&Epoch| passed.is_none_or(|passed| bucketing::is_within(part, epoch.percentage) == passed);
     let epoch = begun(launch, rules_at).find(fits)?;
     let passed = bucketing::is_within(part, epoch.percentage);
     let settled = passed || !bucketing::is_within(part, epoch.ceiling);
     let arm = if passed { TREATMENT } else { CONTROL };
-    Some(ExposedArm { launch: launch.id, epoch: epoch.number, arm, settled, reverted: false })
+    let segments = &launch.policy.policy.segments;
+    Some(ExposedArm { launch: launch.id, epoch: epoch.number, arm, settled, reverted: false, segments })
 }
 
 /// The epochs that had begun by a time, newest first.
@@ -164,7 +166,7 @@ mod tests {
         let arms = WatchedArms::Share { percentage: 60.0, ceiling: 60.0 };
         let rule = Rule {
             percentage: 0.0,
-            watch: Some(Watch { launch: launch.id, epoch: 3, arms }),
+            watch: Some(Watch { launch: launch.id, epoch: 3, arms, segments: Vec::new() }),
             ..Rule::new("rule", "user_id", Vec::new())
         };
         let spec = Spec {

@@ -115,7 +115,7 @@ fn a_watched_share_tells_arms_apart_whatever_is_served_now() {
         (100.0, 100.0, 100.0, (true, "treatment", true, false)),
     ] {
         let arms = WatchedArms::Share { percentage: launched, ceiling };
-        let watch = Some(Watch { launch: LaunchId(Uuid::nil()), epoch: 3, arms });
+        let watch = Some(Watch { launch: LaunchId(Uuid::nil()), epoch: 3, arms, segments: Vec::new() });
         let inner = vec![Rule { watch, ..everyone("user_id", percentage) }];
         let snapshot = snapshot(&[("inner", inner), ("outer", vec![asks(&["inner"]), asks(&["inner"])])]);
         let decision = gate(&snapshot, "inner", &ann());
@@ -166,4 +166,35 @@ fn a_long_cycle_is_named_in_part() {
     let snapshot = snapshot(&gates);
     assert_eq!(snapshot.faulty().count(), 2_000);
     assert!(snapshot.faulty().all(|(_, _, cause)| cause.len() < 600 && cause.ends_with("> ...")));
+}
+
+#[test]
+fn an_exposure_carries_the_attributes_that_its_launch_names_and_no_others() {
+    let arms = WatchedArms::Share { percentage: 50.0, ceiling: 50.0 };
+    let segments = ["country", "plan", "browser_name", "email", "tier", "absent"].map(str::to_owned).to_vec();
+    let watch = Some(Watch { launch: LaunchId(Uuid::nil()), epoch: 1, arms, segments });
+    let launched = vec![Rule { watch, ..everyone("user_id", 50.0) }];
+    let snapshot = snapshot(&[("launched", launched), ("calm", vec![everyone("user_id", 50.0)])]);
+    let user_agent = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) \
+                      Chrome/114.0.5735.90 Safari/537.36";
+    let user = User {
+        country: "DE".to_owned(),
+        email: "ann@example.com".to_owned(),
+        user_agent: user_agent.to_owned(),
+        custom: [("plan".to_owned(), "pro".into()), ("level".to_owned(), 7.into())].into(),
+        private: [("tier".to_owned(), "gold".into())].into(),
+        ..ann()
+    };
+    let kept = |key: &str, user: &User| {
+        gate(&snapshot, key, user).exposure.unwrap().record(user).unwrap().attributes
+    };
+    let expected = [("browser_name", "Chrome"), ("country", "DE"), ("plan", "pro")];
+    assert_eq!(
+        kept("launched", &user),
+        expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    );
+    assert!(kept("calm", &user).is_empty());
+    // Where no country is given, it follows from the address.
+    let elsewhere = User { country: String::new(), ip: "1.1.1.1".to_owned(), ..user };
+    assert_eq!(kept("launched", &elsewhere)["country"], "US");
 }

@@ -20,7 +20,7 @@ pub async fn fold(
     launch: &Launch,
     measures: &[Measure<'_>],
     before: Option<(i64, &Definition)>,
-    definition: &mut Definition,
+    definition: &Definition,
     arrival: i64,
 ) -> Result<Cells> {
     let from = before.map_or(0, |(from, _)| from);
@@ -34,11 +34,6 @@ pub async fn fold(
     let mut after: Option<String> = None;
     loop {
         let page = events.histories(&asked, after.as_deref(), PAGE).await?;
-        for exposed in page.iter().flat_map(|history| &history.exposures) {
-            for (column, value) in &exposed.attributes {
-                definition.note_segment(column, value);
-            }
-        }
         for history in &page {
             delta.add(history, before, (arrival, definition));
         }

@@ -42,8 +42,6 @@ pub struct IngestSettings {
     pub exposure_queue: usize,
     /// Exposures that are remembered so that repeats need no write.
     pub exposure_memory: usize,
-    /// Attributes of users that are kept with exposures.
-    pub segment_by: Vec<String>,
 }
 
 /// The front of the event store. Cloning shares the queues.
@@ -54,7 +52,6 @@ pub struct Ingest {
     most_queued_bytes: usize,
     exposures: mpsc::Sender<Exposure>,
     progress: Arc<Progress>,
-    segment_by: Arc<[String]>,
     durable: Durable,
     feed: Feed,
 }
@@ -125,9 +122,8 @@ impl Ingest {
             tokio::spawn(durable.clone().drain(stop.clone())),
         ];
         let most_queued_bytes = settings.event_queue_bytes;
-        let (segment_by, feed) = (settings.segment_by.into(), Feed::new());
-        let ingest =
-            Self { events, queued_bytes, most_queued_bytes, exposures, progress, segment_by, durable, feed };
+        let feed = Feed::new();
+        let ingest = Self { events, queued_bytes, most_queued_bytes, exposures, progress, durable, feed };
         (ingest, Writers { tasks, spool })
     }
 
@@ -182,12 +178,6 @@ impl Ingest {
     #[must_use]
     pub fn watch(&self) -> broadcast::Receiver<Seen> {
         self.feed.watch()
-    }
-
-    /// Attributes of users that are kept with exposures.
-    #[must_use]
-    pub fn segment_by(&self) -> &[String] {
-        &self.segment_by
     }
 
     /// All exposures that were offered before this time are stored.

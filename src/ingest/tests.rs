@@ -82,7 +82,6 @@ impl Front {
             event_queue_bytes: 1 << 20,
             exposure_queue: 64,
             exposure_memory: 1_000,
-            segment_by: Vec::new(),
         };
         let stop = CancellationToken::new();
         let (ingest, writers) = Ingest::start(

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::analysis::decision::Judgement;
 use crate::analysis::published::Published;
+use crate::analysis::recovery::Recovery;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::launch::LaunchId;
 use crate::domain::time::Timestamp;
@@ -47,6 +48,7 @@ pub struct Live {
     in_force: ArcSwap<InForce>,
     judgements: ArcSwap<BTreeMap<LaunchId, Arc<Judgement>>>,
     published: ArcSwap<BTreeMap<LaunchId, Option<Arc<Published>>>>,
+    recoveries: ArcSwap<BTreeMap<LaunchId, Vec<Recovery>>>,
     publications: watch::Sender<u64>,
     decisions: watch::Sender<i64>,
     leadership: watch::Sender<Leadership>,
@@ -60,6 +62,7 @@ impl Live {
             in_force: ArcSwap::from_pointee(InForce::compile(catalogue)),
             judgements: ArcSwap::default(),
             published: ArcSwap::default(),
+            recoveries: ArcSwap::default(),
             publications: watch::Sender::new(0),
             decisions: watch::Sender::new(cursor),
             leadership: watch::Sender::default(),
@@ -109,6 +112,17 @@ impl Live {
     #[must_use]
     pub fn watch_published(&self) -> watch::Receiver<u64> {
         self.publications.subscribe()
+    }
+
+    /// What became of a launch's harmed guardrails since its rollback; nothing where that is not told any more, or not yet.
+    #[must_use]
+    pub fn recoveries(&self, launch: LaunchId) -> Vec<Recovery> {
+        self.recoveries.load().get(&launch).cloned().unwrap_or_default()
+    }
+
+    /// Notes what became of all launches that were rolled back.
+    pub fn note_recoveries(&self, recoveries: BTreeMap<LaunchId, Vec<Recovery>>) {
+        self.recoveries.store(Arc::new(recoveries));
     }
 
     /// When a launch that is live was last judged.

@@ -69,6 +69,23 @@ impl Effect {
         Ok(relative)
     }
 
+    /// This effect as a share of the size of the control that it is of, where that is clear of zero; `control` may know more
+    /// units than the effect. By the delta method, as [`Self::relative`].
+    pub fn as_share_of(&self, control: &Estimate) -> Result<Self, Undefined> {
+        let (size, of_control) = (control.value().abs(), control.squared_error());
+        if size == 0.0 {
+            return Err(Undefined::ControlIsZero);
+        }
+        if size < CLEAR_OF_ZERO * of_control.sqrt() {
+            return Err(Undefined::ControlNearZero);
+        }
+        let ratio = (control.value() + self.estimate) / size;
+        // v_T + R² v_C with v_T = se² − v_C.
+        let squared_error = self.standard_error.powi(2) + (ratio * ratio - 1.0) * of_control;
+        Self { estimate: self.estimate / size, standard_error: squared_error.max(0.0).sqrt() / size, ..*self }
+            .checked()
+    }
+
     /// The same effect judged by the normal distribution, as for counts whose variance follows from their mean.
     #[must_use]
     pub fn by_normal(self) -> Self {
@@ -153,6 +170,17 @@ mod tests {
         let effect = Effect::absolute(&of(0.0), &of(0.125)).unwrap();
         assert!((effect.estimate - 0.125).abs() < 1e-12, "{effect:?}");
         assert!((effect.standard_error - (2.0 * 5.25 / 100_000.0_f64).sqrt()).abs() < 1e-7);
+    }
+
+    #[test]
+    fn an_effect_as_a_share_of_its_control_is_the_relative_one() {
+        let (control, treatment) = (arm(1_000, 10.0, 4.0), arm(500, 11.0, 9.0));
+        let absolute = Effect::absolute(&control, &treatment).unwrap();
+        let (found, expected) =
+            (absolute.as_share_of(&control).unwrap(), Effect::relative(&control, &treatment).unwrap());
+        assert!((found.estimate - expected.estimate).abs() < 1e-15);
+        assert!((found.standard_error - expected.standard_error).abs() < 1e-15, "{found:?} {expected:?}");
+        assert_eq!(absolute.as_share_of(&arm(100, 0.5, 1.0)), Err(Undefined::ControlNearZero));
     }
 
     #[test]

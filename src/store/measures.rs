@@ -247,15 +247,13 @@ async fn drop_merged(
     position: &Position,
 ) -> Result<()> {
     let homes: Vec<Timestamp> = position.definition.homes().collect();
-    let places: Vec<String> = (4..4 + homes.len()).map(|place| format!("${place}")).collect();
+    let places: Vec<String> = (3..3 + homes.len()).map(|place| format!("${place}")).collect();
     let places = places.join(", ");
     let text = format!(
         "delete from moment_cell
-         where launch_id = $1 and ((segment = '' and bucket < $2) or (segment <> '' and bucket < $3))
-           and bucket not in ({places})"
+         where launch_id = $1 and bucket < $2 and bucket not in ({places})"
     );
-    let (whole, segments) = position.definition.merged(position.merged_before);
-    let query = sqlx::query(AssertSqlSafe(text)).bind(launch).bind(whole.0).bind(segments.0);
+    let query = sqlx::query(AssertSqlSafe(text)).bind(launch).bind(position.merged_before.0);
     homes.iter().fold(query, |query, home| query.bind(home.0)).execute(&mut **transaction).await?;
     Ok(())
 }

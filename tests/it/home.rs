@@ -86,6 +86,19 @@ impl Home {
         connection
     }
 
+    /// Takes the database away: nobody can write, and on a server nobody can connect. It ends with the value.
+    pub(crate) async fn outage(&self) -> Outage {
+        if let Some(database) = &self.postgres {
+            let name = &database.name;
+            execute(&format!("alter database \"{name}\" with allow_connections false")).await;
+            let cut =
+                format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'");
+            execute(&cut).await;
+            return Outage::Postgres(name.clone());
+        }
+        Outage::Sqlite(Box::new(self.writer().await))
+    }
+
     /// Everything that is stored, one way or another. The server has stopped.
     pub(crate) async fn stored(&self) -> Vec<u8> {
         let mut stored = Vec::new();
@@ -102,6 +115,26 @@ impl Home {
             }
         }
         stored
+    }
+}
+
+/// A database that is away.
+pub(crate) enum Outage {
+    Sqlite(Box<AnyConnection>),
+    Postgres(String),
+}
+
+impl Outage {
+    /// The database is there again.
+    pub(crate) async fn end(self) {
+        match self {
+            Self::Sqlite(mut writer) => {
+                sqlx::raw_sql("rollback").execute(&mut *writer).await.expect("the writer's place is left");
+            }
+            Self::Postgres(name) => {
+                execute(&format!("alter database \"{name}\" with allow_connections true")).await;
+            }
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use portcullis::transport::grpc::wire::{
-    CheckLaunchResponse, DecisionAction, DecisionKind, LaunchState, Metric, MetricDirection, MetricLimit,
-    ReasonCode, Verdict,
+    CheckLaunchResponse, DecisionAction, DecisionKind, LaunchState, Metric, MetricAction, MetricDirection,
+    MetricLimit, ReasonCode, Verdict,
 };
 
 use crate::documents::{gate, guardrail};
@@ -87,6 +87,21 @@ async fn a_limit_that_is_not_crossed_is_watched_for_its_window_and_then_the_laun
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_a_guardrail_that_only_holds_is_crossed_and_turns_nothing_off() {
+    let server = Server::start().await;
+    server.create_metric(Metric { action: MetricAction::Hold.into(), ..limited(0.05) }).await;
+    server.create_gate(gate("new_checkout", 100.0)).await;
+    let crossed = |answer: &CheckLaunchResponse| {
+        answer.limits.first().is_some_and(|limit| limit.verdict() == Verdict::Harm)
+    };
+    let answer = come(&server, 5, "the limit is crossed", crossed).await;
+    assert_eq!((answer.decision(), answer.reasons[0].code()), (DecisionKind::Hold, ReasonCode::Limit));
+    assert_eq!((answer.limits[0].weight, answer.latches.len()), (0.0, 0));
+    let served = ids("later", 50);
+    assert_eq!(passing(&check_gate(&server, "new_checkout", &served).await).len(), served.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

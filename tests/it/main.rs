@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::float_cmp, reason = "a share that was set is the very number that is read")]
 
+mod actions;
 mod administration;
 mod analyze_and_plan;
 mod apart;
@@ -28,7 +29,9 @@ mod event_streams;
 mod experiments;
 mod explanations;
 mod exposures;
+mod faults;
 mod guard;
+mod harm;
 mod history;
 mod holdouts;
 mod home;
@@ -53,6 +56,7 @@ mod references;
 mod replay;
 mod restart;
 mod scorecard;
+mod segments;
 mod server;
 mod users;
 mod visitors;

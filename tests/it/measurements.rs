@@ -103,7 +103,7 @@ async fn a_failed_audit_keeps_the_last_good_numbers_and_holds_the_launch() {
     let bounds = MetricAudits { max_value: Some(10.0), ..MetricAudits::default() };
     let spent =
         Metric { kind: MetricKind::Sum.into(), audits: Some(bounds), ..guardrail("spent", "purchase") };
-    // The audits of a day are read again only every half minute, so the bad value is there before the first look.
+    // The bad value is there before the first look, so that the metric never has numbers that are good.
     let bad = Event { value: Some(50.0), ..event("somebody-else", "purchase") };
     log(&server, vec![bad]).await;
     let launch = launched(&server, vec![spent, guardrail("signup", "visited_signup")]).await;

@@ -279,7 +279,6 @@ pub(crate) fn settings(home: &Home) -> ServeSettings {
         webhook_private_addresses: true,
         secrets_dir: None,
         watch_patience: Duration::from_secs(30),
-        segment_by: Vec::new(),
         drain_timeout: Duration::from_secs(5),
         log: "off".to_owned(),
         log_format: LogFormat::Text,

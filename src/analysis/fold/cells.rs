@@ -42,12 +42,12 @@ pub fn apply(
     definition: &Definition,
     merged_before: Timestamp,
 ) -> BTreeSet<CellKey> {
-    let away = |key: &CellKey| definition.home_of(key, merged_before) != key.bucket;
+    let away = |key: &CellKey| definition.home(key.bucket, merged_before) != key.bucket;
     let merged: Vec<CellKey> = cells.keys().filter(|key| away(key)).cloned().collect();
     let merged = merged.into_iter().filter_map(|key| cells.remove_entry(&key));
     let mut changed = BTreeSet::new();
     for (key, sums) in merged.collect::<Vec<_>>().into_iter().chain(delta) {
-        let key = CellKey { bucket: definition.home_of(&key, merged_before), ..key };
+        let key = CellKey { bucket: definition.home(key.bucket, merged_before), ..key };
         cells.entry(key.clone()).or_default().add(&sums);
         changed.insert(key);
     }
@@ -134,7 +134,7 @@ impl<'m> Delta<'m> {
             return;
         }
         for (view, sign) in old.into_iter().map(|old| (old, -1.0)).chain([(new, 1.0)]) {
-            for first in view.firsts.iter().filter(|first| !first.reverted) {
+            for first in view.firsts.iter().filter(|first| view.definition.counts(first)) {
                 self.count(CAME, first.epoch, &first.arm, view.definition.bucket(first.at), sign);
             }
             let mut out: Option<(u32, Timestamp)> = None;
@@ -166,8 +166,7 @@ impl<'m> Delta<'m> {
         new: &[Level<'_>],
         (before, after): (Option<&Definition>, &Definition),
     ) {
-        let same_segments = before.is_none_or(|before| before.segments == after.segments);
-        let common = old.iter().zip(new).take_while(|(old, new)| same_segments && old == new).count();
+        let common = old.iter().zip(new).take_while(|(old, new)| old == new).count();
         for (levels, definition, sign) in [(old, before.unwrap_or(after), -1.0), (new, after, 1.0)] {
             let mut last =
                 common.checked_sub(1).and_then(|last| levels.get(last)).and_then(|level| level.stands);
@@ -203,12 +202,9 @@ impl<'m> Delta<'m> {
             segment: whole,
             bucket,
         };
-        if !definition.segments.is_empty() {
-            for segment in definition.segments_of(place.attributes) {
-                let (segment, bucket) = (self.text(&segment), definition.bucket_of_segment(bucket));
-                let key = CellKey { segment, bucket, week: 0, ..key.clone() };
-                self.cells.entry(key).or_default().add_unit(values, shape, sign);
-            }
+        for segment in definition.segments_of(place.attributes) {
+            let key = CellKey { segment: self.text(&segment), ..key.clone() };
+            self.cells.entry(key).or_default().add_unit(values, shape, sign);
         }
         self.cells.entry(key).or_default().add_unit(values, shape, sign);
     }

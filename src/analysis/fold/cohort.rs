@@ -63,7 +63,7 @@ pub(super) fn stays<'h>(firsts: &[&'h Exposed], definition: &Definition) -> Vec<
         let Some(epoch) = seen.clone().map(|first| first.epoch).min() else {
             continue;
         };
-        let mut arms = seen.by_ref().filter(|first| first.epoch == epoch && !first.reverted);
+        let mut arms = seen.by_ref().filter(|first| first.epoch == epoch && definition.counts(first));
         let (only, more) = (arms.next(), arms.next());
         let place = match (only, more) {
             (Some(first), None) => place(first, definition),

@@ -1,20 +1,18 @@
 //! What of a launch decides how its units are folded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::cells::CellKey;
-use crate::analysis::measurement::{KEPT_BUCKETS, LAST_WEEK, WEEK_MS};
+use crate::analysis::history::Exposed;
+use crate::analysis::measurement::{Columns, KEPT_BUCKETS, LAST_WEEK, OTHER, WEEK_MS, segment_name};
 use crate::domain::launch::Launch;
-use crate::domain::time::{DAY_MS, Timestamp};
+use crate::domain::time::Timestamp;
 
 /// Changes when the same histories are folded to other cells than before, so that stored cells are made anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Most values of one column that have a segment of their own; the rest is together.
-const MAX_SEGMENT_VALUES: usize = 50;
-/// The segment of all other values of a column.
-const OTHER: &str = "…";
+const MAX_SEGMENT_VALUES: usize = 10;
 
 /// What of a launch decides how its units are folded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,9 +25,13 @@ pub struct Definition {
     /// Thresholds of quantiles, by metric, frozen when they were first known.
     #[serde(default)]
     pub thresholds: BTreeMap<String, f64>,
-    /// Columns that make segments, with the values that have one of their own.
+    /// Columns that make segments, with the values that have one of their own; none while too few units have come to tell
+    /// which these are. Once known they stay.
     #[serde(default)]
-    pub segments: BTreeMap<String, BTreeSet<String>>,
+    pub segments: Option<Columns>,
+    /// Reverted units count in the arm that was turned off, to tell what became of them since.
+    #[serde(default)]
+    pub with_reverted: bool,
 }
 
 /// The time of an epoch.
@@ -46,7 +48,7 @@ pub struct Span {
 impl Definition {
     /// Of a launch as it stands, with buckets of a width in milliseconds.
     #[must_use]
-    pub fn of(launch: &Launch, width_ms: i64, columns: &[String]) -> Self {
+    pub fn of(launch: &Launch, width_ms: i64) -> Self {
         let width_ms = width_ms.max(1);
         let span = |epoch: &crate::domain::launch::Epoch| Span {
             number: epoch.number,
@@ -58,28 +60,37 @@ impl Definition {
             width_ms,
             epochs: launch.epochs.iter().map(span).collect(),
             thresholds: BTreeMap::new(),
-            segments: columns.iter().map(|column| (column.clone(), BTreeSet::new())).collect(),
+            segments: None,
+            with_reverted: false,
         }
+    }
+
+    /// Whether an exposure counts in its arm.
+    pub(super) fn counts(&self, exposed: &Exposed) -> bool {
+        self.with_reverted || !exposed.reverted
     }
 
     /// Keeps what was frozen under an earlier definition.
     pub fn keep_frozen(&mut self, earlier: &Self) {
         self.thresholds.clone_from(&earlier.thresholds);
-        for (column, values) in &mut self.segments {
-            if let Some(known) = earlier.segments.get(column) {
-                values.clone_from(known);
-            }
-        }
+        self.segments.clone_from(&earlier.segments);
     }
 
-    /// Gives a value of a column a segment of its own, while there is room.
-    pub fn note_segment(&mut self, column: &str, value: &str) {
-        if let Some(values) = self.segments.get_mut(column)
-            && values.len() < MAX_SEGMENT_VALUES
-            && !values.contains(value)
-        {
-            values.insert(value.to_owned());
-        }
+    /// The values of each column of a launch that have a segment of their own: the most frequent ones, of equally frequent
+    /// ones the first by name.
+    #[must_use]
+    pub fn frequent(launch: &Launch, counts: &BTreeMap<(String, String), u64>) -> Columns {
+        let of_column = |column: &String| {
+            let mut counted: Vec<(&str, u64)> = counts
+                .iter()
+                .filter(|((of, _), _)| of == column)
+                .map(|((_, value), count)| (value.as_str(), *count))
+                .collect();
+            counted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            let values = counted.iter().take(MAX_SEGMENT_VALUES).map(|(value, _)| (*value).to_owned());
+            (column.clone(), values.collect())
+        };
+        launch.policy.policy.segments.iter().map(of_column).collect()
     }
 
     /// Whether cells under an earlier definition, merged before a bucket, can be carried on by what is new. Where they
@@ -88,8 +99,9 @@ impl Definition {
     pub fn carries_on(&self, earlier: &Self, merged_before: Timestamp) -> bool {
         self.version == earlier.version
             && self.width_ms == earlier.width_ms
-            && self.segments.keys().eq(earlier.segments.keys())
+            && self.segments == earlier.segments
             && self.thresholds == earlier.thresholds
+            && self.with_reverted == earlier.with_reverted
             && self.ended_since(earlier).all(|end| end >= merged_before)
             && earlier.epochs.iter().all(|span| {
                 let now = self.epoch(span.number);
@@ -124,7 +136,8 @@ impl Definition {
 
     /// The bucket in which what came in another is kept: the same from `kept_from` on, else the beginning of its stretch
     /// between the ends of epochs.
-    fn home(&self, bucket: Timestamp, kept_from: Timestamp) -> Timestamp {
+    #[must_use]
+    pub fn home(&self, bucket: Timestamp, kept_from: Timestamp) -> Timestamp {
         if bucket >= kept_from {
             return bucket;
         }
@@ -137,26 +150,6 @@ impl Definition {
         std::iter::once(Timestamp::default()).chain(self.epochs.iter().filter_map(|span| span.ended_at))
     }
 
-    /// Before which buckets those are merged that are kept up to a moment: of all units, and of segments, whose buckets are
-    /// as long as a day.
-    #[must_use]
-    pub fn merged(&self, kept_from: Timestamp) -> (Timestamp, Timestamp) {
-        (kept_from, kept_from.plus_ms(-DAY_MS))
-    }
-
-    /// The bucket in which a cell is kept.
-    #[must_use]
-    pub fn home_of(&self, key: &CellKey, kept_from: Timestamp) -> Timestamp {
-        let (whole, segments) = self.merged(kept_from);
-        self.home(key.bucket, if key.segment.is_empty() { whole } else { segments })
-    }
-
-    /// The bucket of a segment: segments are kept without ticks, by the day and the stretch between the ends of epochs.
-    pub(super) fn bucket_of_segment(&self, bucket: Timestamp) -> Timestamp {
-        let day = self.bucket(floor(bucket, DAY_MS));
-        day.max(self.home(bucket, Timestamp(i64::MAX)))
-    }
-
     /// Ends that an earlier definition did not have.
     fn ended_since<'d>(&'d self, earlier: &'d Self) -> impl Iterator<Item = Timestamp> + 'd {
         let known = |end: &Timestamp| earlier.epochs.iter().any(|span| span.ended_at == Some(*end));
@@ -167,15 +160,15 @@ impl Definition {
         self.epochs.iter().find(|span| span.number == number)
     }
 
-    /// The segments of a unit with these attributes.
+    /// The segments of a unit with these attributes; in none of a column of which it has no value.
     pub(super) fn segments_of<'d>(
         &'d self,
         attributes: &'d BTreeMap<String, String>,
     ) -> impl Iterator<Item = String> + 'd {
-        self.segments.iter().filter_map(|(column, values)| {
+        self.segments.iter().flatten().filter_map(|(column, values)| {
             let value = attributes.get(column)?;
             let shown = if values.contains(value) { value.as_str() } else { OTHER };
-            Some(format!("{column}={shown}"))
+            Some(segment_name(column, shown))
         })
     }
 }

@@ -23,9 +23,6 @@ pub struct Cut {
     pub watermark: Timestamp,
 }
 
-/// Outcomes by segment and arm.
-pub type BySegment = BTreeMap<(Arc<str>, Arc<str>), Outcome>;
-
 /// What each bucket changed within the epoch, and of settled units.
 type Changes = BTreeMap<Timestamp, [Sums; 2]>;
 
@@ -52,6 +49,13 @@ pub fn measurement(
         let rows = rows(cells, key, measure.shape(), &ends, kept_from, cut.as_of);
         rows.ok().map(|rows| (key.to_owned(), rows))
     };
+    let (mut metrics, mut segments) = (BTreeMap::new(), BTreeMap::new());
+    for (key, mut of_metric) in measures.iter().filter_map(of_metric) {
+        metrics.insert(key.clone(), of_metric.remove("").unwrap_or_default());
+        if !of_metric.is_empty() {
+            segments.insert(key, of_metric);
+        }
+    }
     Measurement {
         as_of: cut.as_of,
         watermark: cut.watermark,
@@ -59,28 +63,11 @@ pub fn measurement(
         dealt: units(cells, UNITS, &ends),
         shares: BTreeMap::new(),
         kept_from: Some(kept_from),
-        metrics: measures.iter().filter_map(of_metric).collect(),
+        metrics,
+        columns: definition.segments.clone(),
+        segments,
         ..Measurement::default()
     }
-}
-
-/// What one metric's segments did within the epochs at a cut: by segment and arm, all epochs together.
-pub fn segments(
-    launch: &Launch,
-    definition: &Definition,
-    measure: &Measure<'_>,
-    cells: &Cells,
-    as_of: Timestamp,
-) -> Result<BySegment, Undefined> {
-    let ends = ends(launch, definition, as_of);
-    let mut sums: BTreeMap<(Arc<str>, Arc<str>), Sums> = BTreeMap::new();
-    for (key, more) in of_metric(cells, &measure.metric.key).filter(|(key, _)| !key.segment.is_empty()) {
-        if ends.get(&key.epoch).is_some_and(|ends| key.bucket < ends.within) {
-            let place = (Arc::clone(&key.segment), Arc::clone(&key.arm));
-            sums.entry(place).or_default().add(more);
-        }
-    }
-    sums.into_iter().map(|(place, sums)| Ok((place, sums.outcome(measure.shape())?))).collect()
 }
 
 fn ends(launch: &Launch, definition: &Definition, as_of: Timestamp) -> BTreeMap<u32, Ends> {
@@ -123,7 +110,8 @@ fn units(cells: &Cells, metric: &str, ends: &BTreeMap<u32, Ends>) -> Vec<ArmUnit
     units.into_iter().map(row).filter(|row| row.units > 0).collect()
 }
 
-/// The rows of one metric: for each epoch, week and arm both views, and how they were at the ends of kept buckets.
+/// The rows of one metric by segment, those of all units under an empty one: for each epoch, week and arm both views, and
+/// how they were at the ends of kept buckets.
 fn rows(
     cells: &Cells,
     metric: &str,
@@ -131,10 +119,10 @@ fn rows(
     ends: &BTreeMap<u32, Ends>,
     kept_from: Timestamp,
     as_of: Timestamp,
-) -> Result<Vec<ArmMoments>, Undefined> {
-    let mut places: BTreeMap<(u32, u32, Arc<str>), Changes> = BTreeMap::new();
+) -> Result<BTreeMap<String, Vec<ArmMoments>>, Undefined> {
+    let mut places: BTreeMap<(Arc<str>, u32, u32, Arc<str>), Changes> = BTreeMap::new();
     for (key, sums) in of_metric(cells, metric) {
-        let Some(ends) = ends.get(&key.epoch).filter(|_| key.segment.is_empty()) else {
+        let Some(ends) = ends.get(&key.epoch) else {
             continue;
         };
         let counts = [key.bucket < ends.within, key.settled && key.bucket < ends.settled];
@@ -143,8 +131,8 @@ fn rows(
         }
         // What was merged lies before the kept ones.
         let bucket = key.bucket.max(kept_from.plus_ms(-1));
-        let place = places.entry((key.epoch, key.week, Arc::clone(&key.arm))).or_default();
-        let changes = place.entry(bucket).or_default();
+        let place = (Arc::clone(&key.segment), key.epoch, key.week, Arc::clone(&key.arm));
+        let changes = places.entry(place).or_default().entry(bucket).or_default();
         for (change, counts) in changes.iter_mut().zip(counts) {
             if counts {
                 change.add(sums);
@@ -152,7 +140,8 @@ fn rows(
         }
     }
     let width_ms = as_of.ms_since(kept_from) / crate::analysis::measurement::KEPT_BUCKETS;
-    let row = |((epoch, week, arm), changes): ((u32, u32, Arc<str>), Changes)| {
+    let mut rows: BTreeMap<String, Vec<ArmMoments>> = BTreeMap::new();
+    for ((segment, epoch, week, arm), changes) in places {
         let [mut within, mut settled] = <[Sums; 2]>::default();
         let mut row = ArmMoments {
             epoch,
@@ -171,7 +160,7 @@ fn rows(
                 row.past.push(Past { at, moments: row.moments, settled: row.settled });
             }
         }
-        Ok(row)
-    };
-    places.into_iter().map(row).collect()
+        rows.entry(segment.to_string()).or_default().push(row);
+    }
+    Ok(rows)
 }

@@ -20,7 +20,7 @@ mod tests;
 pub use cells::{CellKey, Cells, Delta, apply};
 pub use definition::{Definition, Span};
 pub use measure::Measure;
-pub use measured::{BySegment, Cut, measurement, segments};
+pub use measured::{Cut, measurement};
 pub use sums::{Shape, Sums};
 
 /// Metric of the cells that count the units of each arm, in the epoch of their first exposure.

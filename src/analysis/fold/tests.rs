@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Cells, Cut, Definition, Delta, Measure, Sums, apply, measurement};
+use super::{Cells, Cut, Definition, Delta, Measure, apply, measurement};
 use crate::analysis::history::{ActiveDay, Deed, Exposed, History};
 use crate::analysis::measurement::Measurement;
 use crate::domain::launch::{CONTROL, Launch, LaunchId, LaunchPlan, PinnedMetric, Step, TREATMENT, Target};
@@ -146,7 +146,9 @@ fn launch() -> Launch {
         rollback_percentage: 0.0,
         principal: "test".to_owned(),
     };
-    Launch::begin(plan, START)
+    let mut launch = Launch::begin(plan, START);
+    launch.policy.policy.segments = vec!["country".to_owned()];
+    launch
 }
 
 /// What a measurer keeps between refreshes.
@@ -158,11 +160,14 @@ struct Kept {
 }
 
 fn refresh(kept: &mut Kept, stored: &Stored, launch: &Launch, as_of: Timestamp) {
-    let mut definition = Definition::of(launch, WIDTH_MS, &["country".to_owned()]);
+    let mut definition = Definition::of(launch, WIDTH_MS);
     if let Some((_, before)) = &kept.before {
         definition.keep_frozen(before);
     }
-    definition.note_segment("country", "DE");
+    if stored.arrival >= 3 && definition.segments.is_none() {
+        let counts = BTreeMap::from([(("country".to_owned(), "DE".to_owned()), 7)]);
+        definition.segments = Some(Definition::frequent(launch, &counts));
+    }
     if kept.before.as_ref().is_some_and(|(_, before)| !definition.carries_on(before, kept.merged_before)) {
         *kept = Kept::default();
     }
@@ -248,19 +253,9 @@ proptest! {
         let (launch, stored, kept, as_of) = run(&happens);
         let mut anew = Kept { merged_before: kept.merged_before, ..Kept::default() };
         refresh(&mut anew, &stored, &launch, as_of);
-        // Where segments were put before an epoch ended they stay until the day is over.
-        let plain = |kept: &Kept| -> BTreeMap<_, Sums> {
-            let mut cells: BTreeMap<super::CellKey, Sums> = BTreeMap::new();
-            for (key, sums) in &kept.cells {
-                let bucket = if key.segment.is_empty() { key.bucket } else { Timestamp(0) };
-                cells.entry(super::CellKey { bucket, ..key.clone() }).or_default().add(sums);
-            }
-            cells.retain(|_, sums| !sums.is_empty());
-            cells
-        };
-        let (found, expected) = (plain(&kept), plain(&anew));
+        let (found, expected) = (&kept.cells, &anew.cells);
         prop_assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
-        for (key, sums) in &expected {
+        for (key, sums) in expected {
             let distance = found[key].distance(sums);
             prop_assert!(distance <= 1e-9, "{:?}: {}", key, distance);
         }
@@ -300,7 +295,7 @@ fn history(exposures: &[(u32, &str, i64)], events: &[(&str, i64, f64)]) -> Histo
 /// Units, units with anything and the sum of one metric for one history, at a cut after so many milliseconds.
 fn value_of(metric: &Metric, history: &History, after_ms: i64) -> Option<(u64, u64, f64)> {
     let launch = Launch { metrics: Vec::new(), ..launch() };
-    let definition = Definition::of(&launch, WIDTH_MS, &[]);
+    let definition = Definition::of(&launch, WIDTH_MS);
     let measures = [Measure::new(Cow::Borrowed(metric), &definition)];
     let mut delta = Delta::new(&measures);
     delta.add(history, None, (1, &definition));

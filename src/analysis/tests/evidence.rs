@@ -200,6 +200,8 @@ fn arms_that_did_not_get_their_units_make_every_number_blind() {
     assert_eq!((plan.kind, plan.action), (DecisionKind::Hold, Action::None));
     let reason = plan.reasons.iter().find(|reason| reason.code == ReasonCode::SampleRatio).unwrap();
     assert!(reason.message.contains("6000 in control, 5000 in treatment"), "{}", reason.message);
+    // There is harm whatever is taken away: it is not acted on for another reason, and nothing else is claimed.
+    assert!(plan.reasons.iter().all(|reason| !reason.message.contains("carried")), "{:?}", plan.reasons);
 }
 
 #[test]

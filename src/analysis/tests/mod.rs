@@ -2,6 +2,10 @@
 
 mod evidence;
 mod faults;
+mod limits;
+mod recovery;
+mod scorecard;
+mod segments;
 mod situations;
 
 use std::collections::BTreeMap;

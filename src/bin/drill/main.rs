@@ -1,4 +1,5 @@
-//! The service put to the test as a whole: how soon it protects, and how seldom it stops what does no harm.
+//! The service put to the test as a whole: how fresh its numbers are, how soon it protects, and how seldom it stops what does
+//! no harm.
 //!
 //! `cargo run --release --bin drill -- --tick 1s protect` measures the time from the first harmful event to the client being
 //! served the control; `cargo run --release --bin drill -- harmless` runs launches without harm in compressed time, and fails
@@ -7,6 +8,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints what it found")]
 
 mod harmless;
+mod lag;
 mod protect;
 mod world;
 
@@ -27,6 +29,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Drill {
+    /// How long it takes from an event to the published number that counts it; fails where the 95th percentile is two ticks.
+    Lag(lag::Arguments),
     /// How long it takes from the first harmful event until the client is served the control.
     Protect(protect::Arguments),
     /// How many launches without harm are rolled back.
@@ -37,6 +41,7 @@ enum Drill {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let held = match arguments.drill {
+        Drill::Lag(drill) => lag::run(arguments.serve, drill).await,
         Drill::Protect(drill) => protect::run(arguments.serve, drill).await,
         Drill::Harmless(drill) => harmless::run(arguments.serve, drill).await,
     };

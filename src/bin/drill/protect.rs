@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
 use crate::Outcome;
-use crate::world::{Callers, World, event, guardrail, progress};
+use crate::world::{Callers, World, event, guardrail, progress, quantile};
 
 /// How often visitors come.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -74,7 +74,7 @@ pub(crate) async fn run(settings: ServeSettings, arguments: Arguments) -> Outcom
         let of = |figure: fn(&Passed) -> f64| {
             let mut figures: Vec<f64> = passed.iter().map(figure).collect();
             figures.sort_unstable_by(f64::total_cmp);
-            format!("{:.1} ({:.1})", at(&figures, 0.5), at(&figures, 0.95))
+            format!("{:.1} ({:.1})", quantile(&figures, 0.5), quantile(&figures, 0.95))
         };
         let (seconds, visitors, treated) = (of(|p| p.seconds), of(|p| p.visitors), of(|p| p.treated));
         println!("{:<22}{:>6} %{seconds:>20}{visitors:>20}{treated:>20}", harm.name, harm.percentage);
@@ -163,11 +163,4 @@ async fn one(
         }
     }
     Ok(None)
-}
-
-/// The value that so large a share of them does not exceed.
-fn at(sorted: &[f64], share: f64) -> f64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place within the list")]
-    let place = (share * sorted.len().saturating_sub(1) as f64).ceil() as usize;
-    sorted.get(place).copied().unwrap_or(f64::INFINITY)
 }

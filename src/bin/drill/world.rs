@@ -10,6 +10,7 @@ use portcullis::transport::grpc::wire::admin_service_client::AdminServiceClient;
 use portcullis::transport::grpc::wire::evaluation_service_client::EvaluationServiceClient;
 use portcullis::transport::grpc::wire::event_service_client::EventServiceClient;
 use portcullis::transport::grpc::wire::guard_service_client::GuardServiceClient;
+use portcullis::transport::grpc::wire::metric_service_client::MetricServiceClient;
 use portcullis::transport::grpc::wire::{
     CheckGateRequest, CreateGateRequest, CreateMetricRequest, Event, Gate, GateRule, Launch,
     ListLaunchesRequest, LogEventsRequest, Metric, MetricKind, User,
@@ -21,6 +22,8 @@ use crate::Outcome;
 
 /// Most events of one batch.
 const BATCH: usize = 1_000;
+/// Bytes of the largest answer that is taken.
+const LARGEST: usize = 64 * 1024 * 1024;
 /// Most launches of one page.
 const PAGE: i32 = 1_000;
 
@@ -52,7 +55,8 @@ impl World {
             admin: AdminServiceClient::new(channel()),
             evaluation: EvaluationServiceClient::new(channel()),
             events: EventServiceClient::new(channel()),
-            guard: GuardServiceClient::new(channel()).max_decoding_message_size(64 * 1024 * 1024),
+            guard: GuardServiceClient::new(channel()).max_decoding_message_size(LARGEST),
+            metrics: MetricServiceClient::new(channel()).max_decoding_message_size(LARGEST),
         }
     }
 }
@@ -64,6 +68,7 @@ pub(crate) struct Callers {
     pub(crate) evaluation: EvaluationServiceClient<Channel>,
     pub(crate) events: EventServiceClient<Channel>,
     pub(crate) guard: GuardServiceClient<Channel>,
+    pub(crate) metrics: MetricServiceClient<Channel>,
 }
 
 impl Callers {
@@ -135,6 +140,13 @@ pub(crate) fn event(name: &str, visitor: &str, value: Option<f64>) -> Event {
 
 fn user(visitor: &str) -> User {
     User { user_id: visitor.to_owned(), ..User::default() }
+}
+
+/// The value that so large a share of them does not exceed; infinite where there is none.
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place within the list")]
+    let place = (share * sorted.len().saturating_sub(1) as f64).ceil() as usize;
+    sorted.get(place).copied().unwrap_or(f64::INFINITY)
 }
 
 /// A bar that says how far a drill is.

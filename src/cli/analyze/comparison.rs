@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::effects::{Effects, Intervals, value};
+use super::effects::{Effects, Intervals};
 use super::guardrail::Guardrail;
 use super::names::Names;
 use crate::analysis::decision::{MetricVerdict, ReasonCode, Verdict};
+use crate::analysis::effects::value;
 use crate::cli::number::{Interval, Number, Reasons, reasons};
 use crate::domain::metric::Direction;
 use crate::stats::anytime::p_value;
@@ -102,7 +103,7 @@ impl MetricReport {
 
 impl ArmReport {
     pub(super) fn new(name: &str, outcome: &Outcome) -> Self {
-        let mean = value(outcome);
+        let mean = Number::new(value(outcome));
         Self { arm: name.to_owned(), n: outcome.n(), mean, undefined: reasons(&[("mean", mean)]) }
     }
 }

@@ -3,10 +3,11 @@
 
 use serde::Serialize;
 
+use crate::analysis::effects::{absolute, points, relative};
+use crate::analysis::scorecard::NO_EVIDENCE;
 use crate::cli::number::{Interval, Number};
 use crate::domain::metric::Direction;
 use crate::stats::anytime;
-use crate::stats::covariate::{self, WithCovariate};
 use crate::stats::e_process::{Evidence, Test, epoch_evidence};
 use crate::stats::effect::{Alternative, Effect};
 use crate::stats::outcome::Outcome;
@@ -14,8 +15,6 @@ use crate::stats::undefined::Undefined;
 
 /// Levels of the intervals.
 pub(super) const LEVELS: [f64; 3] = [0.80, 0.90, 0.95];
-/// Why there is no interval that holds at every look.
-const NO_EVIDENCE: &str = "too few units or events so far, or no spread, for evidence to count";
 
 /// The intervals of one level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -39,36 +38,6 @@ pub(super) struct Effects {
     pub(super) intervals: Vec<Intervals>,
 }
 
-/// The metric's value in an arm: a mean or a ratio, before any adjustment.
-pub(super) fn value(outcome: &Outcome) -> Number {
-    match outcome {
-        // A mean takes no spread, and so one unit is enough.
-        Outcome::Mean(_) | Outcome::Adjusted(_) => {
-            Number::new(outcome.counted().mean().ok_or("the arm has no units"))
-        }
-        Outcome::Ratio(_) | Outcome::AdjustedRatio(_) => {
-            outcome.estimate().map(|estimate| estimate.value()).into()
-        }
-    }
-}
-
-/// The difference of two arms, judged as Welch's.
-pub(super) fn absolute(control: &Outcome, treatment: &Outcome) -> Result<Effect, Undefined> {
-    match adjusted(control, treatment)? {
-        Some((control, treatment, slope)) => covariate::absolute_effect(&control, &treatment, slope),
-        None => Effect::absolute(&control.estimate()?, &treatment.estimate()?),
-    }
-}
-
-/// The difference as a share of the control's size, where that is clear of zero.
-fn relative(control: &Outcome, treatment: &Outcome) -> Result<Effect, Undefined> {
-    let plain = Effect::shown_relative(&control.estimate()?, &treatment.estimate()?)?;
-    match adjusted(control, treatment)? {
-        Some((control, treatment, slope)) => covariate::relative_effect(&control, &treatment, slope),
-        None => Ok(plain),
-    }
-}
-
 impl Effects {
     /// Compares an arm with the control; `scale` is the metric's, once it is through its burn-in.
     pub(super) fn new(
@@ -79,6 +48,7 @@ impl Effects {
     ) -> Self {
         let (absolute, relative) = (absolute(control, treatment), relative(control, treatment));
         let (effect, relative_effect) = points(control, treatment, absolute, relative);
+        let (effect, relative_effect) = (Number::new(effect), Number::new(relative_effect));
         let signed = match direction {
             Direction::HigherIsBetter => -1.0,
             Direction::LowerIsBetter => 1.0,
@@ -109,40 +79,4 @@ impl Effects {
         });
         Self { effect, relative: relative_effect, intervals: intervals.to_vec() }
     }
-}
-
-/// The effect and the relative one by themselves, which take no spread.
-fn points(
-    control: &Outcome,
-    treatment: &Outcome,
-    absolute: Result<Effect, Undefined>,
-    relative: Result<Effect, Undefined>,
-) -> (Number, Number) {
-    let (base, other) = (value(control).0, value(treatment).0);
-    let effect = match absolute {
-        Ok(effect) => Ok(effect.estimate),
-        Err(_) => other.and_then(|other| Ok(other - base?)),
-    };
-    let share = match relative {
-        Ok(effect) => Ok(effect.estimate),
-        Err(why @ (Undefined::ControlIsZero | Undefined::ControlNearZero)) => Err(why.reason()),
-        Err(_) => effect.and_then(|effect| match base? {
-            0.0 => Err(Undefined::ControlIsZero.reason()),
-            base => Ok(effect / base.abs()),
-        }),
-    };
-    (Number::new(effect), Number::new(share))
-}
-
-/// Both arms with their covariate and the slope of both together; none where there is no covariate.
-fn adjusted(
-    control: &Outcome,
-    treatment: &Outcome,
-) -> Result<Option<(WithCovariate, WithCovariate, f64)>, Undefined> {
-    let (Some(one), Some(other)) = (control.with_covariate(), treatment.with_covariate()) else {
-        return Ok(None);
-    };
-    let both = control.merged(*treatment).with_covariate().transpose()?;
-    let slope = both.map_or(0.0, |both| both.slope());
-    Ok(Some((one?, other?, slope)))
 }

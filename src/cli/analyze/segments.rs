@@ -6,17 +6,16 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::effects::{LEVELS, absolute, value};
+use super::effects::LEVELS;
 use super::judged::judge_table;
 use super::measure::Arms;
 use crate::analysis::decision::MetricVerdict;
+use crate::analysis::effects::{absolute, contrasts, value};
 use crate::cli::number::{Interval, Number, Reasons, reasons};
 use crate::domain::launch::Launch;
 use crate::stats::combination::{Weighted, ln_adjusted};
-use crate::stats::correction::{Correction, adjusted};
 use crate::stats::effect::{Alternative, Effect};
 use crate::stats::outcome::Outcome;
-use crate::stats::segments::compare;
 use crate::stats::undefined::Undefined;
 
 /// One guardrail in one arm and segment.
@@ -102,13 +101,13 @@ fn report(
     harm: bool,
 ) -> SegmentReport {
     let found = absolute(control, treatment);
-    let difference = || Ok(value(treatment).0? - value(control).0?);
+    let difference = || Ok(value(treatment)? - value(control)?);
     let level = LEVELS.last().copied().unwrap_or_default();
     let interval = found.map(|effect| effect.interval(Alternative::TwoSided, level));
     let effect = Number::new(found.map_or_else(|_| difference(), |effect| Ok(effect.estimate)));
     let interval = Interval::new(interval.map(|ends| (ends.low, ends.high)).map_err(Undefined::reason));
     let e_value = Number::e_value(verdict.ln_e);
-    let none = Number::new(Err("fewer than two segments have an effect with an error"));
+    let none = Number::new(Err("not compared"));
     let undefined = reasons(&[("effect", effect), ("interval", interval.low), ("e_value", e_value)]);
     SegmentReport {
         segment: segment.to_owned(),
@@ -130,19 +129,10 @@ fn report(
 
 /// Compares the segments of one guardrail and arm; one whose effect has no error is left out of it.
 fn differ<'r>(reports: impl Iterator<Item = &'r mut SegmentReport>, effects: Vec<Result<Effect, Undefined>>) {
-    let sound: Vec<Effect> = effects.iter().filter_map(|effect| effect.ok()).collect();
-    let compared = compare(&sound).unwrap_or_default();
-    let p_values: Vec<f64> = compared.iter().map(|segment| segment.ln_p.exp()).collect();
-    let mut found = compared.iter().zip(adjusted(&p_values, Correction::Holm));
-    for (report, effect) in reports.zip(effects) {
-        if let Err(why) = effect {
-            let none = Number::new(Err(why.reason()));
-            (report.shrunk, report.interaction, report.interaction_p_value) = (none, none, none);
-        } else if let Some((segment, p_value)) = found.next() {
-            report.shrunk = Number::new(Ok(segment.shrunk));
-            report.interaction = Number::new(Ok(segment.interaction.estimate));
-            report.interaction_p_value = Number::new(Ok(p_value));
-        }
+    for (report, found) in reports.zip(contrasts(&[effects]).into_iter().flatten()) {
+        report.shrunk = Number::new(found.map(|contrast| contrast.shrunk));
+        report.interaction = Number::new(found.map(|contrast| contrast.interaction));
+        report.interaction_p_value = Number::new(found.map(|contrast| contrast.p_value));
         report.undefined.extend(reasons(&[
             ("shrunk", report.shrunk),
             ("interaction", report.interaction),

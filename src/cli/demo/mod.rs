@@ -124,7 +124,6 @@ fn server_settings(folder: &Path) -> ServeSettings {
         webhook_private_addresses: false,
         secrets_dir: None,
         watch_patience: Duration::from_secs(30),
-        segment_by: Vec::new(),
         drain_timeout: Duration::from_secs(5),
         log: String::new(),
         log_format: LogFormat::Text,

@@ -2,6 +2,7 @@
 
 mod acts;
 mod check;
+mod scorecard;
 mod subject;
 pub(super) mod text;
 mod watch;
@@ -32,6 +33,8 @@ enum What {
     /// Says whether more units may get the treatment now. Exits 0 on allow, 2 on hold, 1 on block or roll_back, and 3 where the
     /// guard can not be asked.
     Check(AskArgs),
+    /// Shows what a launch changes: every metric, guardrail or not, by group and by segment, with intervals.
+    Scorecard(ScorecardArgs),
     /// Writes the decisions about a launch as they come, until it is allowed to go on, blocked, or has ended; then exits as
     /// `check` does.
     Watch(WatchArgs),
@@ -57,6 +60,15 @@ struct AskArgs {
     server: ServerArgs,
     #[command(flatten)]
     output: Output,
+}
+
+#[derive(Clone, Debug, Args)]
+struct ScorecardArgs {
+    #[command(flatten)]
+    ask: AskArgs,
+    /// Level of the intervals in percent, for example 80, 90 or 95.
+    #[arg(long, value_name = "PERCENT", default_value_t = 95.0)]
+    level: f64,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -91,6 +103,7 @@ pub(super) fn run(arguments: &LaunchArgs, out: &mut impl Write) -> Result<ExitCo
     server::run(async {
         match &arguments.what {
             What::Check(ask) => check::run(ask, out).await,
+            What::Scorecard(scorecard) => scorecard::run(scorecard, out).await,
             What::Watch(watch) => watch::run(watch, out).await,
             What::Resolve(open) => acts::resolve(open, out).await,
             What::Approve(act) => acts::approve(act, out).await,

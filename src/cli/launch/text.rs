@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::cli::time::shown;
-use crate::transport::grpc::wire::{CheckLaunchResponse, Decision, Latch, Launch, Reason, Target};
+use crate::transport::grpc::wire::{CheckLaunchResponse, Decision, Latch, Launch, Reason, Recovery, Target};
 
 /// Writes an answer: the decision, the launch, and why.
 pub(super) fn answer(answer: &CheckLaunchResponse, out: &mut dyn Write) -> io::Result<()> {
@@ -17,7 +17,24 @@ pub(super) fn answer(answer: &CheckLaunchResponse, out: &mut dyn Write) -> io::R
     if let Some(as_of) = &answer.as_of {
         writeln!(out, "numbers up to {}, e-value {:.4}", shown(as_of), answer.e_value)?;
     }
-    answer.latches.iter().try_for_each(|latch| writeln!(out, "{}", latch_in_words(latch)))
+    answer.latches.iter().try_for_each(|latch| writeln!(out, "{}", latch_in_words(latch)))?;
+    answer.recoveries.iter().try_for_each(|recovery| writeln!(out, "{}", recovery_in_words(recovery)))
+}
+
+/// What became of a harmed guardrail, in one line.
+fn recovery_in_words(recovery: &Recovery) -> String {
+    let Recovery { metric, arm, harm_before, .. } = recovery;
+    let since = match (recovery.harm_since_low, recovery.harm_since_high) {
+        (Some(low), Some(high)) => {
+            format!("{:.1} % to {:.1} % worse than the control since", 100.0 * low, 100.0 * high)
+        }
+        _ => "nothing to compare since".to_owned(),
+    };
+    let state = name(recovery.state().as_str_name());
+    format!(
+        "{metric} of {arm} is {state} after the rollback: {:.1} % worse at it, {since}",
+        100.0 * harm_before
+    )
 }
 
 /// Writes a decision as it comes in.
@@ -73,8 +90,15 @@ fn in_words(reason: &Reason) -> String {
 
 /// A value's name without its enum's, for example `roll_back`.
 pub(in crate::cli) fn name(full: &str) -> String {
-    let enums =
-        ["TARGET_KIND_", "DECISION_KIND_", "DECISION_ACTION_", "LAUNCH_STATE_", "REASON_CODE_", "VERDICT_"];
+    let enums = [
+        "RECOVERY_STATE_",
+        "TARGET_KIND_",
+        "DECISION_KIND_",
+        "DECISION_ACTION_",
+        "LAUNCH_STATE_",
+        "REASON_CODE_",
+        "VERDICT_",
+    ];
     let own = enums.iter().find_map(|prefix| full.strip_prefix(prefix)).unwrap_or(full);
     own.to_lowercase()
 }

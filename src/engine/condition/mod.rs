@@ -7,19 +7,43 @@ mod subject;
 mod user_agent;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::bucketing::Prefix;
 use super::form::Ruleset;
 use crate::domain::bucket_set::{BUCKETS, BucketSet};
-use crate::domain::condition::{self, Operator, Subject};
+use crate::domain::condition::{self, Operator, Subject, UserAgentField};
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use compare::Comparison;
 use found::Found;
 use subject::Source;
 pub(super) use subject::UnitRef;
+
+/// The user's public values of some attributes. What is asked for and not given follows from the address or the user agent,
+/// as it does in conditions.
+pub(super) fn kept_attributes(user: &User, names: &[String]) -> BTreeMap<String, String> {
+    let mut kept = user.named_attributes(names);
+    for name in names.iter().filter(|name| !user.private.contains_key(*name)) {
+        if !kept.contains_key(name)
+            && let Some(value) = derived(user, name)
+        {
+            kept.insert(name.clone(), value);
+        }
+    }
+    kept
+}
+
+fn derived(user: &User, name: &str) -> Option<String> {
+    match name {
+        "country" => country::of(&user.ip).map(str::to_owned),
+        "browser_name" => user_agent::read(&user.user_agent, UserAgentField::BrowserName),
+        "os_name" => user_agent::read(&user.user_agent, UserAgentField::OsName),
+        _ => None,
+    }
+}
 
 /// A condition that is parsed and ready.
 #[derive(Debug)]

@@ -131,7 +131,7 @@ impl Parts<'_> {
             let (launch, (epoch, reverted)) = watched?;
             let reverted = reverted && arm == TREATMENT;
             let arms = WatchedArms::Group { arm: arm.to_owned(), reverted };
-            Some(Watch { launch: launch.id, epoch, arms })
+            Some(super::watch(launch, epoch, arms))
         };
         let was_served =
             watched.filter(|(_, (_, reverted))| *reverted).map(|(launch, _)| launch.percentage());
@@ -225,5 +225,5 @@ pub(super) fn bucket_values(buckets: &BucketSet) -> Vec<serde_json::Value> {
 fn watch_of_group(launch: &Launch, group: &Group, stopped: bool) -> Option<Watch> {
     let epoch = launch.epoch()?.number;
     let arms = WatchedArms::Group { arm: group.name.clone(), reverted: stopped || !launch.is_live() };
-    Some(Watch { launch: launch.id, epoch, arms })
+    Some(super::watch(launch, epoch, arms))
 }

@@ -94,7 +94,7 @@ fn watch_of_release(launch: &Launch, held: f64) -> Option<Watch> {
     let (epoch, reverted) = watched_epoch(launch)?;
     // After a rollback the holdout is as it was; what was released follows from the launch.
     let held = if reverted { until * (1.0 - launch.percentage() / 100.0) } else { held };
-    Some(Watch { launch: launch.id, epoch, arms: WatchedArms::Released { held, until, reverted } })
+    Some(super::watch(launch, epoch, WatchedArms::Released { held, until, reverted }))
 }
 
 /// A rule for the units that a segment lists.

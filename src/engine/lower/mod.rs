@@ -140,7 +140,12 @@ fn watch_of_share(launch: &Launch) -> Option<Watch> {
     let last = launch.epoch()?;
     let (epoch, _) = watched_epoch(launch)?;
     let arms = WatchedArms::Share { percentage: last.percentage, ceiling: last.ceiling };
-    Some(Watch { launch: launch.id, epoch, arms })
+    Some(watch(launch, epoch, arms))
+}
+
+/// What is recorded of a launch's units in an epoch.
+fn watch(launch: &Launch, epoch: u32, arms: WatchedArms) -> Watch {
+    Watch { launch: launch.id, epoch, arms, segments: launch.policy.policy.segments.clone() }
 }
 
 /// The number that exposures of a launch are recorded under, and whether it was rolled back; none where it is watched no

@@ -1,8 +1,11 @@
-//! Thresholds of quantiles that their documents do not give: taken from what the first units did before the launch.
+//! What is taken from the first units of a launch and stays: thresholds of quantiles that their documents do not give, and which
+//! values of a column make a segment.
+
+use std::collections::BTreeMap;
 
 use super::Measurer;
 use crate::analysis::fold::{Definition, Measure};
-use crate::analysis::history::Deed;
+use crate::analysis::history::{Deed, Exposed, History};
 use crate::domain::launch::Launch;
 use crate::domain::time::DAY_MS;
 use crate::error::Result;
@@ -12,6 +15,8 @@ use crate::events::folding::asked;
 const UNITS: usize = 2_000;
 /// Fewer values than this make no quantile.
 const MIN_VALUES: usize = 200;
+/// Units that have come before segments are made, so that the frequent values are known.
+const UNITS_OF_SEGMENTS: u64 = 200;
 /// How far back they are asked.
 const BACK_MS: i64 = 28 * DAY_MS;
 
@@ -49,6 +54,43 @@ impl Measurer {
         }
         Ok(())
     }
+
+    /// Freezes which values of the policy's columns have a segment of their own, once enough units have come: the most frequent
+    /// ones at first exposures, of both arms together. It looks at nothing that units did.
+    pub(super) async fn freeze_segments(
+        &self,
+        launch: &Launch,
+        definition: &mut Definition,
+        arrival: i64,
+    ) -> Result<()> {
+        if launch.policy.policy.segments.is_empty() || definition.segments.is_some() {
+            return Ok(());
+        }
+        let of = asked(launch, &[], (0, arrival), Vec::new());
+        let (mut units, mut counts, mut after) = (0, BTreeMap::new(), None::<String>);
+        loop {
+            let page = self.parts.events.histories(&of, after.as_deref(), UNITS).await?;
+            for first in page.iter().filter_map(first) {
+                units += 1;
+                for (column, value) in &first.attributes {
+                    *counts.entry((column.clone(), value.clone())).or_default() += 1;
+                }
+            }
+            let is_last = page.len() < UNITS;
+            after = page.into_iter().last().map(|history| history.unit_id);
+            if is_last {
+                break;
+            }
+        }
+        if units >= UNITS_OF_SEGMENTS {
+            definition.segments = Some(Definition::frequent(launch, &counts));
+        }
+        Ok(())
+    }
+}
+
+fn first(history: &History) -> Option<&Exposed> {
+    history.exposures.iter().min_by_key(|exposed| (exposed.at, exposed.arrival))
 }
 
 fn quantile(mut values: Vec<f64>, quantile: f64) -> Option<f64> {

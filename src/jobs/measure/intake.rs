@@ -1,4 +1,4 @@
-//! What came in of each event's name, read again only every so often.
+//! What came in of each event's name: the day is read only every so often, its last minutes whenever something came in.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,39 +12,80 @@ use crate::domain::time::{DAY_MS, Timestamp};
 use crate::error::Result;
 use crate::events::{EventStore, Intake};
 
-/// How long what was read is good for.
+/// How long the minutes of a day are good for. What waited on the local disk goes to the minute in which it was taken.
 const GOOD_FOR: Duration = Duration::from_secs(30);
+/// How far back of the last reading is read again, for servers whose clocks differ.
+const AGAIN_MS: i64 = 60_000;
 
 /// What came in, by name.
 #[derive(Debug, Default)]
 pub(super) struct Intakes {
-    by_name: Mutex<HashMap<String, (Instant, Vec<audit::Intake>)>>,
+    by_name: Mutex<HashMap<String, Known>>,
+}
+
+/// What is known of a name.
+#[derive(Debug)]
+struct Known {
+    /// When its whole day was read.
+    whole_at: Instant,
+    /// When something of it was read last.
+    read_at: Timestamp,
+    /// The write up to which everything is counted, at least.
+    arrival: i64,
+    /// Oldest first.
+    minutes: Vec<audit::Intake>,
 }
 
 impl Intakes {
-    /// What came in of a metric's events in the last day, oldest first.
+    /// What came in of a metric's events in the last day, up to a write at least, oldest first: an audit is of the very
+    /// numbers that are published with it.
     pub(super) async fn of(
         &self,
         events: &dyn EventStore,
         metric: &Metric,
+        arrival: i64,
         now: Timestamp,
     ) -> Result<Vec<audit::Intake>> {
         let mut by_name = self.by_name.lock().await;
         let mut all = Vec::new();
         for name in metric.events() {
-            let fresh = by_name.get(name).filter(|(read_at, _)| read_at.elapsed() < GOOD_FOR);
-            if let Some((_, known)) = fresh {
-                all.extend_from_slice(known);
-                continue;
-            }
-            let read: Vec<audit::Intake> =
-                events.intake(name, now.plus_ms(-DAY_MS)).await?.iter().map(converted).collect();
-            all.extend_from_slice(&read);
-            by_name.insert(name.to_owned(), (Instant::now(), read));
+            let known = by_name.remove(name).filter(|known| known.whole_at.elapsed() < GOOD_FOR);
+            let known = match known {
+                Some(known) if known.arrival >= arrival => known,
+                Some(known) => known.with_newest(events, name, arrival, now).await?,
+                None => {
+                    let minutes = read(events, name, now.plus_ms(-DAY_MS)).await?;
+                    Known { whole_at: Instant::now(), read_at: now, arrival, minutes }
+                }
+            };
+            all.extend_from_slice(&known.minutes);
+            by_name.insert(name.to_owned(), known);
         }
         all.sort_by_key(|intake| intake.minute);
         Ok(all)
     }
+}
+
+impl Known {
+    /// The same with the minutes since the last reading as they are now.
+    async fn with_newest(
+        mut self,
+        events: &dyn EventStore,
+        name: &str,
+        arrival: i64,
+        now: Timestamp,
+    ) -> Result<Self> {
+        let newest = read(events, name, self.read_at.min(now).plus_ms(-AGAIN_MS)).await?;
+        if let Some(first) = newest.first() {
+            self.minutes.retain(|intake| intake.minute < first.minute);
+        }
+        self.minutes.extend(newest);
+        Ok(Self { read_at: now, arrival, ..self })
+    }
+}
+
+async fn read(events: &dyn EventStore, name: &str, since: Timestamp) -> Result<Vec<audit::Intake>> {
+    Ok(events.intake(name, since).await?.iter().map(converted).collect())
 }
 
 fn converted(intake: &Intake) -> audit::Intake {

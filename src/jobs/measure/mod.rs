@@ -4,6 +4,7 @@ mod frozen;
 mod intake;
 mod others;
 mod rebuild;
+mod recovering;
 mod refresh;
 
 use std::collections::HashMap;
@@ -16,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::intake::Intakes;
 pub use self::rebuild::{Rebuilt, rebuild};
+use self::recovering::RolledBack;
 use self::refresh::Kept;
-use crate::analysis::fold::Definition;
 use crate::clock::Clock;
-use crate::domain::launch::{Launch, LaunchId};
+use crate::domain::launch::LaunchId;
 use crate::domain::time::Timestamp;
 use crate::events::EventStore;
 use crate::ingest::Ingest;
@@ -47,8 +48,6 @@ pub struct MeasurerParts {
     pub tick: Duration,
     /// How long after its time an event is waited for, in milliseconds.
     pub allowed_lateness_ms: i64,
-    /// Columns of users by which segments are kept.
-    pub segment_by: Vec<String>,
 }
 
 /// The measurer.
@@ -58,13 +57,14 @@ pub struct Measurer {
     /// Cells are kept at hand between refreshes. Whoever finds that the stored position has moved reads them again.
     kept: Mutex<HashMap<LaunchId, Kept>>,
     intakes: Intakes,
+    rolled_back: Mutex<HashMap<LaunchId, RolledBack>>,
 }
 
 impl Measurer {
     /// A measurer that has measured nothing yet.
     #[must_use]
     pub fn new(parts: MeasurerParts) -> Self {
-        Self { parts, kept: Mutex::default(), intakes: Intakes::default() }
+        Self { parts, kept: Mutex::default(), intakes: Intakes::default(), rolled_back: Mutex::default() }
     }
 
     /// Measures until the stop: as soon as event time has gone on by a bucket or the configuration has changed, and every
@@ -86,9 +86,12 @@ impl Measurer {
                 if news != seen || measured_at.elapsed() >= measurer.parts.tick {
                     (seen, measured_at) = (news, Instant::now());
                     measure_all(&measurer, fence).await;
+                    measurer.tell_recoveries().await;
                 }
             } else {
                 seen = None;
+                // What is not stored every server works out for itself.
+                measurer.tell_recoveries().await;
             }
             tokio::select! {
                 () = tokio::time::sleep(measurer.parts.tick.min(NEWS)) => {}
@@ -126,10 +129,6 @@ impl Measurer {
     fn bucket(&self, at: Timestamp) -> Timestamp {
         let width_ms = self.width_ms();
         Timestamp(at.0.div_euclid(width_ms).saturating_mul(width_ms))
-    }
-
-    fn definition(&self, launch: &Launch) -> Definition {
-        Definition::of(launch, self.width_ms(), &self.parts.segment_by)
     }
 }
 

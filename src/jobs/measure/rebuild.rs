@@ -1,10 +1,9 @@
 //! Cells of a launch computed anew from everything that is stored, beside those that were carried along.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::analysis::fold::{CellKey, Cells, Measure, Sums, apply};
 use crate::domain::launch::LaunchId;
-use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::events::EventStore;
 use crate::events::folding::fold;
@@ -43,18 +42,18 @@ pub async fn rebuild(
         let Some((position, kept)) = store.measured(id).await? else {
             return Ok(None);
         };
-        let mut definition = position.definition.clone();
-        let measures = Measure::all(&launch, &position.definition);
-        let delta = fold(events, &launch, &measures, None, &mut definition, position.arrival).await?;
+        let definition = &position.definition;
+        let measures = Measure::all(&launch, definition);
+        let delta = fold(events, &launch, &measures, None, definition, position.arrival).await?;
         let mut cells = Cells::new();
-        apply(&mut cells, delta, &definition, position.merged_before);
+        apply(&mut cells, delta, definition, position.merged_before);
         let (distance, different) = compare(&kept, &cells);
         let arrival = position.arrival;
         let rebuilt = Rebuilt { arrival, cells: cells.len(), distance, different };
         if !write {
             return Ok(Some(rebuilt));
         }
-        let position = Position { revision: position.revision + 1, definition, ..position };
+        let position = Position { revision: position.revision + 1, ..position };
         let moved = Moved { launch: id, position: &position, anew: true, changed: cells.iter().collect() };
         if store.move_cells(&moved).await? {
             return Ok(Some(rebuilt));
@@ -63,10 +62,8 @@ pub async fn rebuild(
     Err(Error::Unavailable("the launch is measured faster than it can be rebuilt; try again".to_owned()))
 }
 
-/// The largest relative difference, and the cells that differ too much. Buckets of segments are compared together: on the
-/// day on which an epoch ends they lie on either side of its end, as it was known then.
+/// The largest relative difference, and the cells that differ too much.
 fn compare(kept: &Cells, anew: &Cells) -> (f64, Vec<CellKey>) {
-    let (kept, anew) = (plain(kept), plain(anew));
     let keys: BTreeSet<&CellKey> = kept.keys().chain(anew.keys()).collect();
     let none = Sums::default();
     let mut most: f64 = 0.0;
@@ -79,14 +76,4 @@ fn compare(kept: &Cells, anew: &Cells) -> (f64, Vec<CellKey>) {
         }
     }
     (most, different)
-}
-
-fn plain(cells: &Cells) -> BTreeMap<CellKey, Sums> {
-    let mut plain: BTreeMap<CellKey, Sums> = BTreeMap::new();
-    for (key, sums) in cells {
-        let bucket = if key.segment.is_empty() { key.bucket } else { Timestamp::default() };
-        plain.entry(CellKey { bucket, ..key.clone() }).or_default().add(sums);
-    }
-    plain.retain(|_, sums| !sums.is_empty());
-    plain
 }

@@ -1,20 +1,18 @@
 //! One refresh of one launch: what is new is folded and kept, then everything is audited and published.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::Measurer;
 use crate::analysis::audit::{Known, audit};
-use crate::analysis::fold::{CellKey, Cells, Cut, IN_TWO_ARMS, Measure, apply, measurement, segments};
+use crate::analysis::fold::{CellKey, Cells, Cut, Definition, IN_TWO_ARMS, Measure, apply, measurement};
 use crate::analysis::measurement::{KEPT_BUCKETS, Measurement};
-use crate::analysis::published::{Audited, Published, SegmentMoments};
+use crate::analysis::published::{Audited, Published};
 use crate::domain::launch::{Launch, LaunchId, Target};
 use crate::domain::metric::Metric;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::events::Reach;
 use crate::events::folding::fold;
-use crate::stats::outcome::Outcome;
 use crate::store::lease::Fence;
 use crate::store::{Moved, Position};
 
@@ -86,11 +84,12 @@ impl Measurer {
         reach: &Reach,
         as_of: Timestamp,
     ) -> Result<Advanced> {
-        let mut definition = self.definition(launch);
+        let mut definition = Definition::of(launch, self.width_ms());
         if let Some(kept) = &kept {
             definition.keep_frozen(&kept.position.definition);
         }
         self.freeze_thresholds(launch, &mut definition, reach.arrival).await?;
+        self.freeze_segments(launch, &mut definition, reach.arrival).await?;
         let revision = kept.as_ref().map_or(0, |kept| kept.position.revision);
         let carried =
             kept.filter(|kept| definition.carries_on(&kept.position.definition, kept.position.merged_before));
@@ -107,7 +106,7 @@ impl Measurer {
         let measures = Measure::all(launch, &definition);
         let events = self.parts.events.as_ref();
         let since = before.as_ref().map(|before| (before.arrival, &before.definition));
-        let delta = fold(events, launch, &measures, since, &mut definition, reach.arrival).await?;
+        let delta = fold(events, launch, &measures, since, &definition, reach.arrival).await?;
         let changed = apply(&mut cells, delta, &definition, merged_before);
         let is_same = before.as_ref().is_some_and(|before| {
             before.arrival == reach.arrival && before.definition == definition && changed.is_empty()
@@ -136,21 +135,9 @@ impl Measurer {
                 (units + row.moments.n(), joined + row.moments.counted().nonzero)
             });
             let watermark = watermark(metric, reach, cut.watermark);
-            let intake = self.intakes.of(self.parts.events.as_ref(), metric, now).await?;
+            let intake = self.intakes.of(self.parts.events.as_ref(), metric, reach.arrival, now).await?;
             let known = Known { now, watermark, intake: &intake, units, in_two_arms };
-            // Segments whose sums are no numbers are left out; the metric as a whole says why.
-            let segments = segments(launch, definition, measure, &kept.cells, cut.as_of).unwrap_or_default();
-            let segment = |((segment, arm), within): ((Arc<str>, Arc<str>), Outcome)| SegmentMoments {
-                segment: segment.to_string(),
-                arm: arm.to_string(),
-                within,
-            };
-            let audited = Audited {
-                as_of: Some(cut.as_of),
-                watermark,
-                audits: audit(metric, &known),
-                segments: segments.into_iter().map(segment).collect(),
-            };
+            let audited = Audited { as_of: Some(cut.as_of), watermark, audits: audit(metric, &known) };
             metrics.insert(metric.key.clone(), audited);
         }
         let before = match self.parts.live.published(launch.id).flatten() {

@@ -53,7 +53,7 @@ impl GuardService for Guarding {
         let size = page_size(request.page_size)?;
         let token = request.page_token;
         let before = if token.is_empty() { None } else { Some(launch_id("page_token", &token)?) };
-        let target = request.target.map(|target| self.target("target", target)).transpose()?;
+        let target = request.target.map(|target| known_target(&self.admin, "target", target)).transpose()?;
         let query = LaunchQuery {
             target,
             live_only: request.live_only,
@@ -76,7 +76,7 @@ impl GuardService for Guarding {
                 Subject::Launch(launch_id("launch_id", &id)?)
             }
             Some(wire::check_launch_request::Subject::Target(target)) => {
-                Subject::Target(self.target("target", target)?)
+                Subject::Target(known_target(&self.admin, "target", target)?)
             }
             None => return Err(Error::field("subject", "one of launch_id and target is required").into()),
         };
@@ -217,30 +217,26 @@ impl GuardService for Guarding {
     }
 }
 
-impl Guarding {
-    /// A target that exists; the rule may be left out where the gate has one.
-    fn target(&self, field: &str, message: wire::Target) -> Result<Target> {
-        match message.kind() {
-            wire::TargetKind::GateRule => self.admin.rule_target::<Gate>(&message.key, &message.rule_id),
-            wire::TargetKind::ConfigRule => {
-                self.admin.rule_target::<DynamicConfig>(&message.key, &message.rule_id)
-            }
-            wire::TargetKind::Experiment => {
-                self.admin.get::<Experiment>(&message.key)?;
-                Ok(Target::Experiment { experiment: message.key })
-            }
-            wire::TargetKind::Shipment => {
-                self.admin.get::<Experiment>(&message.key)?;
-                Ok(Target::Shipment { experiment: message.key })
-            }
-            wire::TargetKind::Holdout => {
-                self.admin.get::<Holdout>(&message.key)?;
-                Ok(Target::Holdout { holdout: message.key })
-            }
-            wire::TargetKind::Unspecified => {
-                let kinds = "must be GATE_RULE, CONFIG_RULE, EXPERIMENT, SHIPMENT or HOLDOUT";
-                Err(Error::field(format!("{field}.kind"), kinds))
-            }
+/// A target that exists; the rule may be left out where the gate has one.
+pub(super) fn known_target(admin: &Admin, field: &str, message: wire::Target) -> Result<Target> {
+    match message.kind() {
+        wire::TargetKind::GateRule => admin.rule_target::<Gate>(&message.key, &message.rule_id),
+        wire::TargetKind::ConfigRule => admin.rule_target::<DynamicConfig>(&message.key, &message.rule_id),
+        wire::TargetKind::Experiment => {
+            admin.get::<Experiment>(&message.key)?;
+            Ok(Target::Experiment { experiment: message.key })
+        }
+        wire::TargetKind::Shipment => {
+            admin.get::<Experiment>(&message.key)?;
+            Ok(Target::Shipment { experiment: message.key })
+        }
+        wire::TargetKind::Holdout => {
+            admin.get::<Holdout>(&message.key)?;
+            Ok(Target::Holdout { holdout: message.key })
+        }
+        wire::TargetKind::Unspecified => {
+            let kinds = "must be GATE_RULE, CONFIG_RULE, EXPERIMENT, SHIPMENT or HOLDOUT";
+            Err(Error::field(format!("{field}.kind"), kinds))
         }
     }
 }

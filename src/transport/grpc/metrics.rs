@@ -1,20 +1,26 @@
 //! What is measured of launches, and by which metrics.
 
+use std::collections::BTreeMap;
+
 use tonic::{Request, Response, Status};
 
 use super::convert::{count, page_size, required, wire_time};
 use super::documents::DocumentMessage;
+use super::guard::known_target;
 use super::records::{moments, number};
-use super::wire;
 use super::wire::metric_service_server::MetricService;
-use crate::admin::Admin;
+use super::{scorecards, wire};
+use crate::admin::{Admin, Subject};
 use crate::analysis::audit::Audit;
 use crate::analysis::measurement::{ArmMoments, ArmUnits, Blindness, Cause};
-use crate::analysis::published::{Audited, Published, SegmentMoments};
+use crate::analysis::published::{Audited, Published};
 use crate::domain::launch::LaunchId;
 use crate::error::Error;
 use crate::stats::moments::Moments;
 use crate::stats::outcome::Outcome;
+
+/// Level of a scorecard's intervals where none is asked for.
+const LEVEL: f64 = 0.95;
 
 /// The metric service.
 #[derive(Debug)]
@@ -46,6 +52,24 @@ impl MetricService for Measuring {
         let before = positive("before_number", request.before_number)?;
         let all = self.admin.all_published(launch, before, limit).await?;
         Ok(Response::new(wire::ListMeasurementsResponse { measurements: all.iter().map(sent).collect() }))
+    }
+
+    async fn get_scorecard(
+        &self,
+        request: Request<wire::GetScorecardRequest>,
+    ) -> Answer<wire::GetScorecardResponse> {
+        let request = request.into_inner();
+        let subject = match request.subject {
+            Some(wire::get_scorecard_request::Subject::LaunchId(id)) => {
+                Subject::Launch(crate::admin::parse_id("launch_id", &id).map(LaunchId)?)
+            }
+            Some(wire::get_scorecard_request::Subject::Target(message)) => {
+                Subject::Target(known_target(&self.admin, "target", message)?)
+            }
+            None => return Err(Error::field("subject", "one of launch_id and target is required").into()),
+        };
+        let found = self.admin.scorecard(subject, request.level.unwrap_or(LEVEL)).await?;
+        Ok(Response::new(scorecards::sent(&found)))
     }
 
     async fn preview_metric(
@@ -112,7 +136,7 @@ fn sent(published: &Published) -> wire::Measurement {
             blind_message: blind.map(|blind| blind.message.clone()).unwrap_or_default(),
             audits: audited.audits.iter().map(audit).collect(),
             arms: found.metrics.get(key).map(|rows| arms(rows)).unwrap_or_default(),
-            segments: audited.segments.iter().map(segment).collect(),
+            segments: found.segments.get(key).map(segments).unwrap_or_default(),
         }
     };
     let dealt = |row: &ArmUnits| wire::DealtUnits {
@@ -150,18 +174,26 @@ fn audit(audit: &Audit) -> wire::MetricAudit {
     }
 }
 
-fn segment(segment: &SegmentMoments) -> wire::MeasuredSegment {
-    wire::MeasuredSegment {
-        segment: segment.segment.clone(),
-        arm: segment.arm.clone(),
-        within: Some(moments(segment.within.counted())),
+/// By segment and arm, epochs together.
+fn segments(segments: &BTreeMap<String, Vec<ArmMoments>>) -> Vec<wire::MeasuredSegment> {
+    let mut arms: BTreeMap<(&str, &str), Outcome> = BTreeMap::new();
+    for (segment, rows) in segments {
+        for row in rows {
+            let within = arms.entry((segment, &row.arm)).or_default();
+            *within = within.merged(row.moments);
+        }
     }
+    let arm = |((segment, arm), within): ((&str, &str), Outcome)| wire::MeasuredSegment {
+        segment: segment.to_owned(),
+        arm: arm.to_owned(),
+        within: Some(moments(within.counted())),
+    };
+    arms.into_iter().map(arm).collect()
 }
 
 /// By epoch and arm, weeks together.
 fn arms(rows: &[ArmMoments]) -> Vec<wire::MeasuredArm> {
-    let mut arms: std::collections::BTreeMap<(u32, &str), (Outcome, Outcome)> =
-        std::collections::BTreeMap::new();
+    let mut arms: BTreeMap<(u32, &str), (Outcome, Outcome)> = BTreeMap::new();
     for row in rows {
         let (within, settled) = arms.entry((row.epoch, &row.arm)).or_default();
         (*within, *settled) = (within.merged(row.moments), settled.merged(row.settled));

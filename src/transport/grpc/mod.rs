@@ -15,6 +15,7 @@ pub mod json;
 mod keys;
 mod metrics;
 mod records;
+mod scorecards;
 mod status;
 pub mod wire;
 

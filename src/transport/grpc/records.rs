@@ -6,9 +6,10 @@ use super::wire;
 use crate::admin::{Answer, Recorded, ReplayedDecision, ReplayedLaunch};
 use crate::analysis::decision::{
     ArmEvidence, DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode,
-    Verdict,
+    SegmentVerdict, Verdict,
 };
 use crate::analysis::limits::LimitVerdict;
+use crate::analysis::recovery::{Recovered, Recovery};
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Approval, Arm, Epoch, Launch, LaunchState, Override, PinnedMetric};
 use crate::domain::time::Timestamp;
@@ -95,6 +96,27 @@ pub(super) fn answer(answer: &Answer) -> wire::CheckLaunchResponse {
         launch: answer.launch.as_ref().map(launch),
         latches: answer.latches.iter().map(|closed| latch(closed, answer.now)).collect(),
         limits: judgement.map(limits).unwrap_or_default(),
+        segments: judgement.map(segments).unwrap_or_default(),
+        recoveries: answer.recoveries.iter().map(recovery).collect(),
+    }
+}
+
+fn recovery(recovery: &Recovery) -> wire::Recovery {
+    wire::Recovery {
+        metric: recovery.metric.clone(),
+        arm: recovery.arm.clone(),
+        state: match recovery.recovered {
+            Recovered::Yes => wire::RecoveryState::Recovered,
+            Recovered::NotYet => wire::RecoveryState::NotYet,
+            Recovered::TooLittle => wire::RecoveryState::TooLittleData,
+        }
+        .into(),
+        harm_before: recovery.harm_before,
+        harm_since_low: recovery.harm_since.map(|since| since.low),
+        harm_since_high: recovery.harm_since.map(|since| since.high),
+        control: Some(moments(recovery.control.counted())),
+        reverted: Some(moments(recovery.reverted.counted())),
+        as_of: Some(wire_time(recovery.as_of)),
     }
 }
 
@@ -128,6 +150,7 @@ pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
         judge_time: judgement.map(|judgement| wire_time(judgement.at)),
         policy: Some(policy::sent(&decision.launch.policy.policy, decision.launch.policy.revision)),
         limits: judgement.map(limits).unwrap_or_default(),
+        segments: judgement.map(segments).unwrap_or_default(),
     }
 }
 
@@ -191,8 +214,28 @@ fn limits(judgement: &Judgement) -> Vec<wire::LimitVerdict> {
         e_value: e_value(limit.ln_e),
         verdict: verdict(limit.verdict).into(),
         reason: limit.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
+        weight: limit.weight,
     };
     judgement.limits.iter().map(limit).collect()
+}
+
+fn segments(judgement: &Judgement) -> Vec<wire::SegmentVerdict> {
+    let units = |segment: &SegmentVerdict, side: fn(&EpochMoments) -> u64| {
+        count(segment.epochs.iter().map(side).sum())
+    };
+    let segment = |segment: &SegmentVerdict| wire::SegmentVerdict {
+        metric: segment.metric.clone(),
+        arm: segment.arm.clone(),
+        column: segment.column.clone(),
+        value: segment.value.clone(),
+        harm: segment.harm,
+        e_value: e_value(segment.ln_e),
+        e_value_adjusted: e_value(segment.ln_e_adjusted),
+        weight: segment.weight,
+        control_units: units(segment, |epoch| epoch.within.control.n()),
+        units: units(segment, |epoch| epoch.within.treatment.n()),
+    };
+    judgement.segments.iter().map(segment).collect()
 }
 
 fn verdict(verdict: Verdict) -> wire::Verdict {
@@ -238,7 +281,7 @@ pub(super) fn moments(moments: &Moments) -> wire::Moments {
 }
 
 /// The e-value of its logarithm, held at the largest number there is.
-fn e_value(ln_e: f64) -> f64 {
+pub(super) fn e_value(ln_e: f64) -> f64 {
     ln_e.exp().min(f64::MAX)
 }
 
@@ -280,6 +323,7 @@ fn reason(reason: &Reason) -> wire::Reason {
         message: reason.message.clone(),
         metric: reason.metric.clone().unwrap_or_default(),
         arm: reason.arm.clone().unwrap_or_default(),
+        segment: reason.segment.clone().unwrap_or_default(),
     }
 }
 
@@ -309,5 +353,6 @@ fn code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::Shadow => wire::ReasonCode::Shadow,
         ReasonCode::Policy => wire::ReasonCode::Policy,
         ReasonCode::Limit => wire::ReasonCode::Limit,
+        ReasonCode::HarmInSegment => wire::ReasonCode::HarmInSegment,
     }
 }

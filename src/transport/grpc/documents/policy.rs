@@ -40,6 +40,7 @@ impl DocumentMessage for wire::Policy {
             overriders: or(self.overriders, ANYONE),
             shadow: self.shadow,
             shadow_guardrails: self.shadow_guardrails,
+            segments: self.segments,
         };
         Ok((policy, self.revision))
     }
@@ -82,6 +83,7 @@ pub(in crate::transport::grpc) fn sent(policy: &Policy, revision: i64) -> wire::
         overriders: policy.overriders.clone(),
         shadow: policy.shadow,
         shadow_guardrails: policy.shadow_guardrails.clone(),
+        segments: policy.segments.clone(),
         create_time: None,
         update_time: None,
         archived: false,

@@ -55,7 +55,7 @@ impl Call<'_> {
     fn decide(&self, entity: Entity, key: &str) -> Decision<'_> {
         let decision = evaluate(&self.in_force.snapshot, entity, key, &self.user, self.service.clock.now());
         for exposed in decision.exposures().filter(|_| self.expose) {
-            if let Some(record) = exposed.record(&self.user, self.service.ingest.segment_by()) {
+            if let Some(record) = exposed.record(&self.user) {
                 self.service.ingest.offer(record);
             }
         }

@@ -48,7 +48,7 @@ impl Events {
             Served::Experiment(group) => Told::Experiment { key: &group.key, group: &group.group },
         };
         let exposed = assign(&in_force.snapshot, &in_force.catalogue.launches, told, at, &user)?;
-        let record = exposed.record(&user, self.ingest.segment_by());
+        let record = exposed.record(&user);
         record.ok_or_else(|| Invalid::field("user", "has no id of the launch's unit type").into())
     }
 }

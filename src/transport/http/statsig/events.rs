@@ -80,8 +80,6 @@ pub(super) struct Reader<'r> {
     pub(super) now: Timestamp,
     /// How far in the future an event may lie, in milliseconds.
     pub(super) max_skew_ms: i64,
-    /// Attributes that are kept with exposures.
-    pub(super) segment_by: &'r [String],
 }
 
 impl Reader<'_> {
@@ -161,7 +159,7 @@ impl Reader<'_> {
             if let Observed::Exposed(exposed @ Exposed { arm: Some(_), .. }) =
                 self.observe(received, served, &user)
             {
-                received.exposures.extend(exposed.record(&user, self.segment_by));
+                received.exposures.extend(exposed.record(&user));
             }
         }
         Ok(())
@@ -177,7 +175,7 @@ impl Reader<'_> {
 
     fn record(&self, observed: Observed<'_>, user: &User) -> Option<Exposure> {
         match observed {
-            Observed::Exposed(exposed) | Observed::Stale(exposed) => exposed.record(user, self.segment_by),
+            Observed::Exposed(exposed) | Observed::Stale(exposed) => exposed.record(user),
             Observed::Nothing => None,
         }
     }

@@ -50,7 +50,6 @@ pub(super) async fn log_event(
         names: project.names(),
         now: statsig.clock.now(),
         max_skew_ms: statsig.max_event_skew_ms,
-        segment_by: statsig.ingest.segment_by(),
     };
     let received = reader.read(batch);
     if let Some(first) = &received.first_refusal {

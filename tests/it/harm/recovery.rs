@@ -1,0 +1,65 @@
+//! After a rollback: whether those who had the treatment are back at the level of the others.
+
+use std::time::Duration;
+
+use portcullis::transport::grpc::wire::{CheckLaunchResponse, Event, Recovery, RecoveryState};
+
+use super::{HARMFUL, Scene, signup};
+use crate::commands::run;
+use crate::documents::gate;
+use crate::server::gate_target;
+
+/// A gate that was rolled back for what half of its visitors got.
+async fn rolled_back() -> Scene {
+    let mut scene = Scene::new(gate_target("new_checkout")).await;
+    scene.server.create_metric(signup()).await;
+    scene.server.create_gate(gate("new_checkout", 50.0)).await;
+    scene.come_until_harm_is_seen(400, HARMFUL).await;
+    scene.assert_turned_off(&["signup"]).await;
+    scene
+}
+
+/// Everybody comes again, and such a share of those signs up who had the treatment; half of the others do.
+async fn come_again(scene: &Scene, share: f64) {
+    scene.clock.advance(Duration::from_secs(1));
+    let visitors: Vec<String> = scene.visitors.keys().cloned().collect();
+    assert!(scene.serve(&visitors).await.values().all(|arm| arm == "control"), "all get the same now");
+    let doers = |arm: &str, share: f64| -> Vec<Event> {
+        let visitors = scene.of_arm(arm);
+        let count = (visitors.len() as f64 * share) as usize;
+        visitors.iter().take(count).map(|visitor| scene.now(visitor, "visited_signup")).collect()
+    };
+    let events = [doers("treatment", share), doers("control", 0.5)].concat();
+    scene.send(events).await;
+}
+
+async fn told(scene: &Scene, what: &str, state: RecoveryState) -> Recovery {
+    let fits = |answer: &CheckLaunchResponse| {
+        answer.recoveries.first().is_some_and(|recovery| recovery.state() == state)
+    };
+    let answer = scene.server.check_until(&scene.target, what, fits).await;
+    assert_eq!(answer.recoveries.len(), 1, "{answer:?}");
+    answer.recoveries.into_iter().next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_had_the_treatment_is_told_to_have_recovered_or_not_yet() {
+    for (share, state) in [(0.5, RecoveryState::Recovered), (0.1, RecoveryState::NotYet)] {
+        let scene = rolled_back().await;
+        let nothing = told(&scene, "nobody has done anything since", RecoveryState::TooLittleData).await;
+        assert_eq!((nothing.metric.as_str(), nothing.arm.as_str()), ("signup", "treatment"));
+        assert!(nothing.harm_before > 0.4 && nothing.harm_since_low.is_none(), "{nothing:?}");
+
+        come_again(&scene, share).await;
+        let recovery = told(&scene, "they came again", state).await;
+        // A sample of others was looked at as well.
+        let (control, reverted) = (recovery.control.unwrap(), recovery.reverted.unwrap());
+        assert!(usize::try_from(reverted.n).unwrap() >= scene.of_arm("treatment").len(), "{recovery:?}");
+        assert!(usize::try_from(control.n).unwrap() >= scene.of_arm("control").len(), "{recovery:?}");
+        assert!(recovery.harm_since_low < recovery.harm_since_high && recovery.as_of.is_some());
+        let checked = run(Some(&scene.server), &["launch", "check", "new_checkout"]).await;
+        let line =
+            if share < 0.5 { "is not_yet after the rollback" } else { "is recovered after the rollback" };
+        assert!(checked.out.contains(line), "{}", checked.out);
+    }
+}
