@@ -24,7 +24,7 @@ impl Apart {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
         command.arg("--data-dir").arg(home.path()).arg("--database").arg(home.url());
-        command.args(["--tick", "50ms", "--allowed-lateness", "0s", "--lease", "1s"]);
+        command.args(["--tick", "50ms", "--allowed-lateness", "0s", "--lease", "3s"]);
         command.args([
             "--webhook-timeout",
             "300ms",

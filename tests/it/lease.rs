@@ -30,7 +30,7 @@ use crate::visitors::{Crowd, check_gate, ids, passing};
 use crate::webhooks::webhook;
 
 /// How long a lease lasts in these tests.
-const LEASE: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_secs(3);
 /// What a busy machine may add to it.
 const BUSY: Duration = Duration::from_secs(4);
 /// Gives the lease to nobody, under a new number.
