@@ -65,7 +65,7 @@ impl News {
     /// Waits until there may be something new; forever where nobody listens.
     pub async fn heard(&mut self) {
         if self.0.changed().await.is_err() {
-            pending().await
+            pending::<()>().await;
         }
     }
 }

@@ -86,12 +86,10 @@ impl Lead {
         let taken = self.store.take_lease(&self.holder, self.length, self.is_unsure).await?;
         let lease = self.store.lease().await?;
         let (fence, leader, left) = (lease.fence.0, lease.name.clone(), lease.left);
-        match (own, taken) {
-            (_, true) => tracing::info!(fence, "this server acts for the guard"),
-            (Some(Fence(lost)), false) => {
-                tracing::warn!(lost, fence, leader, "another server acts for the guard")
-            }
-            (None, false) => tracing::debug!(fence, leader, "another server acts for the guard"),
+        if taken {
+            tracing::info!(fence, "this server acts for the guard");
+        } else if let Some(Fence(lost)) = own {
+            tracing::warn!(lost, fence, leader, "another server acts for the guard");
         }
         self.live.note_leadership(Leadership { lease: Some(lease), own_until: taken.then_some(until) });
         // Whoever waits is there when the lease runs out.
@@ -108,13 +106,10 @@ pub async fn holder(data_dir: &Path, name: String, clock: &Clock) -> io::Result<
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
         Err(cause) => return Err(cause),
     };
-    let id = match known {
-        Some(id) => id,
-        None => {
-            let id = new_id(clock.now());
-            tokio::fs::write(&path, format!("{id}\n")).await?;
-            id
-        }
-    };
+    if let Some(id) = known {
+        return Ok(Holder { id, name });
+    }
+    let id = new_id(clock.now());
+    tokio::fs::write(&path, format!("{id}\n")).await?;
     Ok(Holder { id, name })
 }

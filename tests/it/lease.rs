@@ -201,7 +201,6 @@ async fn a_leader_whose_tasks_end_is_replaced_within_the_lease() {
     runtime.shutdown_background();
     other.until_it_leads().await;
     let took = begun.elapsed();
-    println!("a leader whose tasks ended was replaced after {took:?}, with a lease of {LEASE:?}");
     assert!(took < LEASE + BUSY, "{took:?}");
     std::mem::forget(app);
     harm(&other, &mut harmful("after")).await;
@@ -224,7 +223,6 @@ async fn a_leader_that_is_killed_is_replaced_within_the_lease() {
     let _home = leader.kill();
     assert!(other.until_it_leads().await > fence);
     let took = begun.elapsed();
-    println!("a leader that was killed was replaced after {took:?}, with a lease of {LEASE:?}");
     assert!(took < LEASE + BUSY, "{took:?}");
     harm(&other, &mut harmful("after")).await;
     assert_rolled_back_once(&other, &receiver).await;
@@ -325,10 +323,8 @@ async fn while_the_lease_goes_to_and_fro_each_step_is_taken_once() {
     let shares = [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0];
     let steps = shares.iter().map(|share| step(*share, 150, 0)).collect();
     let begun = one.set_rollout(ramp("new_checkout", steps)).await.unwrap().launch.unwrap();
-    let mut leaders = std::collections::BTreeSet::new();
     eventually("the ramp is at its end", async || {
         one.home().execute(TAKEN_AWAY).await;
-        leaders.insert(one.lease().await["leader"].to_string());
         tokio::time::sleep(Duration::from_millis(250)).await;
         match launch(&one, &begun.id).await {
             ended if ended.state() == LaunchState::Completed => Ok(()),
@@ -336,7 +332,6 @@ async fn while_the_lease_goes_to_and_fro_each_step_is_taken_once() {
         }
     })
     .await;
-    println!("the lease was held by {} servers during the ramp", leaders.len());
     let decisions = one.decisions(&begun.id).await;
     let taken: Vec<f64> = of(&decisions, DecisionAction::Advance).iter().map(|it| it.percentage).collect();
     assert_eq!(taken, shares[1..]);
@@ -419,7 +414,8 @@ async fn edits_on_another_server_and_a_rollback_race_and_nobody_is_left_in_the_t
     };
     harm(&one, &mut harmful("racing")).await;
     stop.cancel();
-    println!("{} edits went through while the launch was rolled back", person.await.unwrap());
+    let went_through = person.await.unwrap();
+    assert!(went_through > 0, "nothing got in the guard's way");
     assert_rolled_back_once(&one, &receiver).await;
     assert_eq!((one.share().await, one.until_it_leads().await), (0.0, fence));
     Arc::into_inner(other).unwrap().stop().await;

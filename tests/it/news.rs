@@ -6,6 +6,8 @@ use portcullis::clock::Clock;
 use portcullis::config::ServeSettings;
 use portcullis::transport::grpc::wire::GetGateRequest;
 
+use sqlx::Row;
+
 use crate::documents::gate;
 use crate::home::Home;
 use crate::server::{Server, eventually, settings};
@@ -15,6 +17,10 @@ const SELDOM: Duration = Duration::from_mins(1);
 /// Ends connections that listen; the pool's own never do.
 const CUT: &str = "select count(pg_terminate_backend(pid)) as cut from pg_stat_activity
      where datname = current_database() and pid <> pg_backend_pid() and query like 'LISTEN%'";
+
+/// Counts them.
+const LISTENING: &str = "select count(*) as count from pg_stat_activity
+     where datname = current_database() and query like 'LISTEN%'";
 
 /// How long it takes until the server knows a gate.
 async fn known_after(server: &Server, key: &str) -> Duration {
@@ -32,23 +38,23 @@ async fn two_servers() -> (Server, Server) {
     let settings = ServeSettings { follow_every: SELDOM, ..settings(&home) };
     let one = Server::start_as(home, settings, Clock::system()).await;
     let other = one.beside(|settings| settings.follow_every = SELDOM).await;
-    eventually("both listen", async || {
-        let listening = "select count(*) as count from pg_stat_activity
-                         where datname = current_database() and query like 'LISTEN%'";
-        match sqlx::Row::get::<i64, _>(&one.home().rows(listening).await[0], "count") {
-            2 => Ok(()),
-            count => Err(count.to_string()),
-        }
+    until_both_listen(&one).await;
+    (one, other)
+}
+
+/// Both listen, and have asked once since they do; from now on they are told, or wait for a minute.
+async fn until_both_listen(server: &Server) {
+    eventually("both listen", async || match server.home().rows(LISTENING).await[0].get::<i64, _>("count") {
+        2 => Ok(()),
+        count => Err(count.to_string()),
     })
     .await;
-    (one, other)
+    tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_on_one_server_is_served_by_the_other_at_once() {
     let (one, other) = two_servers().await;
-    // Both have asked once since they listen; from now on they are told or wait for a minute.
-    tokio::time::sleep(Duration::from_millis(500)).await;
     let mut took = Vec::new();
     for (round, (here, there)) in [(&one, &other), (&other, &one)].repeat(5).into_iter().enumerate() {
         let key = format!("gate-{round}");
@@ -56,11 +62,6 @@ async fn an_edit_on_one_server_is_served_by_the_other_at_once() {
         took.push(known_after(there, &key).await);
     }
     took.sort();
-    println!(
-        "an edit is served by the other server after {:?}, at most {:?}",
-        took[took.len() / 2],
-        took[took.len() - 1]
-    );
     assert!(took[took.len() - 1] < SELDOM / 10, "{took:?}");
     other.stop().await;
     one.stop().await;
@@ -69,26 +70,15 @@ async fn an_edit_on_one_server_is_served_by_the_other_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_whose_connection_is_cut_listens_again_and_asks_for_what_it_missed() {
     let (one, other) = two_servers().await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let cut: i64 = sqlx::Row::get(&one.home().rows(CUT).await[0], "cut");
+    let cut: i64 = one.home().rows(CUT).await[0].get("cut");
     assert_eq!(cut, 2);
     // Nobody listens just now.
     one.create_gate(gate("missed", 50.0)).await;
     let missed = known_after(&other, "missed").await;
     assert!(missed < SELDOM / 10, "{missed:?}");
-    eventually("both listen again", async || {
-        let listening = "select count(*) as count from pg_stat_activity
-                         where datname = current_database() and query like 'LISTEN%'";
-        match sqlx::Row::get::<i64, _>(&one.home().rows(listening).await[0], "count") {
-            2 => Ok(()),
-            count => Err(count.to_string()),
-        }
-    })
-    .await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    until_both_listen(&one).await;
     one.create_gate(gate("told", 50.0)).await;
     let told = known_after(&other, "told").await;
-    println!("missed while cut: served after {missed:?}; told afterwards: {told:?}");
     assert!(told < SELDOM / 10, "{told:?}");
     other.stop().await;
     one.stop().await;

@@ -85,8 +85,10 @@ impl Scene {
         log(&self.server, events).await;
         self.clock.advance(Duration::from_secs(1));
         let now = self.clock.now_ms();
+        // Where it says that it rolls back, it is about to.
         let judged = |answer: &CheckLaunchResponse| {
-            has_ended(answer) || answer.as_of.as_ref().is_some_and(|as_of| ms_of(as_of) >= now)
+            let covered = answer.as_of.as_ref().is_some_and(|as_of| ms_of(as_of) >= now);
+            has_ended(answer) || (covered && answer.decision() != DecisionKind::RollBack)
         };
         self.server.check_until(&self.target, "the guard has judged all that came in", judged).await
     }
