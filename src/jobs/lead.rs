@@ -85,6 +85,8 @@ impl Lead {
         }
         let taken = self.store.take_lease(&self.holder, self.length, self.is_unsure).await?;
         let lease = self.store.lease().await?;
+        // It may have run out again, where the answers took so long.
+        let taken = taken && lease.holder == self.holder.id.to_string();
         let (fence, leader, left) = (lease.fence.0, lease.name.clone(), lease.left);
         if taken {
             tracing::info!(fence, "this server acts for the guard");

@@ -28,6 +28,8 @@ pub struct Holder {
 pub struct Lease {
     /// The number of the latest holder.
     pub fence: Fence,
+    /// Its id; empty before the first one.
+    pub holder: String,
     /// Its name; empty before the first one.
     pub name: String,
     /// Since when it has held the lease.
@@ -78,7 +80,7 @@ impl Store {
     /// The lease as it stands.
     pub async fn lease(&self) -> Result<Lease> {
         let text = format!(
-            "select fence, name, since, expires_at - {} as left_ms from lease where id = 1",
+            "select fence, holder, name, since, expires_at - {} as left_ms from lease where id = 1",
             self.database.now()
         );
         let row = self.database.first(sqlx::query(AssertSqlSafe(text))).await?;
@@ -86,6 +88,7 @@ impl Store {
         let left_ms: i64 = row.try_get("left_ms")?;
         Ok(Lease {
             fence: Fence(row.try_get("fence")?),
+            holder: row.try_get("holder")?,
             name: row.try_get("name")?,
             since: Timestamp(row.try_get("since")?),
             left: Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)),
