@@ -90,8 +90,7 @@ fn for_show(launch: &Launch, judgement: &Judgement) -> Vec<Reason> {
         let would = match verdict.verdict {
             _ if metric.action == Action::Report => return None,
             Verdict::Harm if metric.rolls_back() => "roll back",
-            Verdict::Harm => "hold",
-            Verdict::Blind => "hold",
+            Verdict::Harm | Verdict::Blind => "hold",
             Verdict::Safe | Verdict::Undecided => return None,
         };
         Some(Reason {

@@ -172,7 +172,9 @@ impl Look<'_, '_> {
             comparison.stretches.into_iter().map(|stretch| stretch.moments).collect();
         if shown.least.is_none() {
             // Nothing rested on them.
-            epochs.iter_mut().for_each(|moments| moments.past = Vec::new());
+            for moments in &mut epochs {
+                moments.past = Vec::new();
+            }
         }
         SegmentVerdict {
             metric: comparison.pinned.metric.key.clone(),

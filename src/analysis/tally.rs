@@ -1,6 +1,6 @@
 //! E-values of all that is tested put together: for the launch, for each arm, and for each of them adjusted for the others.
 
-use super::tested::{Of, Tested};
+use super::tested::{Of, Tested, WEIGHT_OF_SEGMENTS};
 use crate::stats::combination::{Weighted, ln_adjusted, ln_weighted_sum};
 
 /// What sums of floats may be off by, as a share.
@@ -87,13 +87,19 @@ pub(super) fn among_segments(tested: &[Tested<'_>], own: &[f64]) -> Vec<Option<f
         parts.collect::<Vec<Option<Weighted>>>()
     };
     let mut found = vec![None; own.len()];
-    let mut note = |parts: Vec<Option<Weighted>>| {
-        let mut adjusted = ln_adjusted(&parts.iter().copied().flatten().collect::<Vec<_>>()).into_iter();
+    let mut note = |parts: Vec<Option<Weighted>>, lost: f64| {
+        let mut family: Vec<Weighted> = parts.iter().copied().flatten().collect();
+        if lost > ROUNDING {
+            family.push(Weighted { weight: lost, ln_e: f64::NEG_INFINITY });
+        }
+        let mut adjusted = ln_adjusted(&family).into_iter();
         for (place, _) in found.iter_mut().zip(&parts).filter(|(_, part)| part.is_some()) {
             *place = adjusted.next();
         }
     };
-    note(of_segments(&|tested| tested.weight > 0.0));
+    // As among all that is tested, the weight of stopped arms is lost.
+    let lost = 1.0 - tested.iter().map(|tested| tested.weight).sum::<f64>();
+    note(of_segments(&|tested| tested.weight > 0.0), lost * WEIGHT_OF_SEGMENTS);
     let mut apart: Vec<(&str, &str)> = Vec::new();
     for Tested { comparison, weight, .. } in tested {
         let own = (comparison.pinned.metric.key.as_str(), comparison.arm);
@@ -102,10 +108,11 @@ pub(super) fn among_segments(tested: &[Tested<'_>], own: &[f64]) -> Vec<Option<f
         }
     }
     for own in apart {
-        note(of_segments(&|tested| {
+        let of_own = of_segments(&|tested| {
             let key = tested.comparison.pinned.metric.key.as_str();
             tested.weight <= 0.0 && (key, tested.comparison.arm) == own
-        }));
+        });
+        note(of_own, 0.0);
     }
     found
 }

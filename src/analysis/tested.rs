@@ -11,7 +11,7 @@ use crate::domain::limit::Limit;
 use crate::stats::e_process;
 
 /// The weight of all segments together, where the policy names any.
-const WEIGHT_OF_SEGMENTS: f64 = 0.2;
+pub(super) const WEIGHT_OF_SEGMENTS: f64 = 0.2;
 
 /// One thing that a launch is tested for.
 #[derive(Clone, Debug)]

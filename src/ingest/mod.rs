@@ -32,7 +32,7 @@ pub use crate::events::Appended;
 pub use crate::events::spool::SpoolState;
 
 /// How the queues are sized.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct IngestSettings {
     /// Batches of events that may wait for the writer.
     pub event_queue: usize,

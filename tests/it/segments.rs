@@ -175,7 +175,8 @@ async fn harm_in_one_country_holds_the_launch_and_more_of_it_rolls_back() {
     let decisions = world.server.decisions(&rolled_back.launch.unwrap().id).await;
     let act = decisions.iter().find(|decision| decision.action() == DecisionAction::RollBack).unwrap();
     assert!(act.e_value >= 20.0, "{}", act.e_value);
-    let codes: Vec<ReasonCode> = act.reasons.iter().map(|reason| reason.code()).collect();
+    let codes: Vec<ReasonCode> =
+        act.reasons.iter().map(portcullis::transport::grpc::wire::Reason::code).collect();
     assert!(codes.contains(&ReasonCode::HarmInSegment), "{codes:?}");
     assert!(act.segments.iter().any(|segment| segment.harm && segment.value == "DE"));
     for number in 0..20 {

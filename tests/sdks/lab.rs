@@ -15,7 +15,7 @@ async fn the_lab_tells_how_its_visitors_were_split_and_what_they_did() {
     let run = || {
         command(&python())
             .arg(repository().join("examples/lab/run.py"))
-            .args(["--grpc", &server.app.address().to_string()])
+            .args(["--grpc", &server.address().to_string()])
             .args(["--http", &format!("http://{}", server.http_address())])
             .args(["--visitors", &VISITORS.to_string(), "--seed", "1"])
             .stderr(Stdio::inherit())

@@ -8,6 +8,8 @@
 )]
 
 mod answers;
+#[path = "../it/apart.rs"]
+mod apart;
 #[path = "../it/documents.rs"]
 #[expect(dead_code, reason = "shared with the tests over gRPC, which use the rest")]
 mod documents;

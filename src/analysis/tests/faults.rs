@@ -150,7 +150,7 @@ fn audited(launch: &Launch, found: Measurement, intake: Intake, before: &Measure
             let known =
                 Known { now: NOW, watermark: Some(NOW), intake, units: (40_000, 4_000), in_two_arms: 0 };
             let audits = audit(&pinned.metric, &known);
-            let audited = Audited { as_of: Some(NOW), watermark: Some(NOW), audits, segments: Vec::new() };
+            let audited = Audited { as_of: Some(NOW), watermark: Some(NOW), audits };
             (pinned.metric.key.clone(), audited)
         };
         let metrics = launch.metrics.iter().map(of_metric).collect();

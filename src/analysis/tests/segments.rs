@@ -167,3 +167,67 @@ fn harm_of_a_segment_in_one_bucket_rolls_nothing_back() {
     assert_eq!((plan.kind, plan.action), (DecisionKind::Hold, Action::None));
     assert_eq!(judge(&launch, judged.measurement(&launch).as_ref(), NOW), judged);
 }
+
+/// Looks of one launch whose units come from three countries, 50 an arm, country and look; gives at which of the looks the
+/// launch was first held for a segment, and at which it was rolled back, with segments and without.
+fn simulated(seed: u64, harmed: f64) -> [Option<u32>; 3] {
+    use rand::{RngExt as _, SeedableRng as _};
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    let mut launch = by_country(vec![guardrail("buys")]);
+    let mut plain = by_country_without(&launch);
+    let mut counts = [[(0, 0); 2]; COUNTRIES.len()];
+    let mut first = [None; 3];
+    for look in 1..=30 {
+        for (country, arms) in counts.iter_mut().enumerate() {
+            for (arm, (units, ones)) in arms.iter_mut().enumerate() {
+                let share = if country == 0 && arm == 1 { harmed } else { 0.1 };
+                *units += 50;
+                *ones += (0..50).filter(|_| random.random_bool(share)).count() as u64;
+            }
+        }
+        let arm =
+            |arm: usize| counts.iter().map(|arms| arms[arm]).fold((0, 0), |(n, k), (m, l)| (n + m, k + l));
+        let whole = [arm(0), arm(1)].map(|(units, ones)| moments(units, ones));
+        let by_country = COUNTRIES.iter().zip(counts).map(|(country, [control, treated])| {
+            let [control, treated] = [control, treated].map(|(units, ones)| moments(units, ones));
+            (segment_name("country", country), rows(control, treated))
+        });
+        let columns = COUNTRIES.iter().map(|one| (*one).to_owned()).collect();
+        let measurement = Measurement {
+            columns: Some(Columns::from([("country".to_owned(), columns)])),
+            segments: BTreeMap::from([("buys".to_owned(), by_country.collect())]),
+            ..measured(&launch, &whole)
+        };
+        let found = judge(&launch, Some(&measurement), NOW);
+        let without = judge(&plain, Some(&measurement), NOW);
+        found.note_in(&mut launch);
+        without.note_in(&mut plain);
+        let seen = [
+            found.segments.iter().any(|one| one.harm),
+            found.ln_e >= 20_f64.ln(),
+            without.ln_e >= 20_f64.ln(),
+        ];
+        for (first, seen) in first.iter_mut().zip(seen) {
+            *first = first.or(seen.then_some(look));
+        }
+    }
+    first
+}
+
+#[test]
+fn harmless_launches_are_seldom_held_for_a_segment_or_rolled_back() {
+    let runs: Vec<[Option<u32>; 3]> = (0..200).map(|seed| simulated(seed, 0.1)).collect();
+    let alarms = |which: usize| runs.iter().filter(|first| first[which].is_some()).count();
+    assert!(alarms(0) <= 10 && alarms(1) <= 10, "{} {}", alarms(0), alarms(1));
+}
+
+#[test]
+fn harm_in_one_country_is_acted_on_earlier_with_segments_than_without() {
+    let runs: Vec<[Option<u32>; 3]> = (0..60).map(|seed| simulated(seed, 0.04)).collect();
+    let median = |which: usize| {
+        let mut looks: Vec<u32> = runs.iter().map(|first| first[which].unwrap_or(u32::MAX)).collect();
+        looks.sort_unstable();
+        looks[looks.len() / 2]
+    };
+    assert!(median(0) <= median(1) && median(1) < median(2), "{} {} {}", median(0), median(1), median(2));
+}

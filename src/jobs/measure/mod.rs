@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::intake::Intakes;
 pub use self::rebuild::{Rebuilt, rebuild};
-use self::recovering::RolledBack;
+use self::recovering::{Aside, RolledBack};
 use self::refresh::Kept;
 use crate::clock::Clock;
 use crate::domain::launch::LaunchId;
@@ -73,7 +73,7 @@ impl Measurer {
         let measurer = Arc::new(self);
         let mut leadership = measurer.parts.live.watch_leadership();
         let mut seen: Option<(Option<Fence>, Option<Timestamp>, i64)> = None;
-        let mut measured_at = Instant::now();
+        let (mut measured_at, mut recoveries) = (Instant::now(), Aside::default());
         while !stop.is_cancelled() {
             let leads = leadership.borrow_and_update().leads();
             let led = seen.and_then(|(fence, ..)| fence);
@@ -86,12 +86,12 @@ impl Measurer {
                 if news != seen || measured_at.elapsed() >= measurer.parts.tick {
                     (seen, measured_at) = (news, Instant::now());
                     measure_all(&measurer, fence).await;
-                    measurer.tell_recoveries().await;
+                    recoveries.tell(&measurer);
                 }
             } else {
                 seen = None;
                 // What is not stored every server works out for itself.
-                measurer.tell_recoveries().await;
+                recoveries.tell(&measurer);
             }
             tokio::select! {
                 () = tokio::time::sleep(measurer.parts.tick.min(NEWS)) => {}

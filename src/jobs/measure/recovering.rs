@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+
 use super::Measurer;
 use crate::analysis::decision::Judgement;
 use crate::analysis::fold::{Cells, Cut, Definition, Measure, apply, measurement};
@@ -27,9 +29,33 @@ pub(super) struct RolledBack {
     cells: Cells,
 }
 
+/// Tells of recoveries beside everything else, one time after the other: no live launch waits for it.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    under_way: Option<JoinHandle<()>>,
+}
+
+impl Aside {
+    /// Tells of them anew, unless it is still at it.
+    pub(super) fn tell(&mut self, measurer: &Arc<Measurer>) {
+        if self.under_way.as_ref().is_none_or(JoinHandle::is_finished) {
+            let own = Arc::clone(measurer);
+            self.under_way = Some(tokio::spawn(async move { own.tell_recoveries().await }));
+        }
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if let Some(under_way) = &self.under_way {
+            under_way.abort();
+        }
+    }
+}
+
 impl Measurer {
     /// Tells of all launches that were rolled back lately. Where one cannot be measured, what was told of it stands.
-    pub(super) async fn tell_recoveries(&self) {
+    async fn tell_recoveries(&self) {
         let live = &self.parts.live;
         let in_force = live.in_force();
         let now = self.parts.clock.now();
@@ -84,7 +110,12 @@ impl Measurer {
         let as_of = self.bucket(watermark.plus_ms(-self.parts.allowed_lateness_ms));
         let kept_ms = kept.definition.width_ms.saturating_mul(KEPT_BUCKETS);
         let as_of = as_of.max(kept.merged_before.plus_ms(kept_ms));
-        let before = kept.arrival.map(|arrival| (arrival, &kept.definition));
+        let mut earlier = kept.definition.clone();
+        if kept.arrival.is_none() {
+            // As if the epoch were new to what is known: its units are read, and none of the many that came before.
+            earlier.epochs.clear();
+        }
+        let before = Some((kept.arrival.unwrap_or(reach.arrival), &earlier));
         let measures = Measure::all(since, &kept.definition);
         let events = self.parts.events.as_ref();
         let delta = fold(events, since, &measures, before, &kept.definition, reach.arrival).await?;

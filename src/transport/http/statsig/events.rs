@@ -146,9 +146,9 @@ impl Reader<'_> {
         match self.observe(received, own, &user) {
             Observed::Nothing if entity == Entity::Experiment => {
                 let config = self.observe(received, Served { entity: Entity::Config, ..own }, &user);
-                received.exposures.extend(self.record(config, &user));
+                received.exposures.extend(record(config, &user));
             }
-            observed => received.exposures.extend(self.record(observed, &user)),
+            observed => received.exposures.extend(record(observed, &user)),
         }
         for nested in sent.secondary_exposures.iter().flatten().take(MAX_SECONDARY) {
             let text = |name: &str| nested.get(name).and_then(scalar_text).unwrap_or_default();
@@ -173,13 +173,6 @@ impl Reader<'_> {
         observed
     }
 
-    fn record(&self, observed: Observed<'_>, user: &User) -> Option<Exposure> {
-        match observed {
-            Observed::Exposed(exposed) | Observed::Stale(exposed) => exposed.record(user),
-            Observed::Nothing => None,
-        }
-    }
-
     /// Our event. Its id follows from its content, since SDKs give none and send a batch again when they missed the answer.
     fn event(&self, sent: Sent, user: User, at: Timestamp, batch: &Value) -> Event {
         let metadata = sent.metadata.unwrap_or_default();
@@ -202,6 +195,13 @@ impl Reader<'_> {
             value: sent.value.as_f64(),
             properties,
         }
+    }
+}
+
+fn record(observed: Observed<'_>, user: &User) -> Option<Exposure> {
+    match observed {
+        Observed::Exposed(exposed) | Observed::Stale(exposed) => exposed.record(user),
+        Observed::Nothing => None,
     }
 }
 
