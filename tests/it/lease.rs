@@ -79,14 +79,14 @@ impl Server {
 }
 
 fn leased(home: &Home) -> ServeSettings {
-    ServeSettings { lease: LEASE, webhook_timeout: Duration::from_millis(300), ..settings(home) }
+    ServeSettings { lease: LEASE, webhook_timeout: Duration::from_secs(2), ..settings(home) }
 }
 
 async fn beside(server: &Server) -> Server {
     server
         .beside(|settings| {
             settings.lease = LEASE;
-            settings.webhook_timeout = Duration::from_millis(300);
+            settings.webhook_timeout = Duration::from_secs(2);
         })
         .await
 }
@@ -316,16 +316,17 @@ async fn a_leader_that_is_overtaken_while_it_acts_leaves_one_rollback() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_lease_goes_to_and_fro_each_step_is_taken_once() {
     let home = Home::new().await;
-    let settings = leased(&home);
+    let short = Duration::from_secs(1);
+    let settings = ServeSettings { lease: short, ..leased(&home) };
     let one = Server::start_as(home, settings, Clock::system()).await;
-    let other = beside(&one).await;
+    let other = one.beside(|settings| settings.lease = short).await;
     one.create_gate(gate("new_checkout", 0.0)).await;
     let shares = [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0];
-    let steps = shares.iter().map(|share| step(*share, 150, 0)).collect();
+    let steps = shares.iter().map(|share| step(*share, 600, 0)).collect();
     let begun = one.set_rollout(ramp("new_checkout", steps)).await.unwrap().launch.unwrap();
     eventually("the ramp is at its end", async || {
         one.home().execute(TAKEN_AWAY).await;
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(short).await;
         match launch(&one, &begun.id).await {
             ended if ended.state() == LaunchState::Completed => Ok(()),
             under_way => Err(format!("{under_way:?}")),
