@@ -25,7 +25,7 @@ use crate::world::{Callers, World, event, guardrail, progress};
 /// Tasks that call for visitors at the same time.
 const TASKS: usize = 8;
 /// Percentages of the ramp that every launch goes through.
-const RAMP: [f64; 3] = [10.0, 25.0, 50.0];
+const RAMP: [f64; 3] = [20.0, 35.0, 50.0];
 /// How much less of everything is done at the end than at the beginning, by all alike.
 const DRIFT: f64 = 0.1;
 /// Mean delay in ticks from a visit to what the visitor does.
@@ -39,10 +39,10 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 200)]
     launches: u32,
     /// Ticks, at each of which every launch is looked at.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 150)]
     ticks: u32,
     /// Visitors of each launch a tick.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 40)]
     visitors: u32,
 }
 
@@ -196,7 +196,7 @@ async fn visit(callers: &Callers, tick: u32, arguments: &Arguments) -> Outcome<V
 fn act(random: &mut StdRng, visitor: &str, much: f64, now: usize, to_come: &mut [Vec<Event>]) -> Outcome<()> {
     let spent = LogNormal::new(3.0, 1.0)?;
     let delay = Exp::new(1.0 / DELAY)?;
-    for (name, share) in [("signup", 0.1), ("purchase", 0.05), ("crash", 0.005)] {
+    for (name, share) in [("signup", 0.1), ("purchase", 0.05), ("crash", 0.02)] {
         if !random.random_bool(share * much) {
             continue;
         }

@@ -189,7 +189,7 @@ async fn the_order_in_which_events_come_in_does_not_matter() {
 async fn clocks_that_are_ahead_hold_everything() {
     let mut launches = Launches::begin(signup()).await;
     let ahead = Some(wire_time(launches.clock.now_ms() + 4 * 60_000));
-    let skewed = |_| Event { time: ahead.clone(), ..event("somebody-else", "visited_signup") };
+    let skewed = |_| Event { time: ahead, ..event("somebody-else", "visited_signup") };
     launches.send((0..2_000).map(skewed).collect()).await;
     assert_said(&launches, Expected::Blind(ReasonCode::AuditFailed)).await;
     launches.clock.advance(Duration::from_mins(62));
@@ -226,7 +226,7 @@ async fn arms_that_get_other_shares_than_planned_hold_everything_for_good() {
     // Of the first epoch: programs told late of visitors with the treatment, and of none without it.
     for state in STATES {
         let launch = launches.check(state).await.launch.unwrap();
-        let began = launch.epochs[0].start_time.clone();
+        let began = launch.epochs[0].start_time;
         let treated = launches.peek(state, ids("unseen", 240)).await;
         let treated = treated.into_iter().filter(|(_, arm)| arm == "treatment").map(|(visitor, _)| visitor);
         if state == "shipped" {
@@ -241,7 +241,7 @@ async fn arms_that_get_other_shares_than_planned_hold_everything_for_good() {
                 pass: true,
                 rule_id: String::new(),
             })),
-            time: began.clone(),
+            time: began,
         };
         let request = LogExposuresRequest { exposures: treated.map(told).collect() };
         launches.server.events().log_exposures(request).await.unwrap();

@@ -19,17 +19,16 @@ async fn rolled_back() -> Scene {
     scene
 }
 
-/// Everybody comes again, and such a share of those signs up who had the treatment; half of the others do.
-async fn come_again(scene: &Scene, share: f64) {
+/// Everybody comes again, and one in so many of those signs up who had the treatment; one in two of the others does.
+async fn come_again(scene: &Scene, one_in: usize) {
     scene.clock.advance(Duration::from_secs(1));
     let visitors: Vec<String> = scene.visitors.keys().cloned().collect();
     assert!(scene.serve(&visitors).await.values().all(|arm| arm == "control"), "all get the same now");
-    let doers = |arm: &str, share: f64| -> Vec<Event> {
+    let doers = |arm: &str, one_in: usize| -> Vec<Event> {
         let visitors = scene.of_arm(arm);
-        let count = (visitors.len() as f64 * share) as usize;
-        visitors.iter().take(count).map(|visitor| scene.now(visitor, "visited_signup")).collect()
+        visitors.iter().step_by(one_in).map(|visitor| scene.now(visitor, "visited_signup")).collect()
     };
-    let events = [doers("treatment", share), doers("control", 0.5)].concat();
+    let events = [doers("treatment", one_in), doers("control", 2)].concat();
     scene.send(events).await;
 }
 
@@ -44,13 +43,16 @@ async fn told(scene: &Scene, what: &str, state: RecoveryState) -> Recovery {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_had_the_treatment_is_told_to_have_recovered_or_not_yet() {
-    for (share, state) in [(0.5, RecoveryState::Recovered), (0.1, RecoveryState::NotYet)] {
+    for (one_in, state, line) in [
+        (2, RecoveryState::Recovered, "is recovered after the rollback"),
+        (10, RecoveryState::NotYet, "is not_yet after the rollback"),
+    ] {
         let scene = rolled_back().await;
         let nothing = told(&scene, "nobody has done anything since", RecoveryState::TooLittleData).await;
         assert_eq!((nothing.metric.as_str(), nothing.arm.as_str()), ("signup", "treatment"));
         assert!(nothing.harm_before > 0.4 && nothing.harm_since_low.is_none(), "{nothing:?}");
 
-        come_again(&scene, share).await;
+        come_again(&scene, one_in).await;
         let recovery = told(&scene, "they came again", state).await;
         // A sample of others was looked at as well.
         let (control, reverted) = (recovery.control.unwrap(), recovery.reverted.unwrap());
@@ -58,8 +60,6 @@ async fn who_had_the_treatment_is_told_to_have_recovered_or_not_yet() {
         assert!(usize::try_from(control.n).unwrap() >= scene.of_arm("control").len(), "{recovery:?}");
         assert!(recovery.harm_since_low < recovery.harm_since_high && recovery.as_of.is_some());
         let checked = run(Some(&scene.server), &["launch", "check", "new_checkout"]).await;
-        let line =
-            if share < 0.5 { "is not_yet after the rollback" } else { "is recovered after the rollback" };
         assert!(checked.out.contains(line), "{}", checked.out);
     }
 }
