@@ -26,7 +26,7 @@ const SIGNUP_SHARE: f64 = 0.30;
 /// What the harmful form leaves of it.
 const HARMFUL_FORM: f64 = 0.75;
 /// What the harmful group leaves of it.
-const HARMFUL_BUTTON: f64 = 0.7;
+const HARMFUL_BUTTON: f64 = 0.5;
 
 /// What the visitors have seen.
 #[derive(Clone, Debug, Default)]

@@ -22,7 +22,7 @@ const REPORT: Duration = Duration::from_secs(1);
 /// Visitors that are asked for, to see what everyone is served.
 pub(super) const SAMPLE: u64 = 200;
 /// After so many visitors what has no data cannot be told to have had too little time.
-const MANY: u64 = 2_000;
+const MANY: u64 = 1_000;
 /// Steps after the first one that the harmless ramp takes.
 const ADVANCES: usize = 3;
 
