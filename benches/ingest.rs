@@ -25,10 +25,12 @@ use uuid::Uuid;
 
 /// Events of a batch.
 const BATCH: usize = 500;
-/// Callers at a time, each with one batch under way.
-const CALLERS: usize = 16;
+/// Callers at a time, each with one batch under way. While half of them wait for a commit, the next one fills with the others'.
+const CALLERS: usize = 32;
+/// Rows of a large commit of the database alone.
+const LARGE: usize = 8_000;
 /// Batches of each caller.
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 20;
 /// Users to whom things happen.
 const USERS: u64 = 100_000;
 /// What is before the measured part, so that statements are prepared and files have grown.
@@ -76,7 +78,7 @@ async fn postgres() {
         .execute(pool)
         .await
         .expect("a partition");
-        copy = copy.max(copy_batches(pool, run, BATCH * CALLERS).await);
+        copy = copy.max(copy_batches(pool, run, LARGE).await);
         single = single.max(copy_batches(pool, run + RUNS, BATCH).await);
         database.close().await;
         for name in &names {
@@ -90,7 +92,7 @@ async fn postgres() {
     println!("postgres: gRPC in batches of {BATCH}, {CALLERS} callers       {ours:>9.0} events/s");
     println!(
         "postgres: COPY alone, {} rows a commit           {copy:>9.0} events/s, ratio {:.2}",
-        BATCH * CALLERS,
+        LARGE,
         ours / copy
     );
     println!(
@@ -107,14 +109,14 @@ async fn sqlite() {
         let url = DatabaseUrl::sqlite(&folder.path().join("plain.db"));
         let database = Database::open(&url).await.expect("a database");
         let NativePool::Sqlite(pool) = database.native() else { panic!("a file") };
-        plain = plain.max(insert_batches(pool, run, BATCH * CALLERS).await);
+        plain = plain.max(insert_batches(pool, run, LARGE).await);
         single = single.max(insert_batches(pool, run + RUNS, BATCH).await);
         database.close().await;
     }
     println!("sqlite: gRPC in batches of {BATCH}, {CALLERS} callers         {ours:>9.0} events/s");
     println!(
         "sqlite: inserts alone, {} rows a commit          {plain:>9.0} events/s, ratio {:.2}",
-        BATCH * CALLERS,
+        LARGE,
         ours / plain
     );
     println!(
