@@ -211,8 +211,10 @@ fn compare(
         PastMoments { at, within: compared(|past| past.moments), settled: compared(|past| past.settled) }
     });
     let mut past: Vec<PastMoments> = past.collect();
-    // Only what changed something in this comparison: the control's moments are shared with other arms.
-    past.dedup_by(|one, before| one.within == before.within && one.settled == before.settled);
+    // Only what changed something in this comparison, from nothing on: the control's moments are shared with other arms, and
+    // a record must not depend on when those got theirs.
+    let mut known = <[Compared; 2]>::default();
+    past.retain(|past| std::mem::replace(&mut known, [past.within, past.settled]) != [past.within, past.settled]);
     EpochMoments {
         epoch,
         week,

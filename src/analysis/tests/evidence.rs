@@ -121,6 +121,28 @@ fn a_judgement_can_be_made_again_from_its_record() {
     assert_eq!(judge(&launch, record.measurement(&launch).as_ref(), record.at), found);
 }
 
+#[test]
+fn a_judgement_of_arms_that_begin_one_after_the_other_can_be_made_again_from_its_record() {
+    let launch = experiment();
+    // All come in another minute: first an arm, then the control, then the other arms.
+    let states = |first: usize| {
+        let sums: Vec<Moments> =
+            (0..6_usize).map(|minute| moments(if minute < first { 0 } else { 900 + minute as u64 }, 7)).collect();
+        sums
+    };
+    let rows = ARMS.iter().zip([2, 1, 3, 0, 4]).map(|(arm, first)| {
+        let mut row = row(arm, &states(first));
+        // Cells begin with what came first.
+        row.past.retain(|past| past.moments.n() > 0);
+        row
+    });
+    let kept_from = NOW.plus_ms(-5 * MINUTE_MS);
+    let metrics = BTreeMap::from([("buys".to_owned(), rows.collect())]);
+    let found = Measurement { kept_from: Some(kept_from), ..unbucketed(Vec::new(), metrics) };
+    let found = judge(&launch, Some(&found), NOW);
+    assert_eq!(judge(&launch, found.measurement(&launch).as_ref(), NOW), found);
+}
+
 /// A ramp at its second step, with what the units of each step did.
 fn two_steps(first: [Moments; 2], second: [Moments; 2]) -> (Launch, Measurement) {
     let mut launch = gate(vec![guardrail("buys")], vec![Step::at_once(50.0), Step::at_once(60.0)]);
