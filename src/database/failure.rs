@@ -7,6 +7,8 @@ use crate::error::Error;
 
 /// SQLSTATE of a transaction that could not be put in order with the others, and of one that was chosen to end a deadlock.
 const IN_THE_WAY: [&str; 2] = ["40001", "40P01"];
+/// The constraint that is broken where two writers bring the same event at once. Done again, the later one finds it stored.
+const SAME_EVENT: &str = "event_id_key";
 /// SQLSTATEs, or their classes, of a server that cannot do it now: connections lost, resources short, a lock not had, a
 /// statement cancelled, a server that stops, starts or is a standby.
 const LATER: [&str; 8] = ["08", "53", "55P03", "57014", "57P01", "57P02", "57P03", "25006"];
@@ -44,8 +46,10 @@ pub(super) fn is_in_the_way(error: &Error) -> bool {
         return false;
     };
     let cause = cause.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
-    let code = cause.and_then(DatabaseError::code);
-    code.is_some_and(|code| IN_THE_WAY.contains(&code.as_ref()))
+    cause.is_some_and(|cause| {
+        let code = cause.code().unwrap_or_default();
+        IN_THE_WAY.contains(&code.as_ref()) || cause.constraint() == Some(SAME_EVENT)
+    })
 }
 
 /// What is told when that goes on.

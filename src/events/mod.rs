@@ -37,7 +37,10 @@ pub trait EventStore: fmt::Debug + Send + Sync {
     /// order. Of an exposure the first is kept, and each that turns out to be earlier.
     async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>>;
 
-    /// How far the store is, and up to which event time events have come in.
+    /// How many appends are worth having under way at a time; further ones would only wait for these.
+    fn writes_at_once(&self) -> usize;
+
+    /// How far the store is, and up to which event time events have come in. What it tells is durable.
     async fn reach(&self, names: &[&str]) -> Result<Reach>;
 
     /// The units of a launch of which something is new, each with all that is stored of it: by unit id, those after

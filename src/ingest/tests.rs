@@ -43,6 +43,10 @@ impl EventStore for Moody {
         if self.mute.swap(false, Ordering::SeqCst) { away() } else { outcomes }
     }
 
+    fn writes_at_once(&self) -> usize {
+        self.store.writes_at_once()
+    }
+
     async fn reach(&self, names: &[&str]) -> Result<Reach> {
         self.store.reach(names).await
     }

@@ -245,7 +245,7 @@ async fn prove(url: &str) {
         query.after = last.cursor;
         for Recorded { decision, .. } in &recorded {
             if let Again::Differs(found) = again(decision) {
-                panic!("{found:#?} of {decision:#?}");
+                panic!("{found:#?} of decision {:?} of {:?}", decision.id, decision.launch.target);
             }
         }
     }

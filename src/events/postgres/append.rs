@@ -1,11 +1,12 @@
 //! Storing a batch on the server: ids first, then what follows from those that were new.
 //!
 //! The number of the write is taken as late as possible, since the next writer waits for it. What was new is known by then,
-//! so events go straight to where they stay.
+//! so events go straight to where they stay. The commit does not wait for the disk, and so lets the next writer on at once;
+//! [`flush`] waits for it afterwards.
 
 use std::collections::{BTreeMap, HashSet};
 
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{Connection, PgConnection};
 
 use super::copy::Rows;
 use crate::domain::event::{Event, Exposure};
@@ -22,16 +23,29 @@ const EVENTS: &str = "copy event (unit_type, unit_id, at, arrival, n, name, valu
     from stdin with (format binary)";
 /// How many they are.
 const EVENT_COLUMNS: i16 = 9;
+/// Columns of ids, and how many they are.
+const IDS: &str = "copy event_id (id, day) from stdin with (format binary)";
+const ID_COLUMNS: i16 = 2;
 
+/// A write ends with a commit that is on no disk yet: waiting for the disk while its number is held would keep everybody else
+/// from committing. Ids are looked up one by one, whatever the planner makes of a table that it knows nothing of.
+const SETTINGS: &str =
+    "set local synchronous_commit = off; set local enable_seqscan = off; set local jit = off";
+/// A commit of its own with nothing in it but an entry in the log. It waits as the server is set to, for the disk or a standby,
+/// until everything that was logged before it is safe.
+const FLUSH: &str = "select pg_logical_emit_message(true, 'portcullis', '')";
+
+/// Stores a batch and gives the number of the write. It can be seen from then on; it is durable after the next [`flush`].
 pub(super) async fn append(
     connection: &mut PgConnection,
     events: &[&Event],
     exposures: &[&Exposure],
-) -> Result<Vec<Appended>> {
+) -> Result<(Vec<Appended>, i64)> {
     let batch = Batch::of(events);
     let exposed = first_exposures(exposures)?;
     let mut writing = connection.begin().await?;
-    let outcomes = batch.outcomes(insert_ids(&mut writing, &batch.ids()).await?);
+    sqlx::raw_sql(SETTINGS).execute(&mut *writing).await?;
+    let outcomes = batch.outcomes(take_ids(&mut writing, &batch.ids()).await?);
     let new = new_events(events, &outcomes)?;
     let (rows, days) = (unit_events(&new), unit_days(&new, exposures));
     let arrival = sqlx::query_scalar("update arrival set last = last + 1 returning last");
@@ -44,23 +58,38 @@ pub(super) async fn append(
         raise_watermarks(&mut writing, &watermarks(events)).await?;
     }
     writing.commit().await?;
-    Ok(outcomes)
+    Ok((outcomes, arrival))
 }
 
-/// Takes ids, and gives those that were free.
-async fn insert_ids(writing: &mut PgConnection, ids: &[(&[u8], i64)]) -> Result<HashSet<Vec<u8>>> {
+/// Waits until everything that was committed before is durable.
+pub(super) async fn flush(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query(FLUSH).execute(connection).await?;
+    Ok(())
+}
+
+/// Takes ids, and gives those that were free. What another writer takes in between ends the transaction, which is then done
+/// again whole: looking first and copying the rest costs far less than an insert that minds every single row.
+async fn take_ids(writing: &mut PgConnection, ids: &[(&[u8], i64)]) -> Result<HashSet<Vec<u8>>> {
     if ids.is_empty() {
         return Ok(HashSet::new());
     }
-    let (ids, days): (Vec<&[u8]>, Vec<i64>) = ids.iter().copied().unzip();
-    let insert = sqlx::query(
-        "insert into event_id (id, day)
-         select id, day::integer from unnest($1::bytea[], $2::bigint[]) sent (id, day)
-         on conflict do nothing
-         returning id",
-    );
-    let rows = insert.bind(ids).bind(days).fetch_all(writing).await?;
-    rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+    let all: Vec<&[u8]> = ids.iter().map(|(id, _)| *id).collect();
+    let taken = sqlx::query_scalar("select id from event_id where id = any($1)").bind(all);
+    let taken: HashSet<Vec<u8>> = taken.fetch_all(&mut *writing).await?.into_iter().collect();
+    let free = || ids.iter().filter(|(id, _)| !taken.contains(*id));
+    let mut rows = Rows::new();
+    for (id, day) in free() {
+        rows.row(ID_COLUMNS).bytes(id).integer(i32::try_from(*day).map_err(Error::internal)?);
+    }
+    copy(writing, IDS, rows).await?;
+    Ok(free().map(|(id, _)| id.to_vec()).collect())
+}
+
+async fn copy(writing: &mut PgConnection, statement: &str, rows: Rows) -> Result<()> {
+    let mut copy = writing.copy_in_raw(statement).await?;
+    copy.send(rows.finish()).await?;
+    copy.finish().await?;
+    Ok(())
 }
 
 async fn copy_events(writing: &mut PgConnection, events: &[UnitEvent<'_>], arrival: i64) -> Result<()> {
@@ -72,10 +101,7 @@ async fn copy_events(writing: &mut PgConnection, events: &[UnitEvent<'_>], arriv
         let row = rows.row(EVENT_COLUMNS).text(unit_type).text(unit_id).bigint(event.at.0).bigint(arrival);
         row.integer(*n).text(&event.name).double(event.value).text(properties).text(attributes);
     }
-    let mut copy = writing.copy_in_raw(EVENTS).await?;
-    copy.send(rows.finish()).await?;
-    copy.finish().await?;
-    Ok(())
+    copy(writing, EVENTS, rows).await
 }
 
 async fn insert_days(writing: &mut PgConnection, days: &[UnitDay<'_>], arrival: i64) -> Result<()> {

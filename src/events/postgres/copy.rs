@@ -53,7 +53,7 @@ impl RowWriter<'_> {
     }
 
     /// Texts are bounded far below what the length can say; a longer one would be a protocol error, and the write fails.
-    fn bytes(self, bytes: &[u8]) -> Self {
+    pub(super) fn bytes(self, bytes: &[u8]) -> Self {
         self.0.extend(i32::try_from(bytes.len()).unwrap_or(i32::MAX).to_be_bytes());
         self.0.extend(bytes);
         self

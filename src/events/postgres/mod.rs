@@ -7,6 +7,7 @@ mod partitions;
 mod retention;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,27 +28,41 @@ use partitions::Partitions;
 const WRITE_WITHIN: Duration = Duration::from_secs(8);
 /// How long a page of reading may take: longer than the server lets a statement run.
 const READ_WITHIN: Duration = Duration::from_secs(40);
+/// Writes under way at a time: while one waits for the disk, others are worked on.
+const WRITES_AT_ONCE: usize = 3;
 
 /// The event store of a server. Cloning shares the connections.
 #[derive(Clone, Debug)]
 pub struct PostgresEvents {
     pool: PgPool,
     partitions: Arc<Partitions>,
+    /// Number of a write that is known to be durable with all before it; 0 where none is, as after any failure: a server that
+    /// took over from another one may have lost some, and gives their numbers again.
+    durable: Arc<AtomicI64>,
 }
 
 impl PostgresEvents {
     /// An event store in an opened database.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
-        Self { pool, partitions: Arc::default() }
+        Self { pool, partitions: Arc::default(), durable: Arc::default() }
     }
 
     async fn write(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
         self.within(WRITE_WITHIN, async |connection| {
             self.partitions.make_for(connection, events).await?;
-            append::append(connection, events, exposures).await
+            let (outcomes, arrival) = append::append(connection, events, exposures).await?;
+            self.flush(connection, arrival).await?;
+            Ok(outcomes)
         })
         .await
+    }
+
+    /// Waits until the writes up to this one are durable.
+    async fn flush(&self, connection: &mut PgConnection, arrival: i64) -> Result<()> {
+        append::flush(connection).await?;
+        self.durable.store(arrival, Ordering::Release);
+        Ok(())
     }
 
     /// Works on a connection that is given up when the work fails or takes too long: nobody waits for one that may be cut,
@@ -61,6 +76,7 @@ impl PostgresEvents {
         let mut connection = timeout(limit, self.pool.acquire()).await.map_err(late)??;
         let done = timeout(limit, work(&mut connection)).await.map_err(late).flatten();
         if done.is_err() {
+            self.durable.store(0, Ordering::Release);
             drop(connection.detach());
         }
         done
@@ -74,25 +90,34 @@ impl EventStore for PostgresEvents {
         repeated(|| self.write(events, exposures)).await
     }
 
+    fn writes_at_once(&self) -> usize {
+        WRITES_AT_ONCE
+    }
+
     async fn reach(&self, names: &[&str]) -> Result<Reach> {
         let query = sqlx::query(
             "select a.last, w.name, w.at
              from arrival a left join watermark w on w.name = '' or w.name = any($1)",
         )
         .bind(names);
-        let rows =
-            self.within(READ_WITHIN, async |connection| Ok(query.fetch_all(connection).await?)).await?;
-        let mut reach = Reach::default();
-        for row in rows {
-            reach.arrival = row.try_get("last")?;
-            let (name, at): (Option<String>, Option<i64>) = (row.try_get("name")?, row.try_get("at")?);
-            match (name, at.map(Timestamp)) {
-                (Some(name), at) if name == ALL_EVENTS => reach.watermark = at,
-                (Some(name), Some(at)) => drop(reach.by_name.insert(name, at)),
-                _ => {}
+        self.within(READ_WITHIN, async |connection| {
+            let mut reach = Reach::default();
+            for row in query.fetch_all(&mut *connection).await? {
+                reach.arrival = row.try_get("last")?;
+                let (name, at): (Option<String>, Option<i64>) = (row.try_get("name")?, row.try_get("at")?);
+                match (name, at.map(Timestamp)) {
+                    (Some(name), at) if name == ALL_EVENTS => reach.watermark = at,
+                    (Some(name), Some(at)) => drop(reach.by_name.insert(name, at)),
+                    _ => {}
+                }
             }
-        }
-        Ok(reach)
+            // Another writer's may not be safe yet. A number that a crash took back would be given again, to other rows.
+            if self.durable.load(Ordering::Acquire) != reach.arrival {
+                self.flush(connection, reach.arrival).await?;
+            }
+            Ok(reach)
+        })
+        .await
     }
 
     async fn histories(&self, asked: &Asked, after: Option<&str>, limit: usize) -> Result<Vec<History>> {

@@ -34,6 +34,11 @@ impl EventStore for SqliteEvents {
         append::append(&self.pool, events, exposures).await
     }
 
+    /// The file has one writer at a time.
+    fn writes_at_once(&self) -> usize {
+        1
+    }
+
     async fn reach(&self, names: &[&str]) -> Result<Reach> {
         let rows = sqlx::query(
             "select a.last, w.name, w.at
