@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use sqlx::SqlitePool;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -24,20 +25,36 @@ use crate::events::spool::Spool;
 use crate::events::sqlite::SqliteEvents;
 use crate::events::{Appended, Asked, Dropped, EventStore, Intake, Name, Reach};
 
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// A store that is away now and then. When it goes away in the middle, it has stored what it does not answer.
 #[derive(Debug)]
 struct Moody {
     store: SqliteEvents,
     away: AtomicBool,
     mute: AtomicBool,
+    /// It fails in a way that nobody has foreseen.
+    broken: AtomicBool,
+    /// How often something was to be stored.
+    tries: AtomicUsize,
+    /// Events that it is quick enough for.
+    most: AtomicUsize,
 }
 
 #[async_trait]
 impl EventStore for Moody {
     async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
         let away = || Err(Error::Unavailable("away".to_owned()));
+        self.tries.fetch_add(1, Ordering::SeqCst);
         if self.away.load(Ordering::SeqCst) {
             return away();
+        }
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(Error::internal("a disk that nobody has heard of"));
+        }
+        if events.len() > self.most.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable("the store does not answer in time".to_owned()));
         }
         let outcomes = self.store.append(events, exposures).await;
         if self.mute.swap(false, Ordering::SeqCst) { away() } else { outcomes }
@@ -65,6 +82,7 @@ struct Front {
     ingest: Ingest,
     writers: Writers,
     store: Arc<Moody>,
+    pool: SqlitePool,
     stop: CancellationToken,
 }
 
@@ -74,8 +92,15 @@ impl Front {
         let NativePool::Sqlite(pool) = database.native() else {
             panic!("a file is no server");
         };
-        let (away, mute) = (AtomicBool::new(away), AtomicBool::new(false));
-        let store = Arc::new(Moody { store: SqliteEvents::new(pool.clone()), away, mute });
+        let pool = pool.clone();
+        let store = Arc::new(Moody {
+            store: SqliteEvents::new(pool.clone()),
+            away: AtomicBool::new(away),
+            mute: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            tries: AtomicUsize::new(0),
+            most: AtomicUsize::new(usize::MAX),
+        });
         let spool = Spool::open(&folder.join("spool.db"), spool_bytes).await.unwrap();
         let settings = IngestSettings {
             event_queue: 64,
@@ -91,11 +116,15 @@ impl Front {
             settings,
             &stop,
         );
-        Self { ingest, writers, store, stop }
+        Self { ingest, writers, store, pool, stop }
     }
 
     fn away(&self, away: bool) {
         self.store.away.store(away, Ordering::SeqCst);
+    }
+
+    async fn execute(&self, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(&self.pool).await.unwrap();
     }
 
     async fn log(&self, ids: &[&str]) -> Result<Vec<Appended>> {
@@ -105,7 +134,7 @@ impl Front {
     async fn drained(&self) {
         let begun = Instant::now();
         while self.ingest.spooled().batches > 0 {
-            assert!(begun.elapsed() < Duration::from_secs(20), "still waiting: {:?}", self.ingest.spooled());
+            assert!(begun.elapsed() < PATIENCE, "still waiting: {:?}", self.ingest.spooled());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -270,9 +299,75 @@ async fn while_exposures_wait_they_do_not_count_as_stored() {
     front.drained().await;
     let begun = Instant::now();
     while front.ingest.exposures_until() == until {
-        assert!(begun.elapsed() < Duration::from_secs(5), "it goes on");
+        assert!(begun.elapsed() < PATIENCE, "it goes on");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_will_not_take_is_set_aside_alone_and_tried_again_at_the_next_start() {
+    let folder = TempDir::new().unwrap();
+    let front = Front::start(folder.path(), MIB, true).await;
+    front.log(&["a", "bad", "b", "c", "worse", "d"]).await.unwrap();
+    front.log(&["e"]).await.unwrap();
+    front
+        .execute(
+            "create trigger wrong before insert on event when new.properties like '%bad%' or new.properties like '%worse%'
+             begin select raise(abort, 'it does not fit'); end",
+        )
+        .await;
+    front.away(false);
+    front.drained().await;
+    let state = front.ingest.spooled();
+    assert!(state.refused == 2 && state.bytes > 0 && state.oldest.is_none(), "{state:?}");
+    assert_eq!(front.stored().await, ["a", "b", "c", "d", "e"]);
+    front.stop().await;
+
+    let front = Front::start(folder.path(), MIB, true).await;
+    let state = front.ingest.spooled();
+    assert_eq!((state.batches, state.refused), (2, 0), "it waits again");
+    front.execute("drop trigger wrong").await;
+    front.away(false);
+    front.drained().await;
+    assert_eq!(front.stored().await, ["a", "b", "c", "d", "e", "bad", "worse"]);
+    assert_eq!(front.ingest.spooled(), super::SpoolState::default());
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_else_the_store_fails_with_nothing_is_set_aside() {
+    let folder = TempDir::new().unwrap();
+    let front = Front::start(folder.path(), MIB, true).await;
+    front.log(&["a", "b"]).await.unwrap();
+    front.store.broken.store(true, Ordering::SeqCst);
+    let tries = front.store.tries.load(Ordering::SeqCst);
+    front.away(false);
+    let begun = Instant::now();
+    while front.store.tries.load(Ordering::SeqCst) < tries + 3 {
+        assert!(begun.elapsed() < PATIENCE, "it is tried again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let state = front.ingest.spooled();
+    assert_eq!((state.batches, state.refused), (1, 0));
+    front.store.broken.store(false, Ordering::SeqCst);
+    front.drained().await;
+    assert_eq!(front.stored().await, ["a", "b"]);
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_too_slow_for_all_that_waits_is_given_less_at_a_time() {
+    let folder = TempDir::new().unwrap();
+    let front = Front::start(folder.path(), MIB, true).await;
+    let ids: Vec<String> = (0..9).map(|number| format!("event-{number}")).collect();
+    for id in &ids {
+        front.log(&[id]).await.unwrap();
+    }
+    front.store.most.store(1, Ordering::SeqCst);
+    front.away(false);
+    front.drained().await;
+    assert_eq!(front.stored().await, ids);
     front.stop().await;
 }
 
