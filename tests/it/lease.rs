@@ -79,14 +79,14 @@ impl Server {
 }
 
 fn leased(home: &Home) -> ServeSettings {
-    ServeSettings { lease: LEASE, webhook_timeout: Duration::from_secs(2), ..settings(home) }
+    ServeSettings { lease: LEASE, webhook_timeout: Duration::from_secs(5), ..settings(home) }
 }
 
 async fn beside(server: &Server) -> Server {
     server
         .beside(|settings| {
             settings.lease = LEASE;
-            settings.webhook_timeout = Duration::from_secs(2);
+            settings.webhook_timeout = Duration::from_secs(5);
         })
         .await
 }

@@ -1,5 +1,7 @@
 //! What ingest promises while the store comes and goes.
 
+mod drain;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Ingest, IngestSettings, Writers, seen};
+use super::{Ingest, IngestSettings, SpoolState, Writers, seen};
 use crate::analysis::history::History;
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseUrl, NativePool};
@@ -211,7 +213,7 @@ async fn what_comes_while_the_store_is_away_waits_and_is_stored_once_and_in_orde
     front.away(false);
     front.log(&["d"]).await.unwrap();
     front.drained().await;
-    assert_eq!(front.ingest.spooled(), super::SpoolState::default());
+    assert_eq!(front.ingest.spooled(), SpoolState::default());
     assert_eq!(front.log(&["d", "e"]).await.unwrap(), [Appended::Duplicate, STORED]);
     let stored = front.stored().await;
     assert_eq!(stored, ["a", "b", "c", "d", "e"]);
@@ -249,44 +251,6 @@ async fn over_the_bound_callers_are_told_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_at_a_stop_is_stored_after_the_next_start_exposures_included() {
-    let folder = TempDir::new().unwrap();
-    let front = Front::start(folder.path(), MIB, true).await;
-    front.log(&["a"]).await.unwrap();
-    front.ingest.offer(exposure(2));
-    let until = front.ingest.exposures_until();
-    front.stop().await;
-    let spool = std::fs::read(folder.path().join("spool.db")).unwrap();
-    let private = b"ada@example.com";
-    assert!(
-        !spool.windows(private.len()).any(|bytes| bytes == private),
-        "what is private is not written down"
-    );
-
-    let front = Front::start(folder.path(), MIB, true).await;
-    let state = front.ingest.spooled();
-    assert_eq!((state.batches, state.refused), (2, 0));
-    assert!(front.ingest.exposures_until() >= until);
-    front.away(false);
-    front.drained().await;
-    assert_eq!(front.stored().await, ["a"]);
-    let asked = Asked {
-        launch: LaunchId(Uuid::from_u128(1)),
-        unit_type: "user_id".to_owned(),
-        names: Vec::new(),
-        days: false,
-        since: Timestamp(0),
-        from: 0,
-        to: i64::MAX,
-        also: Vec::new(),
-    };
-    let history = front.store.histories(&asked, None, 1).await.unwrap().remove(0);
-    let second = history.exposures.iter().find(|exposed| exposed.epoch == 2).expect("the exposure");
-    assert_eq!((second.settled, second.attributes["country"].as_str()), (true, "DE"));
-    front.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn while_exposures_wait_they_do_not_count_as_stored() {
     let folder = TempDir::new().unwrap();
     let front = Front::start(folder.path(), MIB, true).await;
@@ -302,72 +266,6 @@ async fn while_exposures_wait_they_do_not_count_as_stored() {
         assert!(begun.elapsed() < PATIENCE, "it goes on");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    front.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_store_will_not_take_is_set_aside_alone_and_tried_again_at_the_next_start() {
-    let folder = TempDir::new().unwrap();
-    let front = Front::start(folder.path(), MIB, true).await;
-    front.log(&["a", "bad", "b", "c", "worse", "d"]).await.unwrap();
-    front.log(&["e"]).await.unwrap();
-    front
-        .execute(
-            "create trigger wrong before insert on event when new.properties like '%bad%' or new.properties like '%worse%'
-             begin select raise(abort, 'it does not fit'); end",
-        )
-        .await;
-    front.away(false);
-    front.drained().await;
-    let state = front.ingest.spooled();
-    assert!(state.refused == 2 && state.bytes > 0 && state.oldest.is_none(), "{state:?}");
-    assert_eq!(front.stored().await, ["a", "b", "c", "d", "e"]);
-    front.stop().await;
-
-    let front = Front::start(folder.path(), MIB, true).await;
-    let state = front.ingest.spooled();
-    assert_eq!((state.batches, state.refused), (2, 0), "it waits again");
-    front.execute("drop trigger wrong").await;
-    front.away(false);
-    front.drained().await;
-    assert_eq!(front.stored().await, ["a", "b", "c", "d", "e", "bad", "worse"]);
-    assert_eq!(front.ingest.spooled(), super::SpoolState::default());
-    front.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_else_the_store_fails_with_nothing_is_set_aside() {
-    let folder = TempDir::new().unwrap();
-    let front = Front::start(folder.path(), MIB, true).await;
-    front.log(&["a", "b"]).await.unwrap();
-    front.store.broken.store(true, Ordering::SeqCst);
-    let tries = front.store.tries.load(Ordering::SeqCst);
-    front.away(false);
-    let begun = Instant::now();
-    while front.store.tries.load(Ordering::SeqCst) < tries + 3 {
-        assert!(begun.elapsed() < PATIENCE, "it is tried again");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let state = front.ingest.spooled();
-    assert_eq!((state.batches, state.refused), (1, 0));
-    front.store.broken.store(false, Ordering::SeqCst);
-    front.drained().await;
-    assert_eq!(front.stored().await, ["a", "b"]);
-    front.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_too_slow_for_all_that_waits_is_given_less_at_a_time() {
-    let folder = TempDir::new().unwrap();
-    let front = Front::start(folder.path(), MIB, true).await;
-    let ids: Vec<String> = (0..9).map(|number| format!("event-{number}")).collect();
-    for id in &ids {
-        front.log(&[id]).await.unwrap();
-    }
-    front.store.most.store(1, Ordering::SeqCst);
-    front.away(false);
-    front.drained().await;
-    assert_eq!(front.stored().await, ids);
     front.stop().await;
 }
 
