@@ -7,6 +7,7 @@ use portcullis::clock::Clock;
 use portcullis::config::ServeSettings;
 use portcullis::transport::grpc::wire::{EventOutcome, LogEventsRequest};
 use serde_json::{Value, json};
+use sqlx::Row;
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -160,4 +161,49 @@ async fn over_the_bound_of_what_waits_for_the_store_callers_are_told_when_to_com
     })
     .await;
     assert_eq!(server.rows("select id from event_id").await.len(), taken);
+}
+
+/// What health tells of what waits, once nothing does.
+async fn drained(server: &Server) -> Value {
+    eventually("what waited is stored", async || {
+        match server.get("/health", &[]).await.json()["spool"].take() {
+            spool if spool["batches"] == 0 => Ok(spool),
+            spool => Err(spool.to_string()),
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_the_database_will_not_take_costs_no_other_and_is_told_until_it_is_taken() {
+    let server = Server::start().await;
+    let is_sqlite = server.home().url().starts_with("sqlite");
+    let wrong = if is_sqlite {
+        "create trigger wrong before insert on event when new.name = 'bad'
+             begin select raise(abort, 'it does not fit'); end"
+    } else {
+        "create function wrong() returns trigger language plpgsql as
+             $$ begin raise 'it does not fit' using errcode = 'check_violation'; end $$;
+         create trigger wrong before insert on event for each row
+             when (new.name = 'bad') execute function wrong()"
+    };
+    server.home().execute(wrong).await;
+    let outage = server.home().outage().await;
+    let names = ["bought", "bad", "bought", "read"];
+    log(&server, names.map(|name| event("ada", name)).to_vec()).await;
+    outage.end().await;
+    assert_eq!(drained(&server).await["refused"], 1);
+    let told = server.get("/metrics", &[]).await.text();
+    assert!(told.contains("portcullis_spool_refused 1"), "{told}");
+    let stored = async |server: &Server| -> Vec<String> {
+        let rows = server.rows("select name from event order by name").await;
+        rows.iter().map(|row| row.get(0)).collect()
+    };
+    assert_eq!(stored(&server).await, ["bought", "bought", "read"]);
+
+    let home = server.stop().await;
+    home.execute(if is_sqlite { "drop trigger wrong" } else { "drop trigger wrong on event" }).await;
+    let server = Server::start_in(home, Clock::system()).await;
+    assert_eq!(drained(&server).await["refused"], 0);
+    assert_eq!(stored(&server).await, ["bad", "bought", "bought", "read"]);
 }
