@@ -55,9 +55,11 @@ pub(super) fn run(arguments: &MetricsArgs, out: &mut impl Write) -> std::result:
 
 /// Says whether all is as it should be.
 async fn rebuild_all(arguments: &RebuildArgs, out: &mut impl Write) -> Result<bool> {
-    let database =
-        Database::open(&database_url(&arguments.settings.data_dir, arguments.settings.database.as_ref()))
-            .await?;
+    let database = Database::open_as_it_is(&database_url(
+        &arguments.settings.data_dir,
+        arguments.settings.database.as_ref(),
+    ))
+    .await?;
     let store = Store::new(database.relational().clone());
     let events: Arc<dyn EventStore> = events::of(&database);
     let launches: Vec<LaunchId> = if let Some(id) = arguments.launch {

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::listen::NOTIFY;
 use super::relational::Dialect;
-use super::{NativePool, Relational, migration_failure};
+use super::{NativePool, Relational, Schema, migration_failure, must_be_up_to_date};
 use crate::error::{Error, Result};
 
 /// How long a caller waits for a connection.
@@ -28,10 +28,14 @@ const SESSION: &str = "set statement_timeout = '30s';
     set tcp_keepalives_interval = 10;
     set tcp_keepalives_count = 3";
 
-/// Connects, and brings the schema up to date.
-pub(super) async fn open(url: &Url, migrations: &'static Migrator) -> Result<(Relational, NativePool)> {
+/// Connects, and brings the schema up to date where that is asked for.
+pub(super) async fn open(
+    url: &Url,
+    migrations: &'static Migrator,
+    schema: Schema,
+) -> Result<(Relational, NativePool)> {
     let options = PgConnectOptions::from_str(url.as_str())?.application_name("portcullis");
-    migrate(&options, migrations).await?;
+    migrate(&options, migrations, schema).await?;
     let native = pool::<sqlx::Postgres>()
         .after_connect(|connection, _| {
             Box::pin(async move { sqlx::raw_sql(SESSION).execute(connection).await.map(|_| ()) })
@@ -53,12 +57,17 @@ pub(super) async fn open(url: &Url, migrations: &'static Migrator) -> Result<(Re
 }
 
 /// On a connection of its own, which may take as long as it takes. The migrator holds an advisory lock meanwhile.
-async fn migrate(options: &PgConnectOptions, migrations: &'static Migrator) -> Result<()> {
+async fn migrate(options: &PgConnectOptions, migrations: &'static Migrator, schema: Schema) -> Result<()> {
     // A pool would go on trying a server that is not there, and not say what is wrong.
     let connected = timeout(WAIT, options.connect()).await;
     let late =
         |_| Error::Unavailable(format!("the store is not available: no connection in {} s", WAIT.as_secs()));
-    connected.map_err(late)??.close().await?;
+    let mut connection = connected.map_err(late)??;
+    if schema == Schema::MustBeUpToDate {
+        must_be_up_to_date(&mut connection, migrations).await?;
+        return Ok(connection.close().await?);
+    }
+    connection.close().await?;
     let one = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
     migrations.run(&one).await.map_err(migration_failure)?;
     one.close().await;

@@ -10,16 +10,17 @@ use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row, Sqlite};
 
 use crate::database::WRITE;
 use crate::domain::event::{Event, Exposure};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 
-/// Batches that are taken out together at most, and their bytes.
-const MOST_BATCHES: i64 = 64;
+/// Bytes that are taken out together at most, where that is more than one batch.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
+/// Rows of one statement.
+const MOST_ROWS: usize = 256;
 /// Space that is kept on the disk.
 const RESERVE_BYTES: usize = 512 * 1024;
 
@@ -84,7 +85,7 @@ pub struct SpoolState {
     pub bytes: u64,
     /// When the oldest that waits came.
     pub oldest: Option<Timestamp>,
-    /// Batches that the store will not take; they are kept for people to look at.
+    /// What the store would not take since the start, each event or exposure by itself; it is tried again at the next start.
     pub refused: u64,
 }
 
@@ -126,6 +127,11 @@ impl Spool {
             .busy_timeout(Duration::from_secs(10));
         let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
         sqlx::query(SCHEMA).execute(&pool).await?;
+        // What kept the store from taking it may be mended. Where the disk is full that is seen at the next start.
+        let again = sqlx::query("update batch set refused = 0 where refused <> 0").execute(&pool).await;
+        if let Err(error) = again {
+            tracing::warn!(%error, "what was set aside on the local disk is not tried again");
+        }
         let row = sqlx::query(
             "select coalesce(sum(refused = 0), 0) as batches, coalesce(sum(bytes), 0) as bytes,
                     coalesce(sum(refused), 0) as refused, min(case when refused = 0 then at end) as oldest
@@ -159,11 +165,8 @@ impl Spool {
 
     /// Puts batches behind those that wait; once it returns they are durable. All of them or none.
     pub async fn push(&self, batches: &[(&[&Event], &[&Exposure])], now: Timestamp) -> Result<()> {
-        let body = |(events, exposures): &(&[&Event], &[&Exposure])| {
-            serde_json::to_string(&Written { events, exposures }).map_err(Error::internal)
-        };
-        let bodies = batches.iter().map(body).collect::<Result<Vec<_>>>()?;
-        let bytes: u64 = bodies.iter().map(|body| size(body.len())).sum();
+        let bodies = batches.iter().map(written).collect::<Result<Vec<_>>>()?;
+        let bytes = bytes_of(&bodies);
         if self.known().bytes.saturating_add(bytes) > self.most_bytes {
             return Err(Error::Unavailable(
                 "the store is not available, and what waits for it has reached its bound; retry later"
@@ -174,12 +177,8 @@ impl Spool {
         if !reserve.keep() {
             return Err(no_disk());
         }
-        let mut insert = QueryBuilder::<Sqlite>::new("insert into batch (at, bytes, refused, body) ");
-        insert.push_values(&bodies, |mut row, body| {
-            row.push_bind(now.0).push_bind(i64::try_from(body.len()).unwrap_or(i64::MAX)).push_bind(false);
-            row.push_bind(body);
-        });
-        insert.build().execute(&self.pool).await.map_err(|error| not_durable(&error))?;
+        let inserted = insert(&bodies, now, false).build().execute(&self.pool).await;
+        inserted.map_err(|error| not_durable(&error))?;
         let mut known = self.known();
         known.batches += size(bodies.len());
         known.bytes += bytes;
@@ -187,24 +186,30 @@ impl Spool {
         Ok(())
     }
 
-    /// The oldest that wait.
-    pub async fn oldest(&self) -> Result<Vec<Spooled>> {
-        let rows = sqlx::query("select seq, bytes, body from batch where refused = 0 order by seq limit ?");
-        let rows = rows.bind(MOST_BATCHES).fetch_all(&self.pool).await?;
+    /// The oldest that wait, at most so many: fewer where they are large, and one at least.
+    pub async fn oldest(&self, most_batches: usize) -> Result<Vec<Spooled>> {
+        let most = i64::try_from(most_batches.max(1)).unwrap_or(i64::MAX);
+        // Sizes first, so that no more is read than is taken.
+        let sizes = sqlx::query("select seq, bytes from batch where refused = 0 order by seq limit ?");
         let (mut taken, mut bytes) = (Vec::new(), 0);
-        for row in rows {
-            let size = u64::try_from(row.try_get::<i64, _>("bytes")?).map_err(Error::internal)?;
+        for row in sizes.bind(most).fetch_all(&self.pool).await? {
+            let (seq, size) = (row.try_get::<i64, _>("seq")?, row.try_get::<i64, _>("bytes")?);
+            let size = u64::try_from(size).map_err(Error::internal)?;
             bytes += size;
             if bytes > MOST_BYTES && !taken.is_empty() {
                 break;
             }
-            let seq = row.try_get("seq")?;
-            match serde_json::from_str::<Read>(row.try_get("body")?) {
+            let body = sqlx::query_scalar("select body from batch where seq = ?").bind(seq);
+            let body: String = body.fetch_one(&self.pool).await?;
+            match serde_json::from_str::<Read>(&body) {
                 Ok(Read { events, exposures }) => taken.push(Spooled { seq, bytes: size, events, exposures }),
-                Err(error) => {
+                Err(error) if taken.is_empty() => {
                     tracing::error!(%error, seq, "a batch on the local disk can not be read and is set aside");
-                    self.set_aside(seq).await?;
+                    let unread = Spooled { seq, bytes: size, events: Vec::new(), exposures: Vec::new() };
+                    self.settle(&[unread], &[body]).await?;
                 }
+                // Once it is the oldest.
+                Err(_) => break,
             }
         }
         Ok(taken)
@@ -212,25 +217,39 @@ impl Spool {
 
     /// Forgets batches that are stored: those that were given out last.
     pub async fn remove(&self, stored: &[Spooled]) -> Result<()> {
-        let (Some(first), Some(last)) = (stored.first(), stored.last()) else {
+        self.settle(stored, &[]).await
+    }
+
+    /// Forgets a batch that is stored but for what the store will not take; that is set aside, so that others are not kept
+    /// waiting.
+    pub async fn set_aside(&self, batch: &Spooled, refused: &[(&[&Event], &[&Exposure])]) -> Result<()> {
+        let refused = refused.iter().map(written).collect::<Result<Vec<_>>>()?;
+        self.settle(std::slice::from_ref(batch), &refused).await
+    }
+
+    /// Takes out batches that follow each other, and puts what is refused of them beside what waits.
+    async fn settle(&self, batches: &[Spooled], refused: &[String]) -> Result<()> {
+        let (Some(first), Some(last)) = (batches.first(), batches.last()) else {
             return Ok(());
         };
         let mut reserve = self.reserve.lock().await;
-        let oldest = match self.delete(first.seq, last.seq).await {
+        let oldest = match self.replace(first.seq, last.seq, refused).await {
             // It takes a little space to take something out.
             Err(error) if reserve.release() => {
                 tracing::warn!(
                     error = error.in_full(),
                     "the local disk is full; the space that is kept for this is used"
                 );
-                self.delete(first.seq, last.seq).await?
+                self.replace(first.seq, last.seq, refused).await?
             }
-            deleted => deleted?,
+            replaced => replaced?,
         };
         {
             let mut known = self.known();
-            known.batches = known.batches.saturating_sub(size(stored.len()));
-            known.bytes = known.bytes.saturating_sub(stored.iter().map(|batch| batch.bytes).sum());
+            known.batches = known.batches.saturating_sub(size(batches.len()));
+            known.bytes = known.bytes.saturating_sub(batches.iter().map(|batch| batch.bytes).sum());
+            known.bytes += bytes_of(refused);
+            known.refused += size(refused.len());
             // What was put in meanwhile is not older than this.
             known.oldest = if known.batches == 0 { None } else { oldest.or(known.oldest) };
         }
@@ -244,19 +263,22 @@ impl Spool {
         Ok(())
     }
 
-    /// Takes batches out, and gives when the oldest came of those that are left.
-    async fn delete(&self, first: i64, last: i64) -> Result<Option<Timestamp>> {
+    /// Takes batches out, puts what is refused of them in, and gives when the oldest came of those that wait.
+    async fn replace(&self, first: i64, last: i64, refused: &[String]) -> Result<Option<Timestamp>> {
         let mut writing = self.pool.begin_with(WRITE).await?;
+        let at: i64 = sqlx::query_scalar("select at from batch where seq = ?")
+            .bind(first)
+            .fetch_one(&mut *writing)
+            .await?;
         let delete = sqlx::query("delete from batch where seq between ? and ? and refused = 0");
         delete.bind(first).bind(last).execute(&mut *writing).await?;
-        let oldest = next(&mut writing).await?;
+        for rows in refused.chunks(MOST_ROWS) {
+            insert(rows, Timestamp(at), true).build().execute(&mut *writing).await?;
+        }
+        let next = sqlx::query_scalar("select at from batch where refused = 0 order by seq limit 1");
+        let oldest = next.fetch_optional(&mut *writing).await?.map(Timestamp);
         writing.commit().await?;
         Ok(oldest)
-    }
-
-    /// Sets a batch aside that the store will not take, so that others are not kept waiting.
-    pub async fn refuse(&self, batch: &Spooled) -> Result<()> {
-        self.set_aside(batch.seq).await
     }
 
     /// Closes the file.
@@ -264,28 +286,27 @@ impl Spool {
         self.pool.close().await;
     }
 
-    async fn set_aside(&self, seq: i64) -> Result<()> {
-        let _writing = self.reserve.lock().await;
-        let mut writing = self.pool.begin_with(WRITE).await?;
-        sqlx::query("update batch set refused = 1 where seq = ?").bind(seq).execute(&mut *writing).await?;
-        let oldest = next(&mut writing).await?;
-        writing.commit().await?;
-        let mut known = self.known();
-        known.batches = known.batches.saturating_sub(1);
-        known.refused += 1;
-        known.oldest = if known.batches == 0 { None } else { oldest.or(known.oldest) };
-        Ok(())
-    }
-
     fn known(&self) -> MutexGuard<'_, SpoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// When the oldest came that waits.
-async fn next(connection: &mut SqliteConnection) -> Result<Option<Timestamp>> {
-    let at = sqlx::query_scalar("select at from batch where refused = 0 order by seq limit 1");
-    Ok(at.fetch_optional(connection).await?.map(Timestamp))
+/// A batch as its row has it.
+fn written((events, exposures): &(&[&Event], &[&Exposure])) -> Result<String> {
+    serde_json::to_string(&Written { events, exposures }).map_err(Error::internal)
+}
+
+fn insert(bodies: &[String], at: Timestamp, refused: bool) -> QueryBuilder<Sqlite> {
+    let mut insert = QueryBuilder::new("insert into batch (at, bytes, refused, body) ");
+    insert.push_values(bodies, |mut row, body| {
+        row.push_bind(at.0).push_bind(i64::try_from(body.len()).unwrap_or(i64::MAX)).push_bind(refused);
+        row.push_bind(body);
+    });
+    insert
+}
+
+fn bytes_of(bodies: &[String]) -> u64 {
+    bodies.iter().map(|body| size(body.len())).sum()
 }
 
 /// A disk that is full or failing is for the caller to wait for: nothing was acknowledged.

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::counts::Counts;
 use crate::clock::Clock;
+use crate::database::is_of_the_data;
 use crate::domain::event::{Event, Exposure};
 use crate::error::{Error, Result};
 use crate::events::spool::{Spool, Spooled};
@@ -16,6 +17,8 @@ use crate::events::{Appended, EventStore};
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often it is looked whether something waits.
 const LOOK: Duration = Duration::from_millis(100);
+/// Batches that are stored together at most.
+const MOST_BATCHES: usize = 64;
 
 /// Where everything goes. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -44,8 +47,9 @@ impl Durable {
 
     /// Stores what waits, in the order in which it came, until the stop; what is left then is stored after the next start.
     pub(super) async fn drain(self, stop: CancellationToken) {
+        let mut most = MOST_BATCHES;
         while !stop.is_cancelled() {
-            let pause = match self.drain_some().await {
+            let pause = match self.drain_some(&mut most).await {
                 Ok(true) => continue,
                 Ok(false) => LOOK,
                 Err(error) => {
@@ -63,42 +67,54 @@ impl Durable {
         }
     }
 
-    /// Stores the oldest that wait; says whether there were any.
-    async fn drain_some(&self) -> Result<bool> {
+    /// Stores the oldest that wait, at most so many batches; says whether there were any. A store that is too slow for them
+    /// is given half of them the next time, and more again once it keeps up.
+    async fn drain_some(&self, most: &mut usize) -> Result<bool> {
         if self.spool.is_empty() {
             return Ok(false);
         }
-        let batches = self.spool.oldest().await?;
+        let batches = self.spool.oldest(*most).await?;
         match self.store_all(&batches).await {
             Ok(()) => self.spool.remove(&batches).await?,
-            Err(unavailable @ Error::Unavailable(_)) => return Err(unavailable),
-            Err(error) => {
+            Err(error) if is_of_the_data(&error) => {
                 tracing::error!(error = error.in_full(), "what waited is not stored together");
-                for batch in batches {
+                for batch in &batches {
                     self.drain_one(batch).await?;
                 }
             }
+            Err(error) => {
+                *most = batches.len().div_ceil(2);
+                return Err(error);
+            }
         }
+        *most = most.saturating_mul(2).min(MOST_BATCHES);
         if self.spool.is_empty() {
             tracing::info!("nothing waits on the local disk any more");
         }
         Ok(true)
     }
 
-    async fn drain_one(&self, batch: Spooled) -> Result<()> {
-        match self.store_all(std::slice::from_ref(&batch)).await {
-            Ok(()) => self.spool.remove(&[batch]).await,
-            Err(unavailable @ Error::Unavailable(_)) => Err(unavailable),
-            Err(error) => {
-                let events = batch.events.len();
-                tracing::error!(
-                    error = error.in_full(),
-                    events,
-                    "a batch that waited is set aside: the store refuses it"
-                );
-                self.spool.refuse(&batch).await
+    /// Stores a batch by halves, so that what the store will not take is set aside alone.
+    async fn drain_one(&self, batch: &Spooled) -> Result<()> {
+        let events: Vec<&Event> = batch.events.iter().collect();
+        let exposures: Vec<&Exposure> = batch.exposures.iter().collect();
+        let (mut rest, mut refused) = (vec![(&events[..], &exposures[..])], Vec::new());
+        while let Some((events, exposures)) = rest.pop() {
+            let Err(error) = self.store(events, exposures).await else {
+                continue;
+            };
+            if !is_of_the_data(&error) {
+                return Err(error);
             }
+            if let Some((first, second)) = halves(events, exposures) {
+                rest.extend([second, first]);
+                continue;
+            }
+            let (error, event) = (error.in_full(), events.first().map(|event| event.id.as_str()));
+            tracing::error!(error, event, "the store refuses what waited: it is set aside");
+            refused.push((events, exposures));
         }
+        self.spool.set_aside(batch, &refused).await
     }
 
     async fn store_all(&self, batches: &[Spooled]) -> Result<()> {
@@ -119,4 +135,20 @@ impl Durable {
         self.counts.spool(events.len());
         Ok(vec![Appended::Stored; events.len()])
     }
+}
+
+/// Events and exposures that are stored together.
+type Set<'s> = (&'s [&'s Event], &'s [&'s Exposure]);
+
+/// Two halves of a set, exposures before events; none of what is one.
+fn halves<'s>(events: &'s [&'s Event], exposures: &'s [&'s Exposure]) -> Option<(Set<'s>, Set<'s>)> {
+    if !events.is_empty() && !exposures.is_empty() {
+        return Some(((&[], exposures), (events, &[])));
+    }
+    if events.len() + exposures.len() < 2 {
+        return None;
+    }
+    let (first, second) = events.split_at(events.len() / 2);
+    let (earlier, later) = exposures.split_at(exposures.len() / 2);
+    Some(((first, earlier), (second, later)))
 }

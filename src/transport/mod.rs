@@ -12,6 +12,9 @@ use crate::clock::Clock;
 use crate::ingest::Ingest;
 use crate::live::Live;
 
+/// When a call may be tried again that is not possible just now.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// All that the services stand on.
 #[derive(Clone, Debug)]
 pub struct Services {

@@ -25,13 +25,7 @@ impl Apart {
         command.args(["serve", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
         command.arg("--data-dir").arg(home.path()).arg("--database").arg(home.url());
         command.args(["--tick", "50ms", "--allowed-lateness", "0s", "--lease", "3s"]);
-        command.args([
-            "--webhook-timeout",
-            "300ms",
-            "--webhook-retry",
-            "50ms",
-            "--webhook-private-addresses",
-        ]);
+        command.args(["--webhook-timeout", "5s", "--webhook-retry", "50ms", "--webhook-private-addresses"]);
         command.args(["--log", "portcullis::app=info", "--log-format", "json"]);
         if let Some(failpoint) = failpoint {
             command.env("PORTCULLIS_FAILPOINT", failpoint);

@@ -1,71 +1,24 @@
-//! Databases: those of versions before, those that are not there, and several servers on one.
+//! Databases: those that are not there, those that fail, and several servers on one.
 
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flate2::read::GzDecoder;
-use portcullis::app::{App, DATABASE_FILE};
+use portcullis::app::App;
 use portcullis::clock::Clock;
 use portcullis::config::ServeSettings;
-use portcullis::database::{Database, DatabaseUrl, Relational, repeated};
+use portcullis::database::{Database, DatabaseUrl, Relational, is_of_the_data, repeated};
 use portcullis::error::{Error, Result};
 use portcullis::transport::grpc::wire::admin_service_client::AdminServiceClient;
-use portcullis::transport::grpc::wire::{CreateGateRequest, DecisionKind, EventOutcome, GetGateRequest};
-use sqlx::Row;
+use portcullis::transport::grpc::wire::{CreateGateRequest, GetGateRequest};
+use sqlx::{AssertSqlSafe, Row};
 use tokio::sync::Barrier;
 use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::commands::run;
-use crate::documents::{gate, percentage};
+use crate::documents::gate;
 use crate::home::Home;
-use crate::server::{Server, connect, eventually, gate_target, settings};
-use crate::visitors::{event, log_batch};
-
-/// Decisions in the golden database, and those of them that rest on a judgement.
-const DECISIONS: usize = 22;
-const JUDGED: i64 = 17;
-
-fn golden(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_sqlite_file_of_the_first_version_is_brought_up_to_date_and_served() {
-    let home = Home::with_sqlite();
-    let (packed, mut dump) = (std::fs::read(golden("sqlite-0001.sql.gz")).unwrap(), String::new());
-    GzDecoder::new(&packed[..]).read_to_string(&mut dump).unwrap();
-    std::fs::File::create(home.path().join(DATABASE_FILE)).unwrap();
-    home.execute(&dump).await;
-
-    let server = Server::start_in(home, Clock::system()).await;
-    let exported = golden("sqlite-0001.yaml");
-    let told = run(Some(&server), &["apply", &exported.display().to_string(), "--check", "--prune"]).await;
-    assert_eq!(told.code, 0, "{told:?}");
-
-    // The guard may have added to them meanwhile.
-    let decisions = server.decisions("").await;
-    assert!(decisions.len() >= DECISIONS, "{}", decisions.len());
-    assert!((1..).zip(&decisions[..DECISIONS]).all(|(cursor, decision)| decision.cursor == cursor));
-    let judged = format!(
-        "select count(*) as judged, count(body ->> '$.judgement') as rested from decision
-         where judged = 1 and cursor <= {DECISIONS}"
-    );
-    let judged = server.home().rows(&judged).await;
-    assert_eq!((judged[0].get("judged"), judged[0].get("rested")), (JUDGED, JUDGED));
-    let answer = server.check(&gate_target("show_new_signup_form")).await;
-    assert_eq!(answer.decision(), DecisionKind::Block);
-    assert!(answer.latches[0].closed);
-    let refused = server.set_rollout(percentage("show_new_signup_form", 20.0)).await.unwrap_err();
-    assert!(refused.message().contains("latch"), "{}", refused.message());
-
-    let mut known = event("visitor-50", "page_view");
-    known.id = "page_view-50".to_owned();
-    let new = event("visitor-50", "page_view");
-    assert_eq!(log_batch(&server, vec![known, new]).await, [EventOutcome::Duplicate, EventOutcome::Stored]);
-}
+use crate::server::{Server, connect, eventually, settings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_set_wrongly_is_refused_by_the_flags_name_and_without_its_password() {
@@ -102,6 +55,35 @@ async fn a_database_of_a_later_version_is_refused() {
     home.execute("update _sqlx_migrations set version = 9999 where version = 1").await;
     let refused = Database::open(&url(&home)).await.unwrap_err().to_string();
     assert!(refused.contains("migration 9999") && refused.contains("later"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_works_beside_a_server_brings_no_database_up_to_date() {
+    let home = Home::new().await;
+    Database::open(&url(&home)).await.unwrap().close().await;
+    let rebuild = ["metrics", "rebuild", "--database", &home.url()];
+    assert_eq!(run(None, &rebuild).await.code, 0);
+    home.execute("delete from _sqlx_migrations where version = 7").await;
+    let told = run(None, &rebuild).await;
+    assert!(told.code == 1 && told.complaint.contains("lacks migration 7"), "{told:?}");
+    assert!(home.rows("select 1 from _sqlx_migrations where version = 7").await.is_empty());
+    home.execute("update _sqlx_migrations set version = 9999 where version = 1").await;
+    let told = run(None, &rebuild).await;
+    assert!(told.code == 1 && told.complaint.contains("migration 9999"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_open_a_new_sqlite_file_at_once_take_turns() {
+    let home = Home::with_sqlite();
+    let opened: Vec<_> = (0..8)
+        .map(|_| {
+            let url = url(&home);
+            tokio::spawn(async move { Database::open(&url).await })
+        })
+        .collect();
+    for opened in opened {
+        opened.await.unwrap().unwrap().close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,6 +194,27 @@ async fn a_connection_that_the_postgres_server_ends_is_unavailable_and_the_next_
     let failure = interrupted.await.unwrap_err();
     assert!(matches!(&failure, Error::Unavailable(_)), "{}", failure.in_full());
     assert_eq!(count_decisions(database.relational(), async || {}).await.unwrap(), 0);
+    database.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postgres_can_not_do_now_passes_and_data_that_do_not_fit_are_told_apart() {
+    let home = Home::with_postgres().await;
+    let database = Database::open(&url(&home)).await.unwrap();
+    let raised = async |state: &str| {
+        let statement = format!("do $$ begin raise exception 'as asked' using errcode = '{state}'; end $$");
+        database.relational().run(sqlx::query(AssertSqlSafe(statement))).await.unwrap_err()
+    };
+    // A disk that fails or is full, a server that is broken, a database that was dropped, and one that lets nobody in.
+    for later in ["58030", "53100", "XX001", "57P04", "3D000", "28P01", "55000"] {
+        let error = raised(later).await;
+        assert!(matches!(error, Error::Unavailable(_)) && !is_of_the_data(&error), "{later}: {error:?}");
+    }
+    for data in ["22003", "22021", "23514", "54000"] {
+        assert!(is_of_the_data(&raised(data).await), "{data}");
+    }
+    let neither = raised("42P01").await;
+    assert!(matches!(neither, Error::Internal(_)) && !is_of_the_data(&neither), "{neither:?}");
     database.close().await;
 }
 

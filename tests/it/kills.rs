@@ -186,7 +186,7 @@ async fn approve_unanswered(server: &Server, id: &str) -> Result<(), tonic::Stat
 
 async fn start_in(home: Arc<Home>) -> Server {
     let settings =
-        portcullis::config::ServeSettings { webhook_timeout: Duration::from_secs(2), ..settings(&home) };
+        portcullis::config::ServeSettings { webhook_timeout: Duration::from_secs(5), ..settings(&home) };
     Server::start_as(home, settings, Clock::system()).await
 }
 

@@ -30,6 +30,7 @@ mod experiments;
 mod explanations;
 mod exposures;
 mod faults;
+mod golden;
 mod guard;
 mod harm;
 mod history;

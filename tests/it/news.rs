@@ -42,14 +42,13 @@ async fn two_servers() -> (Server, Server) {
     (one, other)
 }
 
-/// Both listen, and have asked once since they do; from now on they are told, or wait for a minute.
+/// Both listen. Each asks once since it does, whenever that is; otherwise it is told, or waits for a minute.
 async fn until_both_listen(server: &Server) {
     eventually("both listen", async || match server.home().rows(LISTENING).await[0].get::<i64, _>("count") {
         2 => Ok(()),
         count => Err(count.to_string()),
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +62,7 @@ async fn an_edit_on_one_server_is_served_by_the_other_at_once() {
         took.push(known_after(there, &key).await);
     }
     took.sort();
-    assert!(took[took.len() - 1] < SELDOM / 10, "{took:?}");
+    assert!(took[took.len() - 1] < SELDOM / 2, "{took:?}");
     other.stop().await;
     one.stop().await;
 }
@@ -76,11 +75,15 @@ async fn a_listener_whose_connection_is_cut_listens_again_and_asks_for_what_it_m
     // Nobody listens just now.
     one.create_gate(gate("missed", 0.0)).await;
     let missed = known_after(&other, "missed").await;
-    assert!(missed < SELDOM / 10, "{missed:?}");
+    assert!(missed < SELDOM / 2, "{missed:?}");
     until_both_listen(&one).await;
-    one.create_gate(gate("told", 0.0)).await;
-    let told = known_after(&other, "told").await;
-    assert!(told < SELDOM / 10, "{told:?}");
+    // More often than it asks.
+    for round in 0..3 {
+        let key = format!("told-{round}");
+        one.create_gate(gate(&key, 0.0)).await;
+        let told = known_after(&other, &key).await;
+        assert!(told < SELDOM / 2, "{told:?}");
+    }
     other.stop().await;
     one.stop().await;
 }

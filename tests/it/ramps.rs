@@ -56,9 +56,9 @@ async fn until_at(server: &Server, id: &str, step: i32) -> Launch {
     .await
 }
 
-/// The guard had time to look several times, and has taken no step.
+/// The guard has looked, and has taken no step.
 pub(crate) async fn assert_stays(server: &Server, id: &str, step: i32) {
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    server.until_looked().await;
     assert_eq!(launch(server, id).await.current_step, step);
 }
 

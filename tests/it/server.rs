@@ -18,8 +18,8 @@ use portcullis::transport::grpc::wire::evaluation_service_client::EvaluationServ
 use portcullis::transport::grpc::wire::event_service_client::EventServiceClient;
 use portcullis::transport::grpc::wire::guard_service_client::GuardServiceClient;
 use portcullis::transport::grpc::wire::{
-    self, CheckLaunchRequest, CheckLaunchResponse, Decision, DecisionKind, ListDecisionsRequest, Target,
-    TargetKind,
+    self, CheckLaunchRequest, CheckLaunchResponse, CreateGateRequest, Decision, DecisionKind,
+    ListDecisionsRequest, Target, TargetKind,
 };
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
@@ -203,6 +203,26 @@ impl Server {
     /// Waits until the guard lets a target have more.
     pub(crate) async fn check_until_allowed(&self, target: &Target) -> CheckLaunchResponse {
         self.check_until(target, "the guard allows", |answer| answer.decision() == DecisionKind::Allow).await
+    }
+
+    /// Waits until the guard has looked at everything since: it has judged a launch that began after the call, and, in a
+    /// later look, another one.
+    pub(crate) async fn until_looked(&self) {
+        static NEXT: AtomicI64 = AtomicI64::new(0);
+        for _ in 0..2 {
+            let key = format!("looked-{}", NEXT.fetch_add(1, Ordering::SeqCst));
+            // Others may be making changes.
+            eventually("a gate is made", async || {
+                let request = CreateGateRequest { gate: Some(crate::documents::gate(&key, 1.0)) };
+                self.admin().create_gate(request).await.map_err(|status| status.to_string())
+            })
+            .await;
+            eventually("the guard has looked", async || {
+                let answer = self.check(&gate_target(&key)).await;
+                answer.judge_time.map(|_| ()).ok_or_else(|| format!("{answer:?}"))
+            })
+            .await;
+        }
     }
 
     /// All decisions about a launch, or about all of them.

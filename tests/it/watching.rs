@@ -133,18 +133,7 @@ async fn a_watcher_that_takes_nothing_is_told_where_to_go_on() {
         server.set_rollout(percentage("one", if step % 2 == 0 { 30.0 } else { 10.0 })).await.unwrap();
     }
     let mut request = WatchDecisionsRequest { after_cursor: Some(0), ..WatchDecisionsRequest::default() };
-    let endpoint = Endpoint::from_shared(format!("http://{}", server.address())).unwrap();
-    let narrow = endpoint.initial_stream_window_size(1_000).connect().await.unwrap();
-    let stream = GuardServiceClient::new(narrow).watch_decisions(request.clone()).await;
-    let mut stream = stream.unwrap().into_inner();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let mut seen = Vec::new();
-    let told = loop {
-        match next(&mut stream).await {
-            Ok(answer) => seen.extend(answer.decision),
-            Err(status) => break status,
-        }
-    };
+    let (mut seen, told) = told_off(&server, &request).await;
     assert_eq!(told.code(), Code::ResourceExhausted, "{told:?}");
     let cursor = resume_from(&told);
     assert_eq!(cursor, seen.last().unwrap().cursor);
@@ -155,6 +144,27 @@ async fn a_watcher_that_takes_nothing_is_told_where_to_go_on() {
         seen.extend(next(&mut stream).await.unwrap().decision);
     }
     assert_eq!(seen, all);
+}
+
+/// What one sees who takes nothing for a while over a connection that holds next to nothing, and what it is told then. A
+/// busy server takes longer to lose its patience.
+async fn told_off(server: &Server, request: &WatchDecisionsRequest) -> (Vec<Decision>, Status) {
+    let last = last_cursor(server).await;
+    for seconds in [1, 4, 16] {
+        let endpoint = Endpoint::from_shared(format!("http://{}", server.address())).unwrap();
+        let narrow = endpoint.initial_stream_window_size(1_000).connect().await.unwrap();
+        let stream = GuardServiceClient::new(narrow).watch_decisions(request.clone()).await;
+        let mut stream = stream.unwrap().into_inner();
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        let mut seen: Vec<Decision> = Vec::new();
+        while seen.last().is_none_or(|decision| decision.cursor < last) {
+            match next(&mut stream).await {
+                Ok(answer) => seen.extend(answer.decision),
+                Err(status) => return (seen, status),
+            }
+        }
+    }
+    panic!("it was given all there is, however long it took nothing")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -239,7 +239,8 @@ async fn nothing_is_sent_inside_unless_that_is_allowed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_does_not_answer_keeps_no_other_waiting_and_no_stop() {
-    let server = Server::start().await;
+    // Longer than the test may take: who waited for the silent one is found out.
+    let server = start_as(|settings| settings.webhook_timeout = Duration::from_mins(5)).await;
     let (silent, receiver) = (Receiver::start().await, Receiver::start().await);
     silent.answer(vec![Answer::Never; 100]);
     server.create_webhook(webhook("silent", &silent.url())).await;
@@ -250,7 +251,7 @@ async fn one_that_does_not_answer_keeps_no_other_waiting_and_no_stop() {
     assert_eq!(silent.got().len(), 1, "one after the other");
     let begun = std::time::Instant::now();
     server.stop().await;
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_mins(2), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tonic_types::StatusExt;
 
 use crate::Failure;
 use crate::served::client;
@@ -60,7 +61,7 @@ impl Load {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Batches that were answered by UNAVAILABLE so far.
+    /// Batches that were answered by UNAVAILABLE and when to come again, so far.
     pub(crate) fn turned_away(&self) -> usize {
         self.turned_away.load(Ordering::Relaxed)
     }
@@ -123,7 +124,8 @@ impl Logger {
                     .all(|outcome| durable.contains(&outcome))
             }
             Ok(Err(status)) => {
-                if status.code() == tonic::Code::Unavailable && status.message().contains("retry") {
+                let comes_again = status.get_details_retry_info().is_some();
+                if status.code() == tonic::Code::Unavailable && comes_again {
                     self.turned_away.fetch_add(1, Ordering::Relaxed);
                 }
                 false

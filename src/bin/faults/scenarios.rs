@@ -23,6 +23,8 @@ const AWAY: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How often what is killed is killed.
 const KILLS: usize = 3;
+/// Batches that wait before a drain is broken off: more than are taken out before the last kill.
+const BACKLOG: u64 = 600;
 /// The size of a disk that is to be full, in KiB.
 const SMALL_DISK: u64 = 2_048;
 
@@ -37,6 +39,8 @@ pub(crate) enum Scenario {
     DatabaseKilled,
     /// PostgreSQL is killed, then the server, while events wait on its disk.
     BothKilled,
+    /// The server is killed again and again while it stores what waited on its disk.
+    KilledWhileDraining,
     /// PostgreSQL is away until the disk is full where events wait.
     DiskFull,
     /// PostgreSQL is away until as many events wait as may.
@@ -52,6 +56,7 @@ pub(crate) fn all(cut: Duration) -> Vec<Scenario> {
         Scenario::ServerKilled,
         Scenario::DatabaseKilled,
         Scenario::BothKilled,
+        Scenario::KilledWhileDraining,
         Scenario::DiskFull,
         Scenario::BoundReached,
         Scenario::NetworkCut(cut),
@@ -65,6 +70,9 @@ impl Scenario {
             Self::ServerKilled => format!("postgres: kill -9 of the server, {KILLS} times"),
             Self::DatabaseKilled => format!("postgres: kill -9 of PostgreSQL, {KILLS} times"),
             Self::BothKilled => "postgres: kill -9 of PostgreSQL, then of the server".to_owned(),
+            Self::KilledWhileDraining => {
+                format!("postgres: back, and kill -9 of the server as it drains, {KILLS} times")
+            }
             Self::DiskFull => format!("postgres: away, and the disk of the spool full ({})", Disk::KIND),
             Self::BoundReached => "postgres: away, and the bound of the spool reached".to_owned(),
             Self::NetworkCut(cut) => format!("postgres: the network to it cut for {} s", cut.as_secs()),
@@ -86,6 +94,7 @@ impl Scenario {
             }
             Self::DatabaseKilled => database_killed(folder.path()).await,
             Self::BothKilled => both_killed(folder.path()).await,
+            Self::KilledWhileDraining => killed_while_draining(folder.path()).await,
             Self::DiskFull => disk_full(folder.path()).await,
             Self::BoundReached => {
                 let cluster = Cluster::start().await?;
@@ -143,6 +152,42 @@ async fn both_killed(folder: &Path) -> Result<Outcome, Failure> {
     server.kill()?;
     cluster.start_server().await?;
     let server = setup.start().await?;
+    goes_on(&load).await?;
+    settle(load, server, &url.parse()?).await
+}
+
+async fn killed_while_draining(folder: &Path) -> Result<Outcome, Failure> {
+    let mut cluster = Cluster::start().await?;
+    let url = Cluster::url(cluster.port());
+    let setup = Setup::new(folder, Some(url.clone()))?;
+    let mut server = setup.start().await?;
+    let load = Load::start(setup.port);
+    goes_on(&load).await?;
+    cluster.kill()?;
+    let begun = Instant::now();
+    while server.spooled().await? < BACKLOG {
+        if begun.elapsed() > PATIENCE {
+            return Err("too little waits on the server's disk".into());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    cluster.start_server().await?;
+    for _ in 0..KILLS {
+        let (begun, mut most) = (Instant::now(), 0);
+        loop {
+            let waiting = server.spooled().await?;
+            if waiting == 0 || begun.elapsed() > PATIENCE {
+                return Err("no drain was seen under way".into());
+            }
+            if waiting < most {
+                break;
+            }
+            most = waiting;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        server.kill()?;
+        server = setup.start().await?;
+    }
     goes_on(&load).await?;
     settle(load, server, &url.parse()?).await
 }

@@ -49,18 +49,34 @@ impl Journal {
             }
             Err(error) => return Err(format!("cannot read {name}: {error}")),
         };
-        Ok(Self { path, progress })
+        let journal = Self { path, progress };
+        // Said before anything is sent, rather than once it could not be noted.
+        let new = journal.write()?;
+        fs::remove_file(&new).map_err(|error| format!("cannot remove {}: {error}", new.display()))?;
+        Ok(journal)
     }
 
     /// Writes down that all rows up to `rows` are done. The file is replaced whole, so that a kill leaves the one or the
     /// other.
     pub(super) fn save(&mut self, rows: u64) -> Result<(), String> {
         self.progress.rows = rows;
+        let new = self.write()?;
+        fs::rename(&new, &self.path).map_err(|error| self.unwritable(&error))
+    }
+
+    /// Writes it beside its place; gives where.
+    fn write(&self) -> Result<PathBuf, String> {
         let new = beside(&self.path, ".new");
         let text = serde_json::to_vec(&self.progress).map_err(|error| error.to_string())?;
-        fs::write(&new, text)
-            .and_then(|()| fs::rename(&new, &self.path))
-            .map_err(|error| format!("cannot write {}: {error}", self.path.display()))
+        fs::write(&new, text).map_err(|error| self.unwritable(&error))?;
+        Ok(new)
+    }
+
+    fn unwritable(&self, error: &io::Error) -> String {
+        let name = self.path.display();
+        format!(
+            "cannot write {name}, where is noted how far the import has come: {error}; its folder must be writable"
+        )
     }
 
     /// All is done; what became of it.

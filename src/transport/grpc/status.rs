@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::error::Error;
+use crate::transport::RETRY_AFTER;
 
 /// The domain of our error details.
 const DOMAIN: &str = "portcullis";
@@ -60,7 +61,7 @@ impl From<Error> for Status {
             }
             Error::WrongState(_) => Code::FailedPrecondition,
             Error::Unavailable(_) => {
-                details.set_retry_info(Some(std::time::Duration::from_secs(1)));
+                details.set_retry_info(Some(RETRY_AFTER));
                 Code::Unavailable
             }
             Error::Internal(cause) => {

@@ -44,7 +44,7 @@ async fn health(State(sources): State<Sources>) -> Json<Value> {
             "batches": spooled.batches,
             "bytes": spooled.bytes,
             "oldest_age_ms": spooled.oldest.map(|at| clock.now().ms_since(at)),
-            "refused_batches": spooled.refused,
+            "refused": spooled.refused,
         },
     }))
 }

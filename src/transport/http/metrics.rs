@@ -84,8 +84,8 @@ impl Metrics {
                 &metrics.spool_batches,
             ),
             (
-                "portcullis_spool_refused_batches",
-                "Batches that the store will not take",
+                "portcullis_spool_refused",
+                "Events and exposures that the store will not take, each set aside until the next start",
                 &metrics.spool_refused,
             ),
         ];

@@ -1,11 +1,12 @@
 //! What a caller is told when a call can not be answered: a status, and JSON that says what would be right.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::error::Error;
+use crate::transport::RETRY_AFTER;
 
 /// A call that can not be answered.
 #[derive(Debug)]
@@ -22,7 +23,12 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status, Json(json!({ "success": false, "error": self.message }))).into_response()
+        let body = Json(json!({ "success": false, "error": self.message }));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            return (self.status, [(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()))], body)
+                .into_response();
+        }
+        (self.status, body).into_response()
     }
 }
 

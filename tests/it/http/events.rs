@@ -1,10 +1,18 @@
 //! Events as JSON, and the counts that are told of them.
 
-use axum::http::StatusCode;
+use std::time::Duration;
+
+use axum::http::{StatusCode, header};
+use portcullis::clock::Clock;
+use portcullis::config::ServeSettings;
 use portcullis::transport::grpc::wire::{EventOutcome, LogEventsRequest};
 use serde_json::{Value, json};
+use sqlx::Row;
+use tonic::Code;
+use tonic_types::StatusExt;
 
-use crate::server::Server;
+use crate::home::Home;
+use crate::server::{Server, eventually, settings};
 use crate::visitors::{event, log, log_batch};
 
 async fn post(server: &Server, body: &Value) -> Value {
@@ -117,4 +125,85 @@ async fn counts_are_told_in_the_form_that_prometheus_reads() {
     assert_eq!(value("portcullis_spool_oldest_age_seconds"), "0.0");
     let age: f64 = value("portcullis_watermark_age_seconds").parse().unwrap();
     assert!((0.0..60.0).contains(&age), "{age}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_the_bound_of_what_waits_for_the_store_callers_are_told_when_to_come_again() {
+    let home = Home::new().await;
+    let settings = ServeSettings { spool_bytes: 10_000, ..settings(&home) };
+    let server = Server::start_as(home, settings, Clock::system()).await;
+    let outage = server.home().outage().await;
+    let mut taken = 0;
+    let refused = loop {
+        let mut event = event("ada", "bought");
+        event.properties.insert("text".to_owned(), "x".repeat(2_000));
+        match server.events().log_events(LogEventsRequest { events: vec![event] }).await {
+            Ok(_) => taken += 1,
+            Err(status) => break status,
+        }
+    };
+    assert!(taken > 1 && refused.message().contains("bound"), "{taken}: {refused:?}");
+    assert_eq!(refused.code(), Code::Unavailable);
+    let second = Some(Duration::from_secs(1));
+    assert_eq!(refused.get_details_retry_info().unwrap().retry_delay, second);
+    let user = json!({ "user_id": "ada" });
+    let large = json!([{ "name": "bought", "user": user, "properties": { "text": "x".repeat(2_000) } }]);
+    let answer = server.post("/v1/events", &[], json!({ "events": large }).to_string()).await;
+    assert_eq!((answer.status, answer.header(header::RETRY_AFTER)), (StatusCode::SERVICE_UNAVAILABLE, "1"));
+    assert!(answer.error().contains("bound"), "{}", answer.error());
+
+    outage.end().await;
+    eventually("what waited is stored", async || {
+        match server.get("/health", &[]).await.json()["spool"].take() {
+            spool if spool["batches"] == 0 => Ok(()),
+            spool => Err(spool.to_string()),
+        }
+    })
+    .await;
+    assert_eq!(server.rows("select id from event_id").await.len(), taken);
+}
+
+/// What health tells of what waits, once nothing does.
+async fn drained(server: &Server) -> Value {
+    eventually("what waited is stored", async || {
+        match server.get("/health", &[]).await.json()["spool"].take() {
+            spool if spool["batches"] == 0 => Ok(spool),
+            spool => Err(spool.to_string()),
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_the_database_will_not_take_costs_no_other_and_is_told_until_it_is_taken() {
+    let server = Server::start().await;
+    let is_sqlite = server.home().url().starts_with("sqlite");
+    let wrong = if is_sqlite {
+        "create trigger wrong before insert on event when new.name = 'bad'
+             begin select raise(abort, 'it does not fit'); end"
+    } else {
+        "create function wrong() returns trigger language plpgsql as
+             $$ begin raise 'it does not fit' using errcode = 'check_violation'; end $$;
+         create trigger wrong before insert on event for each row
+             when (new.name = 'bad') execute function wrong()"
+    };
+    server.home().execute(wrong).await;
+    let outage = server.home().outage().await;
+    let names = ["bought", "bad", "bought", "read"];
+    log(&server, names.map(|name| event("ada", name)).to_vec()).await;
+    outage.end().await;
+    assert_eq!(drained(&server).await["refused"], 1);
+    let told = server.get("/metrics", &[]).await.text();
+    assert!(told.contains("portcullis_spool_refused 1"), "{told}");
+    let stored = async |server: &Server| -> Vec<String> {
+        let rows = server.rows("select name from event order by name").await;
+        rows.iter().map(|row| row.get(0)).collect()
+    };
+    assert_eq!(stored(&server).await, ["bought", "bought", "read"]);
+
+    let home = server.stop().await;
+    home.execute(if is_sqlite { "drop trigger wrong" } else { "drop trigger wrong on event" }).await;
+    let server = Server::start_in(home, Clock::system()).await;
+    assert_eq!(drained(&server).await["refused"], 0);
+    assert_eq!(stored(&server).await, ["bad", "bought", "bought", "read"]);
 }

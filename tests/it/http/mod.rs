@@ -120,7 +120,8 @@ async fn health_tells_what_is_in_force_and_unknown_addresses_are_not_found() {
     let before = server.get("/health", &[]).await;
     assert_eq!((before.status, &before.json()["status"]), (StatusCode::OK, &Value::from("serving")));
     assert_eq!(before.json()["guard_age_ms"], Value::Null);
-    assert_eq!(before.json()["spool"]["batches"], 0);
+    let spool = &before.json()["spool"];
+    assert_eq!((&spool["batches"], &spool["refused"]), (&0.into(), &0.into()), "{spool}");
     server.create_gate(crate::documents::gate("gate", 50.0)).await;
     let age = crate::server::eventually("the guard has looked", async || {
         server.get("/health", &[]).await.json()["guard_age_ms"].as_i64().ok_or("never".to_owned())
