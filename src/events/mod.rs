@@ -123,7 +123,7 @@ pub struct Intake {
     pub minute: Timestamp,
     /// Events that were stored.
     pub events: u64,
-    /// Events that were there already.
+    /// Events that were there already, but for those that are late: history may be brought in more than once.
     pub duplicates: u64,
     /// Stored ones without a value.
     pub without_value: u64,

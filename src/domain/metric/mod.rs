@@ -251,6 +251,29 @@ impl Metric {
         std::iter::once(self.event.as_str()).chain(parts).filter(|name| !name.is_empty())
     }
 
+    /// Whether values of the events of a name are added up.
+    #[must_use]
+    pub fn uses_values_of(&self, name: &str) -> bool {
+        let own = self.event == name
+            && matches!(self.kind, MetricKind::Sum | MetricKind::Mean | MetricKind::Quantile);
+        let mut parts = self.numerator.iter().chain(&self.denominator);
+        own || parts.any(|part| part.event == name && part.kind == MetricKind::Sum)
+    }
+
+    /// How long before a unit's first exposure what it did bears on its number, in milliseconds.
+    #[must_use]
+    pub fn reach_back_ms(&self) -> i64 {
+        // Whether a unit was ever seen is asked of as long as any window may be.
+        let of_state = self.state.map_or(0, |_| MAX_WINDOW_MS);
+        self.covariate_ms.unwrap_or(0).max(of_state)
+    }
+
+    /// Whether the threshold of its tail is taken from what is stored.
+    #[must_use]
+    pub fn needs_baseline(&self) -> bool {
+        self.tail.is_some_and(|tail| tail.threshold.is_none())
+    }
+
     /// All filters, those of a ratio's parts included.
     pub fn all_filters(&self) -> impl Iterator<Item = &Filter> {
         let parts = self.numerator.iter().chain(&self.denominator).flat_map(|part| &part.filters);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Measurer;
-use crate::analysis::audit::{Known, audit};
+use crate::analysis::audit::{CameIn, Known, audit};
 use crate::analysis::fold::{CellKey, Cells, Cut, Definition, IN_TWO_ARMS, Measure, apply, measurement};
 use crate::analysis::measurement::{KEPT_BUCKETS, Measurement};
 use crate::analysis::published::{Audited, Published};
@@ -127,6 +127,12 @@ impl Measurer {
         let found = measurement(launch, definition, &measures, &kept.cells, cut);
         let found = Measurement { shares: self.shares(launch), ..found };
         let in_two_arms = in_two_arms(&kept.cells, cut.as_of);
+        let mut events = BTreeMap::new();
+        for name in self.names(launch.id) {
+            let intake = self.intakes.of(self.parts.events.as_ref(), &name, reach.arrival, now).await?;
+            let watermark = reach.by_name.get(&name).copied();
+            events.insert(name, CameIn { watermark, intake });
+        }
         let mut metrics = BTreeMap::new();
         for measure in &measures {
             let metric: &Metric = &measure.metric;
@@ -134,10 +140,9 @@ impl Measurer {
             let units = rows.fold((0, 0), |(units, joined), row| {
                 (units + row.moments.n(), joined + row.moments.counted().nonzero)
             });
-            let watermark = watermark(metric, reach, cut.watermark);
-            let intake = self.intakes.of(self.parts.events.as_ref(), metric, reach.arrival, now).await?;
-            let known = Known { now, watermark, intake: &intake, units, in_two_arms };
-            let audited = Audited { as_of: Some(cut.as_of), watermark, audits: audit(metric, &known) };
+            let known = Known { now, whole: cut.watermark, events: &events, units, in_two_arms };
+            let (watermark, audits) = (known.watermark(metric), audit(metric, &known));
+            let audited = Audited { as_of: Some(cut.as_of), watermark, audits };
             metrics.insert(metric.key.clone(), audited);
         }
         let before = match self.parts.live.published(launch.id).flatten() {
@@ -165,15 +170,6 @@ impl Measurer {
         let groups = stored.iter().flat_map(|stored| &stored.document.groups);
         groups.map(|group| (group.name.clone(), group.weight)).collect()
     }
-}
-
-/// The time of the latest event that a metric goes by: of the older one of two names, and of any event where its own are
-/// rare or any activity counts.
-fn watermark(metric: &Metric, reach: &Reach, whole: Timestamp) -> Option<Timestamp> {
-    if metric.rare || metric.events().next().is_none() {
-        return Some(whole);
-    }
-    metric.events().filter_map(|name| reach.by_name.get(name)).min().copied()
 }
 
 /// Units left out of both arms, over all epochs.

@@ -166,6 +166,7 @@ fn reason(blind: &Blindness) -> wire::ReasonCode {
 fn audit(audit: &Audit) -> wire::MetricAudit {
     wire::MetricAudit {
         check: audit.check.name().to_owned(),
+        event: audit.event.clone(),
         found: audit.found,
         least: audit.least,
         most: audit.most,
