@@ -35,9 +35,9 @@ struct Advanced {
 }
 
 impl Measurer {
-    /// Measures a launch and publishes what was found; none where there is nothing to measure by yet. Where somebody else
-    /// has measured it meanwhile, what they have published stands. Nothing is published once another server has taken the
-    /// lease since `fence`.
+    /// Measures a launch and publishes what was found; none where there is nothing to measure by yet. Where that says
+    /// nothing new, or somebody else has measured it meanwhile, what was published stands. Nothing is published once another
+    /// server has taken the lease since `fence`.
     pub async fn refresh(&self, fence: Fence, id: LaunchId) -> Result<Option<Published>> {
         // Read in this order: whatever exposures are stored by then are within reach, and so is the end of each epoch that
         // they may fall behind.
@@ -62,12 +62,22 @@ impl Measurer {
         let as_of = self.bucket(watermark.plus_ms(-self.parts.allowed_lateness_ms));
         let advanced = self.advance(&launch, kept, &reach, as_of).await?;
         let cut = Cut { as_of: advanced.as_of, watermark };
-        let published = self.audited(&launch, &advanced.kept, &reach, cut).await?;
+        let before = match self.parts.live.published(id).flatten() {
+            Some(before) => Some((*before).clone()),
+            None => self.parts.store.snapshot(id, None).await?,
+        };
+        let published = self.audited(&launch, &advanced.kept, &reach, cut, before.as_ref()).await?;
         let Advanced { mut kept, changed, anew, .. } = advanced;
+        if let Some(before) = before.as_ref().filter(|before| changed.is_none() && published.repeats(before))
+        {
+            self.kept.lock().await.insert(id, kept);
+            return Ok(Some(published.as_before(before)));
+        }
         let rows = changed.iter().flatten().filter_map(|key| kept.cells.get_key_value(key)).collect();
         let moved = Moved { launch: id, position: &kept.position, anew, changed: rows };
         let moved = changed.is_some().then_some(&moved);
-        if !self.parts.store.publish(fence, &published, moved).await? {
+        let fails_anew = published.fails_anew(before.as_ref());
+        if !self.parts.store.publish(fence, &published, fails_anew, moved).await? {
             // Somebody else was faster; what they have is as good.
             return self.parts.store.snapshot(id, None).await;
         }
@@ -120,7 +130,14 @@ impl Measurer {
     }
 
     /// Audits what was measured, so that it can be published whole.
-    async fn audited(&self, launch: &Launch, kept: &Kept, reach: &Reach, cut: Cut) -> Result<Published> {
+    async fn audited(
+        &self,
+        launch: &Launch,
+        kept: &Kept,
+        reach: &Reach,
+        cut: Cut,
+        before: Option<&Published>,
+    ) -> Result<Published> {
         let now = self.parts.clock.now();
         let definition = &kept.position.definition;
         let measures = Measure::all(launch, definition);
@@ -145,11 +162,7 @@ impl Measurer {
             let audited = Audited { as_of: Some(cut.as_of), watermark, audits };
             metrics.insert(metric.key.clone(), audited);
         }
-        let before = match self.parts.live.published(launch.id).flatten() {
-            Some(before) => Some((*before).clone()),
-            None => self.parts.store.snapshot(launch.id, None).await?,
-        };
-        Ok(Published::publish(launch.id, now, found, metrics, before.as_ref()))
+        Ok(Published::publish(launch.id, now, found, metrics, before))
     }
 
     /// Names of all events that a launch's metrics are made from.
