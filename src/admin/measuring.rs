@@ -91,9 +91,10 @@ impl Admin {
             let measures = [Measure::new(Cow::Borrowed(&metric), &definition)];
             let reach = self.events.reach(&[]).await?;
             let events = self.events.as_ref();
-            let cells = fold(events, &launch, &measures, None, &definition, reach.arrival).await?;
             let watermark = reach.watermark.unwrap_or(now).max(now).plus_ms(WIDTH_MS);
             let cut = Cut { as_of: definition.bucket(watermark), watermark };
+            let into = (&definition, definition.kept_from(cut.as_of));
+            let cells = fold(events, &launch, &measures, None, into, reach.arrival).await?;
             let mut found = measurement(&launch, &definition, &measures, &cells, cut);
             units = found.dealt.iter().map(|row| row.units).sum();
             rows = found.metrics.remove(&metric.key).unwrap_or_default();

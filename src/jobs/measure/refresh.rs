@@ -116,7 +116,8 @@ impl Measurer {
         let measures = Measure::all(launch, &definition);
         let events = self.parts.events.as_ref();
         let since = before.as_ref().map(|before| (before.arrival, &before.definition));
-        let delta = fold(events, launch, &measures, since, &definition, reach.arrival).await?;
+        let into = (&definition, merged_before);
+        let delta = fold(events, launch, &measures, since, into, reach.arrival).await?;
         let changed = apply(&mut cells, delta, &definition, merged_before);
         let is_same = before.as_ref().is_some_and(|before| {
             before.arrival == reach.arrival && before.definition == definition && changed.is_empty()
