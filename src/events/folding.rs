@@ -66,7 +66,7 @@ pub fn asked(
             name.with_attributes |= has(FilterSubject::Attribute);
         }
     }
-    let back = measures.iter().map(Measure::reach_back_ms).max().unwrap_or(0);
+    let back = measures.iter().map(|measure| measure.metric.reach_back_ms()).max().unwrap_or(0);
     Asked {
         launch: launch.id,
         unit_type: Cow::into_owned(canonical_unit_type(&launch.unit_type)),

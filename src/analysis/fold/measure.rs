@@ -60,17 +60,6 @@ impl<'m> Measure<'m> {
         }
     }
 
-    /// How long before a unit's first exposure what it did bears on it, in milliseconds.
-    #[must_use]
-    pub fn reach_back_ms(&self) -> i64 {
-        let covariate = self.metric.covariate_ms.unwrap_or(0);
-        match self.metric.state {
-            // Whether a unit was ever seen is asked of as long as any window may be.
-            Some(_) => crate::domain::metric::MAX_WINDOW_MS,
-            None => covariate,
-        }
-    }
-
     /// How long after its first exposure a unit is watched, in milliseconds; none where that is open.
     #[must_use]
     pub fn watched_ms(&self) -> Option<i64> {

@@ -32,6 +32,10 @@ pub const DEFAULT_MIN_UNITS: u64 = 100;
 const FREE: [(&str, i64); 4] = [("dau", 1), ("l7", 7), ("l14", 14), ("l28", 28)];
 /// Longest window and freshness.
 pub const MAX_WINDOW_MS: i64 = 365 * DAY_MS;
+/// How long before a launch the values lie that a quantile's threshold is taken from, where its document has none.
+pub const BASELINE_MS: i64 = 28 * DAY_MS;
+/// Fewer of these values make no threshold.
+pub const BASELINE_VALUES: usize = 200;
 
 /// A metric as people write it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
