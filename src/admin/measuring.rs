@@ -87,6 +87,10 @@ impl Admin {
         if let Some(id) = launch {
             let pinned = PinnedMetric { metric: metric.clone(), revision: 0, scale: None };
             let launch = Launch { metrics: vec![pinned], ..self.launch(id).await? };
+            if !metric.is_of(&launch.unit_type) {
+                let message = format!("must be `{}`, as the launch's, or empty", launch.unit_type);
+                return Err(Error::field("metric.unit_type", message));
+            }
             let definition = Definition::of(&launch, WIDTH_MS);
             let measures = [Measure::new(Cow::Borrowed(&metric), &definition)];
             let reach = self.events.reach(&[]).await?;

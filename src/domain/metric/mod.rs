@@ -14,10 +14,11 @@ use self::filter::{Filter, check_filters};
 pub use self::kind::MetricKind;
 use self::kind::{Part, Returned, StateChange, Tail};
 use super::event::MAX_VALUE;
-use super::key::check_document;
+use super::key::{MAX_NAME_BYTES, check_document, check_key, check_length};
 use super::limit::Limit;
 use super::stored::Document;
 use super::time::DAY_MS;
+use super::user::canonical_unit_type;
 use super::violation::{Checks, Invalid};
 
 /// The tag that makes a metric a guardrail.
@@ -43,6 +44,9 @@ pub const BASELINE_VALUES: usize = 200;
 pub struct Metric {
     /// Unique name.
     pub key: String,
+    /// What people call it; empty where the key is good enough.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// What it measures.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
@@ -57,6 +61,9 @@ pub struct Metric {
     /// Name of the event it is made from; empty where any activity counts, and for a ratio, whose parts name theirs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub event: String,
+    /// The type of the units that it is a number of; empty where any launch has it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit_type: String,
     /// Only events that pass all of them count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Filter>,
@@ -172,6 +179,10 @@ impl Document for Metric {
         let mut checks = Checks::default();
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "metric", &self.key, prose, &self.owner, &self.tags);
+        check_length(&mut checks, "metric.name", &self.name, MAX_NAME_BYTES);
+        if !self.unit_type.is_empty() {
+            check_key(&mut checks, "metric.unit_type", &self.unit_type);
+        }
         self.check_kind(&mut checks);
         check_filters(&mut checks, "metric.filters", &self.filters);
         self.audits.check(&mut checks, "metric.audits");
@@ -206,11 +217,13 @@ impl Metric {
     pub fn of(key: &str, kind: MetricKind, event: &str) -> Self {
         Self {
             key: key.to_owned(),
+            name: String::new(),
             description: String::new(),
             owner: String::new(),
             tags: Vec::new(),
             kind,
             event: event.to_owned(),
+            unit_type: String::new(),
             filters: Vec::new(),
             numerator: None,
             denominator: None,
@@ -241,6 +254,12 @@ impl Metric {
             window_ms: Some(days * DAY_MS),
             ..Self::of(key, MetricKind::ActiveDays, "")
         })
+    }
+
+    /// Whether launches of units of a type have it.
+    #[must_use]
+    pub fn is_of(&self, unit_type: &str) -> bool {
+        self.unit_type.is_empty() || canonical_unit_type(&self.unit_type) == canonical_unit_type(unit_type)
     }
 
     /// Whether its harm turns the treatment off, where it is a guardrail.
