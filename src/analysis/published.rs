@@ -37,7 +37,8 @@ pub struct Audited {
 
 impl Published {
     /// Publishes what was measured and audited. A metric whose audit failed keeps the numbers that it has in the snapshot
-    /// before, and is blind; one that is merely stale is blind, and its numbers go on.
+    /// before, and is blind; one that is merely stale is blind, and its numbers go on. One that was blind when it was measured
+    /// stays so by that cause, unless its audit failed.
     #[must_use]
     pub fn publish(
         launch: LaunchId,
@@ -49,8 +50,12 @@ impl Published {
         for (key, audited) in &mut metrics {
             let failed: Vec<&Audit> = audited.failed().collect();
             let told = failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            // That it has no numbers at all says more than that they are old.
+            let has_none = measurement.blind.contains_key(key);
             let cause = if failed.iter().any(|audit| audit.check != Check::Freshness) {
                 Cause::Audit
+            } else if has_none {
+                continue;
             } else if !failed.is_empty() {
                 Cause::Stale
             } else if !measurement.metrics.contains_key(key) {
@@ -60,7 +65,7 @@ impl Published {
             };
             let message = match cause {
                 Cause::Undefined => "its numbers cannot be computed from what is stored".to_owned(),
-                Cause::Stale | Cause::Audit => told,
+                Cause::Stale | Cause::Audit | Cause::NoBaseline => told,
             };
             measurement.blind.insert(key.clone(), Blindness { cause, message });
             if cause != Cause::Stale {

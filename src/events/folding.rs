@@ -72,6 +72,7 @@ pub fn asked(
         unit_type: Cow::into_owned(canonical_unit_type(&launch.unit_type)),
         names: names.into_values().collect(),
         days: measures.iter().any(Measure::needs_days),
+        until: None,
         since: launch.started_at.plus_ms(-back.saturating_add(DAY_MS)),
         from,
         to,

@@ -33,6 +33,12 @@ impl<'m> Measure<'m> {
         Self { metric, threshold }
     }
 
+    /// Whether nobody knows where its tail begins.
+    #[must_use]
+    pub fn has_no_baseline(&self) -> bool {
+        self.metric.needs_baseline() && self.threshold.is_none()
+    }
+
     /// What it keeps of a unit.
     #[must_use]
     pub fn shape(&self) -> Shape {

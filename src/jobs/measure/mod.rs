@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::frozen::Asked;
 use self::intake::Intakes;
 pub use self::rebuild::{Rebuilt, rebuild};
 use self::recovering::{Aside, RolledBack};
@@ -60,6 +61,7 @@ pub struct Measurer {
     /// Cells are kept at hand between refreshes. Whoever finds that the stored position has moved reads them again.
     kept: Mutex<HashMap<LaunchId, Kept>>,
     intakes: Intakes,
+    baselines: Mutex<HashMap<LaunchId, Asked>>,
     rolled_back: Mutex<HashMap<LaunchId, RolledBack>>,
 }
 
@@ -67,7 +69,8 @@ impl Measurer {
     /// A measurer that has measured nothing yet.
     #[must_use]
     pub fn new(parts: MeasurerParts) -> Self {
-        Self { parts, kept: Mutex::default(), intakes: Intakes::default(), rolled_back: Mutex::default() }
+        let (kept, intakes) = (Mutex::default(), Intakes::default());
+        Self { parts, kept, intakes, baselines: Mutex::default(), rolled_back: Mutex::default() }
     }
 
     /// Measures until the stop: as soon as event time has gone on by a bucket or the configuration has changed, and every
@@ -175,6 +178,7 @@ async fn measure_all(measurer: &Arc<Measurer>, fence: Fence) {
         }
     }
     measurer.kept.lock().await.retain(|id, _| launches.contains(id));
+    measurer.baselines.lock().await.retain(|id, _| launches.contains(id));
     if is_new {
         live.announce_published();
     }

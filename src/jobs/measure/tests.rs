@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Measurer, MeasurerParts, measure_all};
 use crate::analysis::audit::Check;
+use crate::analysis::history::History;
+use crate::analysis::measurement::Cause;
 use crate::analysis::published::Published;
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseUrl};
@@ -18,11 +21,13 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::event::{Assignment, Event, Exposure};
 use crate::domain::launch::{CONTROL, Launch, LaunchId, LaunchPlan, PinnedMetric, Step, TREATMENT, Target};
 use crate::domain::metric::audits::Audits;
+use crate::domain::metric::kind::{Of, Side, Tail};
 use crate::domain::metric::{GUARDRAIL_TAG, Metric, MetricKind};
 use crate::domain::time::{DAY_MS, Timestamp};
 use crate::domain::user::User;
-use crate::events;
+use crate::error::Result;
 use crate::events::spool::Spool;
+use crate::events::{self, Appended, Asked, Dropped, EventStore, Intake, Reach};
 use crate::ingest::{Ingest, IngestSettings};
 use crate::live::Live;
 use crate::store::Store;
@@ -157,6 +162,41 @@ impl Measured {
     }
 }
 
+/// Counts how often histories from before a moment are read.
+#[derive(Debug)]
+struct Counted {
+    events: Arc<dyn EventStore>,
+    reads: Arc<AtomicI64>,
+}
+
+#[async_trait]
+impl EventStore for Counted {
+    async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
+        self.events.append(events, exposures).await
+    }
+
+    fn writes_at_once(&self) -> usize {
+        self.events.writes_at_once()
+    }
+
+    async fn reach(&self, names: &[&str]) -> Result<Reach> {
+        self.events.reach(names).await
+    }
+
+    async fn histories(&self, asked: &Asked, after: Option<&str>, limit: usize) -> Result<Vec<History>> {
+        self.reads.fetch_add(i64::from(asked.until.is_some()), Ordering::Relaxed);
+        self.events.histories(asked, after, limit).await
+    }
+
+    async fn intake(&self, name: &str, since: Timestamp) -> Result<Vec<Intake>> {
+        self.events.intake(name, since).await
+    }
+
+    async fn drop_before(&self, at: Timestamp) -> Result<Dropped> {
+        self.events.drop_before(at).await
+    }
+}
+
 impl Drop for Measured {
     fn drop(&mut self) {
         self.stop.cancel();
@@ -233,4 +273,59 @@ async fn of_snapshots_with_a_failed_audit_those_are_kept_longer_at_which_it_bega
     let numbers: Vec<i64> = measured.snapshots().await.iter().map(|found| found.number).collect();
     let expected: Vec<i64> = (9..=40).rev().chain([2]).collect();
     assert_eq!(numbers, expected);
+}
+
+/// By a guardrail without a threshold, and how often it was looked for in a page of units.
+async fn by_a_median() -> (Measured, Arc<AtomicI64>) {
+    let tail = Tail { quantile: 0.5, threshold: None, side: Side::Above, of: Of::Events };
+    let slow = Metric { tail: Some(tail), ..Metric::of("slow", MetricKind::Quantile, "loaded") };
+    let mut measured = Measured::by(vec![guardrail(slow)]).await;
+    let reads = Arc::new(AtomicI64::new(0));
+    let events = Arc::clone(&measured.parts.events);
+    measured.parts.events = Arc::new(Counted { events, reads: Arc::clone(&reads) });
+    measured.forget();
+    (measured, reads)
+}
+
+#[tokio::test]
+async fn a_threshold_is_looked_for_among_all_units_and_anew_only_when_something_came_and_a_minute_later() {
+    let (mut measured, reads) = by_a_median().await;
+    let asked = || reads.swap(0, Ordering::Relaxed);
+    measured.come(2_500).await;
+    // Those who did something before have the last ids.
+    let mut last: Vec<usize> = (0..2_500).collect();
+    last.sort_by_key(|unit| format!("unit-{unit}"));
+    let before: Vec<(usize, f64)> = last.iter().rev().map(|unit| (*unit, 3.0)).take(300).collect();
+    let yesterday = START.plus_ms(-DAY_MS);
+    measured.log_all(&before[..100], "loaded", yesterday).await;
+    measured.advance(1_000).await;
+    measured.log(1, "loaded", measured.now(), 1.0).await;
+    let cause = |published: &Published| published.measurement.blind.get("slow").map(|blind| blind.cause);
+    assert_eq!(cause(&measured.measure().await), Some(Cause::NoBaseline));
+    assert_eq!(asked(), 2, "both pages of units");
+
+    measured.advance(30_000).await;
+    measured.log_all(&before[100..], "loaded", yesterday).await;
+    assert_eq!((cause(&measured.measure().await), asked()), (Some(Cause::NoBaseline), 0));
+    measured.advance(30_000).await;
+    measured.log(1, "loaded", measured.now(), 5.0).await;
+    assert_eq!((cause(&measured.measure().await), asked()), (None, 2));
+    measured.advance(MINUTE_MS).await;
+    measured.log(2, "loaded", measured.now(), 5.0).await;
+    let found = measured.measure().await;
+    assert_eq!(asked(), 0, "what is frozen is not asked for again");
+    let beyond: f64 = found.measurement.metrics["slow"].iter().map(|row| row.moments.counted().sum()).sum();
+    assert!(beyond > 0.0, "{found:?}");
+}
+
+#[tokio::test]
+async fn while_nothing_comes_in_a_threshold_is_not_looked_for_again() {
+    let (mut measured, reads) = by_a_median().await;
+    measured.come(10).await;
+    measured.log(1, "loaded", measured.now(), 1.0).await;
+    for _ in 0..3 {
+        measured.advance(2 * MINUTE_MS).await;
+        measured.measure().await;
+    }
+    assert_eq!(reads.load(Ordering::Relaxed), 1);
 }

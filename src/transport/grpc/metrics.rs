@@ -160,6 +160,7 @@ fn reason(blind: &Blindness) -> wire::ReasonCode {
         Cause::Stale => wire::ReasonCode::Stale,
         Cause::Audit => wire::ReasonCode::AuditFailed,
         Cause::Undefined => wire::ReasonCode::Undefined,
+        Cause::NoBaseline => wire::ReasonCode::NoBaseline,
     }
 }
 
