@@ -1,5 +1,6 @@
 //! What the benchmarks share: a project of many gates, in the form that SDKs download.
 
+pub mod engine;
 pub mod measured;
 
 use portcullis::engine::compile::compile;

@@ -1,4 +1,4 @@
-//! An experiment of four arms with twenty metrics, on a database of its own.
+//! An experiment of four arms with twenty metrics and the free ones, on a database of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use portcullis::clock::Clock;
-use portcullis::database::{Database, DatabaseUrl};
+use portcullis::database::Database;
 use portcullis::domain::catalogue::Catalogue;
 use portcullis::domain::event::{Assignment, Event, Exposure};
 use portcullis::domain::launch::{Launch, LaunchId, LaunchPlan, PinnedMetric, Step, Target};
@@ -24,6 +24,8 @@ use portcullis::store::lease::Fence;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::Engine;
+
 /// Events that come between two refreshes.
 pub const NEW_EVENTS: usize = 10_000;
 /// Arms of the experiment.
@@ -40,8 +42,13 @@ const EVENTS_A_UNIT: usize = 20;
 const NAMES: usize = 10;
 /// Events of one write.
 const BATCH: usize = 5_000;
+/// Days of event time of what is stored from the launch's start on.
+const DAYS: i64 = 30;
+/// Days of event time before it, on which a covariate looks back.
+const DAYS_BEFORE: i64 = 7;
 const START: Timestamp = Timestamp(20_500 * DAY_MS);
 const TICK: Duration = Duration::from_secs(10);
+const TICK_MS: i64 = 10_000;
 
 /// A launch that is measured on a store of its own.
 pub struct Measured {
@@ -56,13 +63,15 @@ pub struct Measured {
     stop: CancellationToken,
     writers: Writers,
     folder: TempDir,
+    engine: Engine,
+    database: Database,
 }
 
 impl Measured {
-    /// A store with so many events of units that were exposed before, measured once.
-    pub async fn filled(size: usize) -> Self {
+    /// A store with so many events of units that were exposed, measured once.
+    pub async fn filled(engine: &Engine, size: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&DatabaseUrl::sqlite(&folder.path().join("bench.db"))).await.unwrap();
+        let database = Database::open(&engine.make(folder.path()).await).await.unwrap();
         let store = Store::new(database.relational().clone());
         let events = events::of(&database);
         let now = Arc::new(AtomicI64::new(START.0));
@@ -114,10 +123,12 @@ impl Measured {
             stop,
             writers,
             folder,
+            engine: engine.clone(),
+            database,
         };
         measured.expose().await;
         let all: Vec<usize> = (0..measured.units).collect();
-        measured.log(size, &all).await;
+        measured.log(size, &all, (-DAYS_BEFORE * DAY_MS, DAYS * DAY_MS)).await;
         measured.refresh().await;
         measured
     }
@@ -125,21 +136,20 @@ impl Measured {
     /// Logs new events of some units, drawn from all of them.
     pub async fn log_new(&mut self) {
         let active: Vec<usize> = (0..ACTIVE_UNITS).map(|_| self.next() % self.units).collect();
-        self.log(NEW_EVENTS, &active).await;
+        self.log(NEW_EVENTS, &active, (0, TICK_MS)).await;
     }
 
-    /// Logs events of units at random, a millisecond each.
-    async fn log(&mut self, count: usize, units: &[usize]) {
+    /// Logs events of units at random, from so many milliseconds after now until so many.
+    async fn log(&mut self, count: usize, units: &[usize], (from, until): (i64, i64)) {
         let mut left = count;
-        let from = self.now.load(Ordering::Relaxed);
-        let over = i64::try_from(count).unwrap();
+        let now = self.now.load(Ordering::Relaxed);
         while left > 0 {
             let size = left.min(BATCH);
-            let events: Vec<Event> = (0..size).map(|_| self.event(units, from, over)).collect();
+            let events: Vec<Event> = (0..size).map(|_| self.event(units, now + from, until - from)).collect();
             self.events.append(&events.iter().collect::<Vec<_>>(), &[]).await.unwrap();
             left -= size;
         }
-        self.now.store(from + over + 10_000, Ordering::Relaxed);
+        self.now.store(now + until + TICK_MS, Ordering::Relaxed);
         // The writer of exposures says by this clock how far they are stored.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -157,6 +167,8 @@ impl Measured {
         let rebuilt = rebuild(&self.store, self.events.as_ref(), self.launch, false).await.unwrap().unwrap();
         self.stop.cancel();
         self.writers.drained().await;
+        self.database.close().await;
+        self.engine.remove().await;
         self.folder.close().unwrap();
         rebuilt.distance
     }
@@ -186,7 +198,7 @@ impl Measured {
         self.logged += 1;
         let unit = units[self.next() % units.len()];
         let name = self.next() % NAMES;
-        let at = Timestamp(from + i64::try_from(self.next()).unwrap().rem_euclid(over.max(1)));
+        let at = Timestamp(from + i64::try_from(self.next()).unwrap().rem_euclid(over));
         Event {
             id: format!("{:032x}", self.logged),
             name: format!("event_{name}"),
@@ -203,7 +215,7 @@ impl Measured {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        usize::try_from(self.random >> 33).unwrap()
+        usize::try_from(self.random >> 20).unwrap()
     }
 }
 
@@ -211,24 +223,22 @@ fn unit_id(unit: usize) -> String {
     format!("unit-{:08x}", unit.wrapping_mul(2_654_435_761) & 0xffff_ffff)
 }
 
-/// Twenty metrics: ten conversions and ten sums.
+/// Twenty metrics, ten conversions and ten sums, one of them with a covariate; and the free ones.
 fn launch() -> Launch {
     let metric = |index: usize| {
         let kind = if index < NAMES { MetricKind::Conversion } else { MetricKind::Sum };
         let metric = Metric::of(&format!("metric_{index}"), kind, &format!("event_{}", index % NAMES));
-        PinnedMetric {
-            metric: Metric { tags: vec![GUARDRAIL_TAG.to_owned()], ..metric },
-            revision: 1,
-            scale: None,
-        }
+        let covariate_ms = (index == NAMES).then_some(DAYS_BEFORE * DAY_MS);
+        Metric { tags: vec![GUARDRAIL_TAG.to_owned()], covariate_ms, ..metric }
     };
+    let metrics = (0..2 * NAMES).map(metric).chain(Metric::free());
     let plan = LaunchPlan {
         id: LaunchId(uuid::Uuid::from_u128(1)),
         target: Target::Experiment { experiment: "bench".to_owned() },
         unit_type: "user_id".to_owned(),
         steps: vec![Step::at_once(100.0)],
         arms: (0..ARMS).map(|arm| format!("arm_{arm}")).collect(),
-        metrics: (0..2 * NAMES).map(metric).collect(),
+        metrics: metrics.map(|metric| PinnedMetric { metric, revision: 1, scale: None }).collect(),
         rollback_percentage: 0.0,
         principal: "bench".to_owned(),
     };

@@ -259,8 +259,8 @@ impl Edit {
         what: &str,
     ) -> Result<()> {
         let policy = self.policy();
-        plan.metrics = self.catalogue().pin_metrics(&policy.policy);
-        check_guardrails(&policy.policy, &choice, &plan.metrics)?;
+        plan.metrics = self.catalogue().pin_metrics(&policy.policy, &plan.unit_type);
+        check_guardrails(&policy.policy, &choice, &plan.metrics, &plan.unit_type)?;
         let launch = Launch::begin_under(policy, choice, plan, self.now());
         self.decide_by_hand(&launch, launch.percentage(), DecisionAction::Start, what);
         self.put_launch(launch);

@@ -87,13 +87,18 @@ impl Admin {
         if let Some(id) = launch {
             let pinned = PinnedMetric { metric: metric.clone(), revision: 0, scale: None };
             let launch = Launch { metrics: vec![pinned], ..self.launch(id).await? };
+            if !metric.is_of(&launch.unit_type) {
+                let message = format!("must be `{}`, as the launch's, or empty", launch.unit_type);
+                return Err(Error::field("metric.unit_type", message));
+            }
             let definition = Definition::of(&launch, WIDTH_MS);
             let measures = [Measure::new(Cow::Borrowed(&metric), &definition)];
             let reach = self.events.reach(&[]).await?;
             let events = self.events.as_ref();
-            let cells = fold(events, &launch, &measures, None, &definition, reach.arrival).await?;
             let watermark = reach.watermark.unwrap_or(now).max(now).plus_ms(WIDTH_MS);
             let cut = Cut { as_of: definition.bucket(watermark), watermark };
+            let into = (&definition, definition.kept_from(cut.as_of));
+            let cells = fold(events, &launch, &measures, None, into, reach.arrival).await?;
             let mut found = measurement(&launch, &definition, &measures, &cells, cut);
             units = found.dealt.iter().map(|row| row.units).sum();
             rows = found.metrics.remove(&metric.key).unwrap_or_default();

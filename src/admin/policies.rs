@@ -15,13 +15,15 @@ pub(super) fn check_guardrails(
     policy: &Policy,
     choice: &GuardrailChoice,
     metrics: &[PinnedMetric],
+    unit_type: &str,
 ) -> Result<()> {
     let mut checks = Checks::default();
     for (field, keys) in [("add", &choice.add), ("drop", &choice.drop)] {
         for (index, key) in keys.iter().enumerate() {
             let found = metrics.iter().find(|pinned| pinned.metric.key == *key);
             let field = format!("guardrails.{field}[{index}]");
-            checks.require(found.is_some(), &field, format!("there is no metric `{key}` in use"));
+            let none = format!("there is no metric `{key}` in use for units of type `{unit_type}`");
+            checks.require(found.is_some(), &field, none);
             let required = found
                 .and_then(|pinned| pinned.metric.tags.iter().find(|tag| policy.required_tags.contains(tag)));
             if let Some(tag) = required.filter(|_| choice.drop.contains(key)) {
@@ -34,7 +36,9 @@ pub(super) fn check_guardrails(
     checks.finish()?;
     for tag in &policy.required_tags {
         if !metrics.iter().any(|pinned| pinned.metric.tags.contains(tag)) {
-            let message = format!("every launch needs a metric with the tag `{tag}`, and none in use has it");
+            let message = format!(
+                "every launch needs a metric with the tag `{tag}`, and none in use for units of type `{unit_type}` has it"
+            );
             return Err(refused(policy, &message));
         }
     }

@@ -68,7 +68,7 @@ fn take(launches: &mut BTreeMap<LaunchId, ReplayedLaunch>, policy: &Policy, deci
     let replayed = launches.entry(launch.id).or_insert_with(|| ReplayedLaunch {
         launch: launch.clone(),
         decisions: 0,
-        refusal: check_guardrails(policy, &launch.choice, &launch.metrics)
+        refusal: check_guardrails(policy, &launch.choice, &launch.metrics, &launch.unit_type)
             .err()
             .map(|error| error.to_string()),
         stricter: None,

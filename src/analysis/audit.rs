@@ -1,10 +1,14 @@
 //! Whether what a metric's events look like can be believed.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::metric::{Metric, MetricKind};
+use crate::domain::metric::Metric;
 use crate::domain::time::Timestamp;
 
 /// Least volume of the last hour, as a share of the mean hour before it.
@@ -32,7 +36,7 @@ const MIN_IN_TWO_ARMS: u64 = 10;
 const MIN_JOINED_OF: u64 = 1_000;
 
 /// What is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     /// How old its latest event is, in milliseconds.
@@ -90,10 +94,13 @@ impl fmt::Display for Check {
 }
 
 /// One check of one metric, with its figures.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Audit {
     /// What was checked.
     pub check: Check,
+    /// Name of the events that were looked at, where the metric is made from those of several names.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub event: String,
     /// What was found; none where there was too little to tell.
     pub found: Option<f64>,
     /// The least that passes; none where it is not bounded.
@@ -114,6 +121,9 @@ impl Audit {
 
 impl fmt::Display for Audit {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.event.is_empty() {
+            write!(out, "{}: ", self.event)?;
+        }
         write!(out, "{}", self.check)?;
         if let Some(found) = self.found {
             write!(out, " is {found}")?;
@@ -135,12 +145,14 @@ pub struct Intake {
     pub minute: Timestamp,
     /// Events.
     pub events: u64,
-    /// Events that were there already.
+    /// Events that were there already, but for late ones.
     pub duplicates: u64,
     /// Those without a value.
     pub without_value: u64,
     /// Those without a user id.
     pub without_unit: u64,
+    /// Those that came long after their time: history that is brought in says nothing of what programs send.
+    pub late: u64,
     /// Those whose time is after their arrival.
     pub early: u64,
     /// The least value.
@@ -149,151 +161,136 @@ pub struct Intake {
     pub greatest: Option<f64>,
 }
 
+impl Intake {
+    /// Events that were not late.
+    fn in_time(&self) -> u64 {
+        self.events.saturating_sub(self.late)
+    }
+}
+
+/// What came in of one name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CameIn {
+    /// Time of the latest event; none before the first one.
+    pub watermark: Option<Timestamp>,
+    /// The last day by minute, oldest first.
+    pub intake: Vec<Intake>,
+}
+
 /// What is known of a metric besides its moments.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'k> {
     /// When it is looked at.
     pub now: Timestamp,
-    /// Time of the latest event of the metric's own name, or of the whole stream where that is what counts; none where
-    /// nothing has come in yet.
-    pub watermark: Option<Timestamp>,
-    /// What came in of its events in the last day, oldest first.
-    pub intake: &'k [Intake],
+    /// Event time up to which anything has come in.
+    pub whole: Timestamp,
+    /// What came in of its events, by name.
+    pub events: &'k BTreeMap<String, CameIn>,
     /// Units that count, and those of them with anything.
     pub units: (u64, u64),
     /// Units left out because they were seen in two arms.
     pub in_two_arms: u64,
 }
 
+impl Known<'_> {
+    /// The time of the latest event that a metric goes by: of the older one of two names, and of any event where its own are
+    /// rare or any activity counts. None while one of its names has never come.
+    #[must_use]
+    pub fn watermark(&self, metric: &Metric) -> Option<Timestamp> {
+        let of_name = |name: &&str| self.events.get(*name).and_then(|came_in| came_in.watermark);
+        let mut names = own_names(metric).into_iter();
+        names.try_fold(self.whole, |least, name| of_name(&name).map(|at| at.min(least)))
+    }
+}
+
 /// Milliseconds of an hour.
 const HOUR_MS: i64 = 3_600_000;
 
-/// All checks of a metric. What is not bounded is told as well.
+/// All checks of a metric: of the events of each of its names, then of its units. What is not bounded is told as well.
 #[must_use]
 pub fn audit(metric: &Metric, known: &Known<'_>) -> Vec<Audit> {
-    let bounds = &metric.audits;
-    let since = known.now.plus_ms(-HOUR_MS);
-    let of_hour = || known.intake.iter().filter(|intake| intake.minute >= since);
-    let sum = |count: fn(&Intake) -> u64| of_hour().map(count).sum::<u64>();
-    let events = sum(|intake| intake.events);
-    let share = |part: u64, of: u64| (of >= MIN_EVENTS).then(|| part as f64 / of as f64);
-    let most = |check, found, most| Audit { check, found, least: None, most: Some(most) };
-    let age = known.watermark.map(|at| known.now.ms_since(at) as f64);
-    let mut audits = vec![most(Check::Freshness, age, metric.freshness_ms as f64)];
-    if !metric.rare && metric.events().next().is_some() {
-        audits.push(Audit {
-            check: Check::Volume,
-            found: volume(known, since, events),
-            least: Some(bounds.min_volume.unwrap_or(MIN_VOLUME)),
-            most: Some(bounds.max_volume.unwrap_or(MAX_VOLUME)),
-        });
-        let duplicates = sum(|intake| intake.duplicates);
-        let repeated = share(duplicates, events + duplicates);
-        audits.push(most(Check::Duplicates, repeated, bounds.max_duplicates.unwrap_or(MAX_DUPLICATES)));
-        let early = share(sum(|intake| intake.early), events);
-        audits.push(most(Check::ClockSkew, early, bounds.max_skewed.unwrap_or(MAX_SKEWED)));
-        let without_unit = share(sum(|intake| intake.without_unit), events);
-        audits.push(most(Check::WithoutUnit, without_unit, bounds.max_without_unit.unwrap_or(1.0)));
-        if uses_values(metric) {
-            let without = share(sum(|intake| intake.without_value), events);
-            audits.push(most(
-                Check::WithoutValue,
-                without,
-                bounds.max_without_value.unwrap_or(MAX_WITHOUT_VALUE),
-            ));
-            let least = of_hour().filter_map(|intake| intake.least).reduce(f64::min);
-            let greatest = of_hour().filter_map(|intake| intake.greatest).reduce(f64::max);
-            let range = |found, least, most| Audit { check: Check::ValueRange, found, least, most };
-            audits.push(range(least, bounds.min_value, None));
-            audits.push(range(greatest, None, bounds.max_value));
-        }
+    let names = own_names(metric);
+    let mut audits = if names.is_empty() {
+        let age = Some(known.now.ms_since(known.whole) as f64);
+        vec![most(Check::Freshness, age, metric.freshness_ms as f64)]
+    } else {
+        Vec::new()
+    };
+    let nothing = CameIn::default();
+    for name in &names {
+        let of_name = of_events(metric, name, known.events.get(*name).unwrap_or(&nothing), known.now);
+        let event = if names.len() > 1 { *name } else { "" };
+        audits.extend(of_name.into_iter().map(|audit| Audit { event: event.to_owned(), ..audit }));
     }
+    let bounds = &metric.audits;
     let (units, joined) = known.units;
     let joined = (units >= MIN_JOINED_OF).then(|| joined as f64 / units as f64);
-    audits.push(Audit { check: Check::Joined, found: joined, least: bounds.min_joined, most: None });
+    audits.push(audit_of(Check::Joined, joined, bounds.min_joined, None));
     let seen = units.saturating_add(known.in_two_arms);
     let twice = (known.in_two_arms >= MIN_IN_TWO_ARMS).then(|| known.in_two_arms as f64 / seen as f64);
     audits.push(most(Check::InTwoArms, twice, bounds.max_in_two_arms.unwrap_or(MAX_IN_TWO_ARMS)));
     audits
 }
 
-/// Events of the last hour in times the mean hour before.
-fn volume(known: &Known<'_>, since: Timestamp, events: u64) -> Option<f64> {
-    let before = || known.intake.iter().filter(|intake| intake.minute < since);
-    let hours = since.ms_since(before().next()?.minute) as f64 / HOUR_MS as f64;
-    let hourly = before().map(|intake| intake.events).sum::<u64>() as f64 / hours;
-    (hours >= MIN_HOURS && hourly >= MIN_HOURLY).then(|| events as f64 / hourly)
-}
-
-fn uses_values(metric: &Metric) -> bool {
-    matches!(metric.kind, MetricKind::Sum | MetricKind::Mean | MetricKind::Quantile)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::metric::audits::Audits;
-
-    const NOW: Timestamp = Timestamp(100 * HOUR_MS);
-
-    /// So many events a minute over the last hours.
-    fn steady(hours: i64, events: u64) -> Vec<Intake> {
-        let minute = |minute| Intake { minute: NOW.plus_ms(-60_000 * minute), events, ..Intake::default() };
-        (1..=hours * 60).rev().map(minute).collect()
-    }
-
-    fn failed(metric: &Metric, intake: &[Intake], units: (u64, u64), in_two_arms: u64) -> Vec<Check> {
-        let known = Known { now: NOW, watermark: Some(NOW), intake, units, in_two_arms };
-        let audits = audit(metric, &known);
-        audits.iter().filter(|audit| !audit.passes()).map(|audit| audit.check).collect()
-    }
-
-    #[test]
-    fn a_healthy_metric_passes_by_default() {
-        let metric = Metric::of("buys", MetricKind::Sum, "buy");
-        assert!(failed(&metric, &steady(24, 100), (5_000, 400), 3).is_empty());
-        assert!(failed(&metric, &[], (0, 0), 0).is_empty());
-    }
-
-    #[test]
-    fn each_check_fails_by_its_own_figure() {
-        let metric = Metric::of("buys", MetricKind::Sum, "buy");
-        let with = |change: fn(&mut Intake)| {
-            let mut intake = steady(24, 100);
-            intake.iter_mut().rev().take(60).for_each(change);
-            failed(&metric, &intake, (5_000, 400), 3)
-        };
-        assert_eq!(with(|intake| intake.events = 0), [Check::Volume]);
-        assert_eq!(with(|intake| intake.duplicates = 300), [Check::Duplicates]);
-        assert_eq!(with(|intake| intake.early = 90), [Check::ClockSkew]);
-        assert_eq!(with(|intake| intake.without_value = 90), [Check::WithoutValue]);
-        assert_eq!(failed(&metric, &steady(24, 100), (5_000, 400), 60), [Check::InTwoArms]);
-        let bounded = Metric {
-            audits: Audits { min_joined: Some(0.2), max_value: Some(10.0), ..Audits::default() },
-            ..metric
-        };
-        let mut intake = steady(24, 100);
-        for minute in &mut intake {
-            minute.greatest = Some(11.0);
+/// Names of the events that say whether a metric's numbers can be believed, each once; none where its own are rare or any
+/// activity counts.
+fn own_names(metric: &Metric) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in metric.events().filter(|_| !metric.rare) {
+        if !names.contains(&name) {
+            names.push(name);
         }
-        assert_eq!(failed(&bounded, &intake, (5_000, 400), 3), [Check::ValueRange, Check::Joined]);
     }
+    names
+}
 
-    #[test]
-    fn old_events_are_stale() {
-        let metric = Metric::of("buys", MetricKind::Count, "buy");
-        let known = Known {
-            now: NOW,
-            watermark: Some(NOW.plus_ms(-metric.freshness_ms - 1)),
-            intake: &[],
-            units: (0, 0),
-            in_two_arms: 0,
-        };
-        let failed: Vec<Audit> = audit(&metric, &known).into_iter().filter(|audit| !audit.passes()).collect();
-        assert_eq!(failed.len(), 1);
-        assert_eq!(
-            failed[0].to_string(),
-            "milliseconds since the latest event is 300001, at most 300000 expected"
-        );
+/// The checks of the events of one name.
+fn of_events(metric: &Metric, name: &str, came_in: &CameIn, now: Timestamp) -> Vec<Audit> {
+    let bounds = &metric.audits;
+    let since = now.plus_ms(-HOUR_MS);
+    let of_hour = || came_in.intake.iter().filter(|intake| intake.minute >= since);
+    let sum = |count: fn(&Intake) -> u64| of_hour().map(count).sum::<u64>();
+    let (events, in_time) = (sum(|intake| intake.events), sum(Intake::in_time));
+    let share = |part: u64, of: u64| (of >= MIN_EVENTS).then(|| part as f64 / of as f64);
+    let age = came_in.watermark.map(|at| now.ms_since(at) as f64);
+    let volume = volume(&came_in.intake, since, in_time);
+    let (min_volume, max_volume) =
+        (bounds.min_volume.unwrap_or(MIN_VOLUME), bounds.max_volume.unwrap_or(MAX_VOLUME));
+    let duplicates = sum(|intake| intake.duplicates);
+    let repeated = share(duplicates, in_time + duplicates);
+    let early = share(sum(|intake| intake.early), in_time);
+    let without_unit = share(sum(|intake| intake.without_unit), events);
+    let mut audits = vec![
+        most(Check::Freshness, age, metric.freshness_ms as f64),
+        audit_of(Check::Volume, volume, Some(min_volume), Some(max_volume)),
+        most(Check::Duplicates, repeated, bounds.max_duplicates.unwrap_or(MAX_DUPLICATES)),
+        most(Check::ClockSkew, early, bounds.max_skewed.unwrap_or(MAX_SKEWED)),
+        most(Check::WithoutUnit, without_unit, bounds.max_without_unit.unwrap_or(1.0)),
+    ];
+    if metric.uses_values_of(name) {
+        let without = share(sum(|intake| intake.without_value), events);
+        let most_without = bounds.max_without_value.unwrap_or(MAX_WITHOUT_VALUE);
+        audits.push(most(Check::WithoutValue, without, most_without));
+        let least = of_hour().filter_map(|intake| intake.least).reduce(f64::min);
+        let greatest = of_hour().filter_map(|intake| intake.greatest).reduce(f64::max);
+        audits.push(audit_of(Check::ValueRange, least, bounds.min_value, None));
+        audits.push(audit_of(Check::ValueRange, greatest, None, bounds.max_value));
     }
+    audits
+}
+
+fn audit_of(check: Check, found: Option<f64>, least: Option<f64>, most: Option<f64>) -> Audit {
+    Audit { check, event: String::new(), found, least, most }
+}
+
+fn most(check: Check, found: Option<f64>, most: f64) -> Audit {
+    audit_of(check, found, None, Some(most))
+}
+
+/// Events of the last hour that were not late, in times the mean hour before.
+fn volume(intake: &[Intake], since: Timestamp, events: u64) -> Option<f64> {
+    let before = || intake.iter().filter(|intake| intake.minute < since && intake.in_time() > 0);
+    let hours = since.ms_since(before().next()?.minute) as f64 / HOUR_MS as f64;
+    let hourly = before().map(Intake::in_time).sum::<u64>() as f64 / hours;
+    (hours >= MIN_HOURS && hourly >= MIN_HOURLY).then(|| events as f64 / hourly)
 }

@@ -90,6 +90,8 @@ pub enum ReasonCode {
     Undefined,
     /// What its events look like is not to be believed.
     AuditFailed,
+    /// Too little is stored from before the launch to tell where the metric's tail begins.
+    NoBaseline,
     /// A person has paused the launch.
     Paused,
     /// The step in force waits for a person's approval.

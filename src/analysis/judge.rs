@@ -216,6 +216,7 @@ impl Look<'_, '_> {
             Cause::Stale => ReasonCode::Stale,
             Cause::Audit => ReasonCode::AuditFailed,
             Cause::Undefined => ReasonCode::Undefined,
+            Cause::NoBaseline => ReasonCode::NoBaseline,
         };
         blind.map(of_cause).or(stale)
     }
@@ -228,7 +229,9 @@ impl Look<'_, '_> {
         undefined: Option<Undefined>,
     ) -> Option<ReasonCode> {
         match self.distrust(&comparison.pinned.metric) {
-            Some(why @ (ReasonCode::Undefined | ReasonCode::AuditFailed)) => Some(why),
+            Some(why @ (ReasonCode::Undefined | ReasonCode::AuditFailed | ReasonCode::NoBaseline)) => {
+                Some(why)
+            }
             _ if smaller(comparison.moments(), View::Within) == 0 => Some(ReasonCode::NoData),
             Some(why) => Some(why),
             None if !burnt_in || !is_watched(self.launch, comparison) => Some(ReasonCode::BurnIn),

@@ -88,7 +88,9 @@ pub(super) fn verdict(
     let (verdict, reason) = match (blind, treated.n()) {
         _ if confirmed => (Verdict::Harm, None),
         _ if crossed => (Verdict::Undecided, Some(ReasonCode::Warning)),
-        (Some(why @ (ReasonCode::Undefined | ReasonCode::AuditFailed)), _) => (Verdict::Blind, Some(why)),
+        (Some(why @ (ReasonCode::Undefined | ReasonCode::AuditFailed | ReasonCode::NoBaseline)), _) => {
+            (Verdict::Blind, Some(why))
+        }
         (_, 0) => (Verdict::Blind, Some(ReasonCode::NoData)),
         (Some(why), _) => (Verdict::Blind, Some(why)),
         (None, units) if units < limit.min_units => (Verdict::Blind, Some(ReasonCode::BurnIn)),

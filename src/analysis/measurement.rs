@@ -78,6 +78,8 @@ pub enum Cause {
     Audit,
     /// Its numbers cannot be computed.
     Undefined,
+    /// Too little is stored from before the launch to tell where its tail begins.
+    NoBaseline,
 }
 
 /// How many units an arm got in an epoch.

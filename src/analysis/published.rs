@@ -1,6 +1,6 @@
 //! What is published of a launch: numbers that were audited, whole and for good.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,8 @@ pub struct Audited {
 
 impl Published {
     /// Publishes what was measured and audited. A metric whose audit failed keeps the numbers that it has in the snapshot
-    /// before, and is blind; one that is merely stale is blind, and its numbers go on.
+    /// before, and is blind; one that is merely stale is blind, and its numbers go on. One that was blind when it was measured
+    /// stays so by that cause, unless its audit failed.
     #[must_use]
     pub fn publish(
         launch: LaunchId,
@@ -47,10 +48,14 @@ impl Published {
         before: Option<&Self>,
     ) -> Self {
         for (key, audited) in &mut metrics {
-            let failed: Vec<&Audit> = audited.audits.iter().filter(|audit| !audit.passes()).collect();
+            let failed: Vec<&Audit> = audited.failed().collect();
             let told = failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            // That it has no numbers at all says more than that they are old.
+            let has_none = measurement.blind.contains_key(key);
             let cause = if failed.iter().any(|audit| audit.check != Check::Freshness) {
                 Cause::Audit
+            } else if has_none {
+                continue;
             } else if !failed.is_empty() {
                 Cause::Stale
             } else if !measurement.metrics.contains_key(key) {
@@ -60,7 +65,7 @@ impl Published {
             };
             let message = match cause {
                 Cause::Undefined => "its numbers cannot be computed from what is stored".to_owned(),
-                Cause::Stale | Cause::Audit => told,
+                Cause::Stale | Cause::Audit | Cause::NoBaseline => told,
             };
             measurement.blind.insert(key.clone(), Blindness { cause, message });
             if cause != Cause::Stale {
@@ -93,9 +98,51 @@ impl Published {
         self.measurement.kept_from.is_some()
     }
 
-    /// Whether any metric failed an audit.
+    /// Each check that a metric failed, with the name of the events that it is of, where there are several.
     #[must_use]
-    pub fn has_failed(&self) -> bool {
-        self.metrics.values().flat_map(|audited| &audited.audits).any(|audit| !audit.passes())
+    pub fn failed(&self) -> BTreeSet<(&str, &str, Check)> {
+        let all = self.metrics.iter().map(|(key, audited)| (key.as_str(), audited.failed()));
+        all.flat_map(|(key, failed)| failed.map(move |audit| (key, audit.event.as_str(), audit.check)))
+            .collect()
+    }
+
+    /// Whether any check failed, and not just those that failed in the snapshot before.
+    #[must_use]
+    pub fn fails_anew(&self, before: Option<&Self>) -> bool {
+        let failed = self.failed();
+        !failed.is_empty() && before.is_none_or(|before| before.failed() != failed)
+    }
+
+    /// Whether it says what the one before it says: the same numbers, as of the same event time, and the same checks passed.
+    /// How old the events are that they rest on, and other figures of checks, may have gone on.
+    #[must_use]
+    pub fn repeats(&self, before: &Self) -> bool {
+        let reach = |published: &Self| -> Vec<(String, Option<Timestamp>, Option<Timestamp>)> {
+            let of_metric =
+                |(key, audited): (&String, &Audited)| (key.clone(), audited.as_of, audited.watermark);
+            published.metrics.iter().map(of_metric).collect()
+        };
+        self.failed() == before.failed() && reach(self) == reach(before) && self.numbers() == before.numbers()
+    }
+
+    /// The same under the number of the one before it, which it repeats, and with what that one says of its checks.
+    #[must_use]
+    pub fn as_before(self, before: &Self) -> Self {
+        let blind = before.measurement.blind.clone();
+        let measurement = Measurement { blind, ..self.measurement };
+        Self { number: before.number, at: before.at, measurement, metrics: before.metrics.clone(), ..self }
+    }
+
+    /// What was measured without its buckets, and without figures of why a metric is blind.
+    fn numbers(&self) -> Measurement {
+        let mut numbers = self.without_buckets().measurement;
+        numbers.blind.values_mut().for_each(|blind| blind.message.clear());
+        numbers
+    }
+}
+
+impl Audited {
+    fn failed(&self) -> impl Iterator<Item = &Audit> {
+        self.audits.iter().filter(|audit| !audit.passes())
     }
 }

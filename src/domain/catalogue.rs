@@ -98,10 +98,12 @@ impl Catalogue {
         found.filter(|stored| !stored.archived)
     }
 
-    /// Every metric in use, as a launch that begins now under a policy pins it, and the free ones whose keys nobody has taken.
+    /// Every metric in use, as a launch of units of a type that begins now under a policy pins it, and the free ones whose
+    /// keys nobody has taken. Metrics of other units are left out.
     #[must_use]
-    pub fn pin_metrics(&self, policy: &Policy) -> Vec<PinnedMetric> {
+    pub fn pin_metrics(&self, policy: &Policy, unit_type: &str) -> Vec<PinnedMetric> {
         let in_use = self.metrics.values().filter(|stored| !stored.archived);
+        let in_use = in_use.filter(|stored| stored.document.is_of(unit_type));
         let pin = |stored: &Arc<Stored<Metric>>| {
             let min_units = stored.document.min_units.max(policy.min_units);
             let metric = Metric { min_units, ..stored.document.clone() };

@@ -158,14 +158,15 @@ pub(super) fn intake<'e>(events: &[&'e Event], outcomes: &[Appended]) -> BTreeMa
     for (event, outcome) in events.iter().zip(outcomes) {
         let minute = event.received_at.0.div_euclid(MINUTE_MS);
         let intake = counted.entry((event.name.as_str(), minute)).or_default();
+        let is_late = event.received_at.ms_since(event.at) > LATE_MS;
         if *outcome == Appended::Duplicate {
-            intake.duplicates += 1;
+            intake.duplicates += u64::from(!is_late);
             continue;
         }
         intake.events += 1;
         intake.without_value += u64::from(event.value.is_none());
         intake.without_user_id += u64::from(event.user.unit(USER_ID).is_none());
-        intake.late += u64::from(event.received_at.ms_since(event.at) > LATE_MS);
+        intake.late += u64::from(is_late);
         intake.early += u64::from(event.at > event.received_at);
         intake.least = least(intake.least, event.value);
         intake.greatest = greatest(intake.greatest, event.value);

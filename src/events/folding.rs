@@ -14,19 +14,20 @@ use crate::error::Result;
 /// Units that are folded at a time, so that memory stays bounded. The store finds anew for each page what has changed.
 const PAGE: usize = 2_000;
 
-/// What the units changed of whom anything is new: since an earlier arrival and definition, or from the beginning.
+/// What the units changed of whom anything is new: since an earlier arrival and definition, or from the beginning. Buckets
+/// before a moment are merged.
 pub async fn fold(
     events: &dyn EventStore,
     launch: &Launch,
     measures: &[Measure<'_>],
     before: Option<(i64, &Definition)>,
-    definition: &Definition,
+    (definition, merged_before): (&Definition, Timestamp),
     arrival: i64,
 ) -> Result<Cells> {
     let from = before.map_or(0, |(from, _)| from);
     let also: Vec<(u32, Timestamp)> =
         before.map(|(_, before)| definition.changed_since(before).collect()).unwrap_or_default();
-    let mut delta = Delta::new(measures);
+    let mut delta = Delta::new(measures, merged_before);
     if from == arrival && before.is_some() && also.is_empty() {
         return Ok(delta.into_cells());
     }
@@ -65,12 +66,13 @@ pub fn asked(
             name.with_attributes |= has(FilterSubject::Attribute);
         }
     }
-    let back = measures.iter().map(Measure::reach_back_ms).max().unwrap_or(0);
+    let back = measures.iter().map(|measure| measure.metric.reach_back_ms()).max().unwrap_or(0);
     Asked {
         launch: launch.id,
         unit_type: Cow::into_owned(canonical_unit_type(&launch.unit_type)),
         names: names.into_values().collect(),
         days: measures.iter().any(Measure::needs_days),
+        until: None,
         since: launch.started_at.plus_ms(-back.saturating_add(DAY_MS)),
         from,
         to,

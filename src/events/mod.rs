@@ -97,12 +97,21 @@ pub struct Asked {
     pub days: bool,
     /// Events and days before it are not needed.
     pub since: Timestamp,
+    /// Events from then on are not needed; none where all are.
+    pub until: Option<Timestamp>,
     /// Only units of which something came after this arrival; 0 for all.
     pub from: i64,
     /// Nothing that came after this arrival is read.
     pub to: i64,
     /// Units exposed in one of these epochs at its time or later are read as well.
     pub also: Vec<(u32, Timestamp)>,
+}
+
+impl Asked {
+    /// The time before which events are read.
+    fn end(&self) -> i64 {
+        self.until.map_or(i64::MAX, |until| until.0)
+    }
 }
 
 /// Events of one name.
@@ -123,7 +132,7 @@ pub struct Intake {
     pub minute: Timestamp,
     /// Events that were stored.
     pub events: u64,
-    /// Events that were there already.
+    /// Events that were there already, but for those that are late: history may be brought in more than once.
     pub duplicates: u64,
     /// Stored ones without a value.
     pub without_value: u64,

@@ -48,6 +48,7 @@ pub struct Live {
     in_force: ArcSwap<InForce>,
     judgements: ArcSwap<BTreeMap<LaunchId, Arc<Judgement>>>,
     published: ArcSwap<BTreeMap<LaunchId, Option<Arc<Published>>>>,
+    measured: ArcSwap<BTreeMap<LaunchId, Timestamp>>,
     recoveries: ArcSwap<BTreeMap<LaunchId, Vec<Recovery>>>,
     publications: watch::Sender<u64>,
     decisions: watch::Sender<i64>,
@@ -62,6 +63,7 @@ impl Live {
             in_force: ArcSwap::from_pointee(InForce::compile(catalogue)),
             judgements: ArcSwap::default(),
             published: ArcSwap::default(),
+            measured: ArcSwap::default(),
             recoveries: ArcSwap::default(),
             publications: watch::Sender::new(0),
             decisions: watch::Sender::new(cursor),
@@ -99,6 +101,22 @@ impl Live {
         self.published.rcu(|all| {
             let mut all = BTreeMap::clone(all);
             all.insert(launch, published.cloned());
+            all
+        });
+    }
+
+    /// When a launch was last measured, whether or not that gave anything to publish. Of what another server measures no
+    /// more is known than when it was published.
+    #[must_use]
+    pub fn measured_at(&self, launch: LaunchId) -> Option<Timestamp> {
+        self.measured.load().get(&launch).copied()
+    }
+
+    /// Notes that a launch was measured.
+    pub fn note_measured(&self, launch: LaunchId, at: Timestamp) {
+        self.measured.rcu(|all| {
+            let mut all = BTreeMap::clone(all);
+            all.insert(launch, at);
             all
         });
     }
@@ -152,6 +170,11 @@ impl Live {
             let mut published = BTreeMap::clone(published);
             published.retain(|id, _| is_live(id));
             published
+        });
+        self.measured.rcu(|measured| {
+            let mut measured = BTreeMap::clone(measured);
+            measured.retain(|id, _| is_live(id));
+            measured
         });
     }
 

@@ -21,7 +21,7 @@ use crate::failpoint::reach;
 const CHUNK: usize = 1_000;
 /// Snapshots of a launch that are kept.
 const KEPT_SNAPSHOTS: i64 = 32;
-/// How long a snapshot with a failed audit is kept, in milliseconds.
+/// How long a snapshot is kept in which other audits failed than before, in milliseconds.
 const KEPT_FAILED_MS: i64 = DAY_MS;
 
 /// How far a launch is measured.
@@ -101,12 +101,14 @@ impl Store {
     }
 
     /// Publishes a snapshot, without its kept buckets, together with the change of cells that it shows, and drops snapshots
-    /// that are no longer kept. Where somebody else has moved the cells, or published this number, nothing is changed, and
-    /// the answer is false. It is refused under a number of the lease that another server has taken over.
+    /// that are no longer kept; one that `fails_anew` is kept longer. Where somebody else has moved the cells, or published
+    /// this number, nothing is changed, and the answer is false. It is refused under a number of the lease that another
+    /// server has taken over.
     pub async fn publish(
         &self,
         fence: Fence,
         snapshot: &Published,
+        fails_anew: bool,
         moved: Option<&Moved<'_>>,
     ) -> Result<bool> {
         let body = serde_json::to_string(&snapshot.without_buckets()).map_err(Error::internal)?;
@@ -117,7 +119,7 @@ impl Store {
             {
                 return Ok(false);
             }
-            let added = add_snapshot(&mut transaction, snapshot, &body).await?;
+            let added = add_snapshot(&mut transaction, snapshot, fails_anew, &body).await?;
             if added {
                 reach("before", "publication").await;
                 self.commit_fenced(transaction, Some(fence)).await?;
@@ -187,6 +189,7 @@ async fn move_all(transaction: &mut Transaction<'_, Any>, moved: &Moved<'_>) -> 
 async fn add_snapshot(
     transaction: &mut Transaction<'_, Any>,
     snapshot: &Published,
+    fails_anew: bool,
     body: &str,
 ) -> Result<bool> {
     let launch = snapshot.launch.to_string();
@@ -197,7 +200,7 @@ async fn add_snapshot(
     .bind(&launch)
     .bind(snapshot.number)
     .bind(snapshot.at.0)
-    .bind(i64::from(snapshot.has_failed()))
+    .bind(i64::from(fails_anew))
     .bind(body)
     .execute(&mut **transaction)
     .await?

@@ -260,6 +260,8 @@ async fn metrics_that_measure_nothing_are_refused() {
         (Metric { window: Some(wire_duration(0)), ..signup() }, "metric.window"),
         (Metric { freshness: Some(wire_duration(999)), ..signup() }, "metric.freshness"),
         (Metric { key: "x".repeat(129), ..signup() }, "metric.key"),
+        (Metric { name: "x".repeat(257), ..signup() }, "metric.name"),
+        (Metric { unit_type: "no type".to_owned(), ..signup() }, "metric.unit_type"),
     ];
     for (metric, field) in cases {
         assert_names(create_metric(&server, metric).await, &[field]);

@@ -515,11 +515,11 @@ async fn every_kind_of_write_is_refused_under_an_old_number() {
         is_refused(store.commit(&change(write, old)).await.map(|_| ()), write.kind());
         assert_eq!(tables().await, before, "{}", write.kind());
     }
-    is_refused(store.publish(old, &snapshot, None).await.map(|_| ()), "a publication");
+    is_refused(store.publish(old, &snapshot, false, None).await.map(|_| ()), "a publication");
     assert_eq!(tables().await, before, "a publication");
 
     // The same go through under the number of the lease.
-    assert!(store.publish(current, &snapshot, None).await.unwrap());
+    assert!(store.publish(current, &snapshot, false, None).await.unwrap());
     let all = Change { writes: writes.to_vec(), ..change(&writes[0], current) };
     store.commit(&all).await.unwrap();
 

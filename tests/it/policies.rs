@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use portcullis::transport::grpc::wire::metric_service_client::MetricServiceClient;
 use portcullis::transport::grpc::wire::{
-    self, ArchivePolicyRequest, CreateGateRequest, CreatePolicyRequest, DecisionKind, GetPolicyRequest,
-    GuardrailChoice, Holdback, Launch, LaunchState, Metric, Policy, ReasonCode, ResolveLatchRequest,
-    SetRolloutRequest, StartExperimentRequest, StepNeeds, UndecidedAction, UpdatePolicyRequest,
+    self, ArchivePolicyRequest, CreateGateRequest, CreatePolicyRequest, DecisionKind, Gate, GetPolicyRequest,
+    GuardrailChoice, Holdback, Launch, LaunchState, Metric, Policy, PreviewMetricRequest, ReasonCode,
+    ResolveLatchRequest, SetRolloutRequest, StartExperimentRequest, StepNeeds, UndecidedAction,
+    UpdatePolicyRequest,
 };
 use tonic::{Code, Status};
 
@@ -146,6 +148,47 @@ async fn a_launch_without_the_guardrails_that_its_policy_asks_for_is_refused() {
         begun.metrics.iter().filter(|metric| metric.guardrail).map(|metric| metric.key.as_str()).collect();
     assert_eq!(guardrails, ["revenue", "visits"]);
     server.admin().start_experiment(start(None)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_metric_of_other_units_neither_joins_a_launch_nor_counts_among_what_is_required() {
+    let server = Server::start().await;
+    server.create_policy(Policy { required_tags: vec!["money".to_owned()], ..policy() }).await.unwrap();
+    let of = |key: &str, unit_type: &str| Metric {
+        name: format!("The {key}"),
+        unit_type: unit_type.to_owned(),
+        tags: vec!["money".to_owned()],
+        ..metric(key, "bought")
+    };
+    let made = server.create_metric(of("company_revenue", "company")).await;
+    assert_eq!((made.name.as_str(), made.unit_type.as_str()), ("The company_revenue", "company"));
+    let companies = |unit_type: &str| Gate {
+        key: format!("for_{unit_type}"),
+        unit_type: unit_type.to_owned(),
+        ..gate("new_checkout", 0.0)
+    };
+    server.create_gate(companies("Company")).await;
+    server.create_gate(companies("userID")).await;
+    let keys = |launch: &Launch| -> Vec<String> {
+        let own = launch.metrics.iter().filter(|metric| metric.guardrail);
+        own.map(|metric| metric.key.clone()).collect()
+    };
+    // Names of types are compared as ids are found.
+    let begun = server.set_rollout(percentage("for_Company", 10.0)).await.unwrap().launch.unwrap();
+    assert_eq!(keys(&begun), ["company_revenue"]);
+    let refused = server.set_rollout(percentage("for_userID", 10.0)).await;
+    let message = refused.as_ref().unwrap_err().message().to_owned();
+    assert!(message.contains("tag `money`") && message.contains("`userID`"), "{message}");
+    assert_refused(refused, "Policy");
+    server.create_metric(of("revenue", "user_id")).await;
+    let chosen = GuardrailChoice { add: vec!["company_revenue".to_owned()], drop: Vec::new() };
+    let with = SetRolloutRequest { guardrails: Some(chosen), ..percentage("for_userID", 10.0) };
+    assert_eq!(fields(&server.set_rollout(with).await.unwrap_err()), ["guardrails.add[0]"]);
+    let begun = server.set_rollout(percentage("for_userID", 10.0)).await.unwrap().launch.unwrap();
+    assert_eq!(keys(&begun), ["revenue"]);
+    let request = PreviewMetricRequest { metric: Some(of("another", "company")), launch_id: begun.id };
+    let mut client = MetricServiceClient::new(server.channel());
+    assert_eq!(fields(&client.preview_metric(request).await.unwrap_err()), ["metric.unit_type"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

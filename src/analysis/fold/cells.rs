@@ -58,6 +58,7 @@ pub fn apply(
 #[derive(Debug)]
 pub struct Delta<'m> {
     measures: &'m [Measure<'m>],
+    merged_before: Timestamp,
     names: Vec<Arc<str>>,
     cells: HashMap<CellKey, Sums>,
     texts: HashMap<String, Arc<str>>,
@@ -80,11 +81,12 @@ struct View<'h, 'd> {
 }
 
 impl<'m> Delta<'m> {
-    /// Nothing yet, of these metrics.
+    /// Nothing yet, of these metrics. What comes in buckets before a moment is merged as it comes, so that what is held does
+    /// not grow with the event time that is gone through.
     #[must_use]
-    pub fn new(measures: &'m [Measure<'m>]) -> Self {
+    pub fn new(measures: &'m [Measure<'m>], merged_before: Timestamp) -> Self {
         let names = measures.iter().map(|measure| Arc::from(measure.metric.key.as_str())).collect();
-        Self { measures, names, cells: HashMap::new(), texts: HashMap::new() }
+        Self { measures, merged_before, names, cells: HashMap::new(), texts: HashMap::new() }
     }
 
     /// Adds what a unit changed from one state of knowledge, an arrival and a definition, to a later one; from nothing
@@ -133,13 +135,15 @@ impl<'m> Delta<'m> {
         if old.is_some_and(same) {
             return;
         }
+        let merged_before = self.merged_before;
+        let home = |view: &View<'_, '_>, at| new.definition.home(view.definition.bucket(at), merged_before);
         for (view, sign) in old.into_iter().map(|old| (old, -1.0)).chain([(new, 1.0)]) {
             for first in view.firsts.iter().filter(|first| view.definition.counts(first)) {
-                self.count(CAME, first.epoch, &first.arm, view.definition.bucket(first.at), sign);
+                self.count(CAME, first.epoch, &first.arm, home(view, first.at), sign);
             }
             let mut out: Option<(u32, Timestamp)> = None;
             for stay in &view.stays {
-                let bucket = view.definition.bucket(stay.from);
+                let bucket = home(view, stay.from);
                 if let Some((epoch, _)) = out.take() {
                     self.count(IN_TWO_ARMS, epoch, "", bucket, -sign);
                 }
@@ -171,9 +175,10 @@ impl<'m> Delta<'m> {
             let mut last =
                 common.checked_sub(1).and_then(|last| levels.get(last)).and_then(|level| level.stands);
             for level in levels.iter().skip(common) {
+                let bucket = after.home(level.bucket, self.merged_before);
                 for (stands, sign) in [(last, -sign), (level.stands, sign)] {
                     if let Some((place, values)) = stands {
-                        self.put(metric, shape, &place, &values, level.bucket, definition, sign);
+                        self.put(metric, shape, &place, &values, bucket, definition, sign);
                     }
                 }
                 last = level.stands;

@@ -33,6 +33,12 @@ impl<'m> Measure<'m> {
         Self { metric, threshold }
     }
 
+    /// Whether nobody knows where its tail begins.
+    #[must_use]
+    pub fn has_no_baseline(&self) -> bool {
+        self.metric.needs_baseline() && self.threshold.is_none()
+    }
+
     /// What it keeps of a unit.
     #[must_use]
     pub fn shape(&self) -> Shape {
@@ -57,17 +63,6 @@ impl<'m> Measure<'m> {
             MetricKind::ActiveDays | MetricKind::StateChange => true,
             MetricKind::Retention => self.metric.event.is_empty(),
             _ => false,
-        }
-    }
-
-    /// How long before a unit's first exposure what it did bears on it, in milliseconds.
-    #[must_use]
-    pub fn reach_back_ms(&self) -> i64 {
-        let covariate = self.metric.covariate_ms.unwrap_or(0);
-        match self.metric.state {
-            // Whether a unit was ever seen is asked of as long as any window may be.
-            Some(_) => crate::domain::metric::MAX_WINDOW_MS,
-            None => covariate,
         }
     }
 

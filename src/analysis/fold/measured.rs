@@ -8,9 +8,10 @@ use super::definition::Definition;
 use super::measure::Measure;
 use super::sums::{Shape, Sums};
 use super::{CAME, UNITS};
-use crate::analysis::measurement::{ArmMoments, ArmUnits, Measurement, Past};
+use crate::analysis::measurement::{ArmMoments, ArmUnits, Blindness, Cause, Measurement, Past};
 use crate::domain::launch::Launch;
-use crate::domain::time::Timestamp;
+use crate::domain::metric::{BASELINE_MS, BASELINE_VALUES};
+use crate::domain::time::{DAY_MS, Timestamp};
 use crate::stats::outcome::Outcome;
 use crate::stats::undefined::Undefined;
 
@@ -56,6 +57,7 @@ pub fn measurement(
             segments.insert(key, of_metric);
         }
     }
+    let without_baseline = measures.iter().filter(|measure| measure.has_no_baseline());
     Measurement {
         as_of: cut.as_of,
         watermark: cut.watermark,
@@ -66,8 +68,17 @@ pub fn measurement(
         metrics,
         columns: definition.segments.clone(),
         segments,
-        ..Measurement::default()
+        blind: without_baseline.map(|measure| (measure.metric.key.clone(), no_baseline())).collect(),
     }
+}
+
+fn no_baseline() -> Blindness {
+    let days = BASELINE_MS / DAY_MS;
+    let message = format!(
+        "no baseline: fewer than {BASELINE_VALUES} values of its units are stored from the {days} days before the launch, \
+         and no threshold is written"
+    );
+    Blindness { cause: Cause::NoBaseline, message }
 }
 
 fn ends(launch: &Launch, definition: &Definition, as_of: Timestamp) -> BTreeMap<u32, Ends> {

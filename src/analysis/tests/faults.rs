@@ -1,6 +1,6 @@
 //! Every fault in every state of a launch: what is said, and what is done.
 
-use super::super::audit::{Intake, Known, audit};
+use super::super::audit::{CameIn, Intake, Known, audit};
 use super::super::measurement::Past;
 use super::super::published::{Audited, Published};
 use super::*;
@@ -147,8 +147,11 @@ fn lately(measurement: Measurement, before: impl Fn(&str) -> Moments) -> Measure
 fn audited(launch: &Launch, found: Measurement, intake: Intake, before: &Measurement) -> Measurement {
     let publish = |measurement: Measurement, intake: &[Intake], before: Option<&Published>| {
         let of_metric = |pinned: &PinnedMetric| {
+            let of_name =
+                |name: &str| (name.to_owned(), CameIn { watermark: Some(NOW), intake: intake.to_vec() });
+            let events = pinned.metric.events().map(of_name).collect();
             let known =
-                Known { now: NOW, watermark: Some(NOW), intake, units: (40_000, 4_000), in_two_arms: 0 };
+                Known { now: NOW, whole: NOW, events: &events, units: (40_000, 4_000), in_two_arms: 0 };
             let audits = audit(&pinned.metric, &known);
             let audited = Audited { as_of: Some(NOW), watermark: Some(NOW), audits };
             (pinned.metric.key.clone(), audited)

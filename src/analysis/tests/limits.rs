@@ -71,7 +71,11 @@ fn a_crossed_limit_rolls_back_by_its_share_of_the_alpha() {
 #[test]
 fn a_limit_of_a_metric_that_is_not_to_be_believed_is_blind_and_holds() {
     let launch = whole(vec![errors(MetricAction::RollBack)]);
-    for (cause, code) in [(Cause::Audit, ReasonCode::AuditFailed), (Cause::Stale, ReasonCode::Stale)] {
+    for (cause, code) in [
+        (Cause::Audit, ReasonCode::AuditFailed),
+        (Cause::Stale, ReasonCode::Stale),
+        (Cause::NoBaseline, ReasonCode::NoBaseline),
+    ] {
         let message = "duplicates is 0.4, at most 0.05 expected".to_owned();
         let blind = BTreeMap::from([("errors".to_owned(), Blindness { cause, message })]);
         let measurement = Measurement { blind, ..everyone(&launch, moments(1_000, 20)) };

@@ -37,6 +37,7 @@ async fn numbers(url: &DatabaseUrl) -> Result<HashMap<String, usize>, Failure> {
         names: vec![Name { name: NAME.to_owned(), with_properties: true, with_attributes: false }],
         days: false,
         since: Timestamp(0),
+        until: None,
         from: 0,
         to: i64::MAX,
         also: Vec::new(),

@@ -14,10 +14,11 @@ use self::filter::{Filter, check_filters};
 pub use self::kind::MetricKind;
 use self::kind::{Part, Returned, StateChange, Tail};
 use super::event::MAX_VALUE;
-use super::key::check_document;
+use super::key::{MAX_NAME_BYTES, check_document, check_key, check_length};
 use super::limit::Limit;
 use super::stored::Document;
 use super::time::DAY_MS;
+use super::user::canonical_unit_type;
 use super::violation::{Checks, Invalid};
 
 /// The tag that makes a metric a guardrail.
@@ -32,6 +33,10 @@ pub const DEFAULT_MIN_UNITS: u64 = 100;
 const FREE: [(&str, i64); 4] = [("dau", 1), ("l7", 7), ("l14", 14), ("l28", 28)];
 /// Longest window and freshness.
 pub const MAX_WINDOW_MS: i64 = 365 * DAY_MS;
+/// How long before a launch the values lie that a quantile's threshold is taken from, where its document has none.
+pub const BASELINE_MS: i64 = 28 * DAY_MS;
+/// Fewer of these values make no threshold.
+pub const BASELINE_VALUES: usize = 200;
 
 /// A metric as people write it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +44,9 @@ pub const MAX_WINDOW_MS: i64 = 365 * DAY_MS;
 pub struct Metric {
     /// Unique name.
     pub key: String,
+    /// What people call it; empty where the key is good enough.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// What it measures.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
@@ -53,6 +61,9 @@ pub struct Metric {
     /// Name of the event it is made from; empty where any activity counts, and for a ratio, whose parts name theirs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub event: String,
+    /// The type of the units that it is a number of; empty where any launch has it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit_type: String,
     /// Only events that pass all of them count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Filter>,
@@ -168,6 +179,10 @@ impl Document for Metric {
         let mut checks = Checks::default();
         let prose = ("description", self.description.as_str());
         check_document(&mut checks, "metric", &self.key, prose, &self.owner, &self.tags);
+        check_length(&mut checks, "metric.name", &self.name, MAX_NAME_BYTES);
+        if !self.unit_type.is_empty() {
+            check_key(&mut checks, "metric.unit_type", &self.unit_type);
+        }
         self.check_kind(&mut checks);
         check_filters(&mut checks, "metric.filters", &self.filters);
         self.audits.check(&mut checks, "metric.audits");
@@ -202,11 +217,13 @@ impl Metric {
     pub fn of(key: &str, kind: MetricKind, event: &str) -> Self {
         Self {
             key: key.to_owned(),
+            name: String::new(),
             description: String::new(),
             owner: String::new(),
             tags: Vec::new(),
             kind,
             event: event.to_owned(),
+            unit_type: String::new(),
             filters: Vec::new(),
             numerator: None,
             denominator: None,
@@ -239,6 +256,12 @@ impl Metric {
         })
     }
 
+    /// Whether launches of units of a type have it.
+    #[must_use]
+    pub fn is_of(&self, unit_type: &str) -> bool {
+        self.unit_type.is_empty() || canonical_unit_type(&self.unit_type) == canonical_unit_type(unit_type)
+    }
+
     /// Whether its harm turns the treatment off, where it is a guardrail.
     #[must_use]
     pub fn rolls_back(&self) -> bool {
@@ -249,6 +272,29 @@ impl Metric {
     pub fn events(&self) -> impl Iterator<Item = &str> {
         let parts = self.numerator.iter().chain(&self.denominator).map(|part| part.event.as_str());
         std::iter::once(self.event.as_str()).chain(parts).filter(|name| !name.is_empty())
+    }
+
+    /// Whether values of the events of a name are added up.
+    #[must_use]
+    pub fn uses_values_of(&self, name: &str) -> bool {
+        let own = self.event == name
+            && matches!(self.kind, MetricKind::Sum | MetricKind::Mean | MetricKind::Quantile);
+        let mut parts = self.numerator.iter().chain(&self.denominator);
+        own || parts.any(|part| part.event == name && part.kind == MetricKind::Sum)
+    }
+
+    /// How long before a unit's first exposure what it did bears on its number, in milliseconds.
+    #[must_use]
+    pub fn reach_back_ms(&self) -> i64 {
+        // Whether a unit was ever seen is asked of as long as any window may be.
+        let of_state = self.state.map_or(0, |_| MAX_WINDOW_MS);
+        self.covariate_ms.unwrap_or(0).max(of_state)
+    }
+
+    /// Whether the threshold of its tail is taken from what is stored.
+    #[must_use]
+    pub fn needs_baseline(&self) -> bool {
+        self.tail.is_some_and(|tail| tail.threshold.is_none())
     }
 
     /// All filters, those of a ratio's parts included.

@@ -52,7 +52,7 @@ const EXPOSURES: &str = "
     order by x.unit_id, x.epoch, x.at, x.arm";
 
 /// Bound: $1 units, $2 the unit type, $3 the last arrival, $4 event time since when, $5 names, $6 those of them whose
-/// properties are wanted, $7 those whose attributes are. The inner select is kept apart, so that it looks up each unit.
+/// properties are wanted, $7 those whose attributes are, $8 event time until when. The inner select is kept apart, so that it looks up each unit.
 const EVENTS: &str = "
     select e.unit_id, e.name, e.at, e.value, e.arrival,
            case when e.name = any($6) then e.properties end as properties,
@@ -60,7 +60,8 @@ const EVENTS: &str = "
     from unnest($1::text[]) u (unit_id)
     cross join lateral (
         select * from event e
-        where e.unit_type = $2 and e.unit_id = u.unit_id and e.at >= $4 and e.arrival <= $3 and e.name = any($5)
+        where e.unit_type = $2 and e.unit_id = u.unit_id and e.at >= $4 and e.at < $8 and e.arrival <= $3
+          and e.name = any($5)
         offset 0
     ) e
     order by e.unit_id, e.at, e.arrival, e.n";
@@ -104,7 +105,7 @@ pub(super) async fn histories(
             asked.names.iter().filter(|name| wanted(name)).map(|name| name.name.as_str()).collect()
         };
         let rows = rows.bind(names(|_| true)).bind(names(|name| name.with_properties));
-        let rows = rows.bind(names(|name| name.with_attributes));
+        let rows = rows.bind(names(|name| name.with_attributes)).bind(asked.end());
         give(&mut histories, &rows.fetch_all(&mut *reading).await?, |history, row| {
             history.events.push(deed(row)?);
             Ok(())

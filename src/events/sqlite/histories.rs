@@ -53,7 +53,7 @@ const EXPOSURES: &str = "
     order by x.unit_id, x.epoch, x.at, x.arm";
 
 /// Bound: ?1 units as a JSON list, ?2 the unit type, ?3 the last arrival, ?4 event time since when, ?5 names as JSON lists
-/// with whether their properties and attributes are wanted.
+/// with whether their properties and attributes are wanted, ?6 event time until when.
 const EVENTS: &str = "
     with wanted as materialized (
         select value ->> 0 as name, value ->> 1 as properties, value ->> 2 as attributes from json_each(?5)
@@ -62,7 +62,7 @@ const EVENTS: &str = "
            case when w.properties then e.properties end as properties,
            case when w.attributes then e.attributes end as attributes
     from json_each(?1) u
-    cross join event e on e.unit_type = ?2 and e.unit_id = u.value and e.at >= ?4
+    cross join event e on e.unit_type = ?2 and e.unit_id = u.value and e.at >= ?4 and e.at < ?6
     join wanted w on w.name = e.name
     where e.arrival <= ?3
     order by e.unit_id, e.at, e.arrival, e.n";
@@ -94,7 +94,7 @@ pub(super) async fn histories(
     if !asked.names.is_empty() {
         let wanted = asked.names.iter().map(|name| (&name.name, name.with_properties, name.with_attributes));
         let rows = sqlx::query(EVENTS).bind(&listed).bind(&asked.unit_type).bind(asked.to);
-        let rows = rows.bind(asked.since.0).bind(json(&wanted.collect::<Vec<_>>())?);
+        let rows = rows.bind(asked.since.0).bind(json(&wanted.collect::<Vec<_>>())?).bind(asked.end());
         give(&mut histories, &rows.fetch_all(pool).await?, |history, row| {
             history.events.push(deed(row)?);
             Ok(())

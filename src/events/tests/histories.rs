@@ -30,6 +30,11 @@ async fn all_units_are_read_page_by_page_in_the_order_of_their_bytes() {
         let histories = read(store, &all(&["read"], 3)).await;
         assert_eq!(units(&histories), ["Zoe", "ada", "bob", "émile"]);
         assert!(histories.iter().all(|history| history.events.len() == 1 && history.exposures.len() == 1));
+        for (until, events) in [(10, 0), (11, 1)] {
+            let earlier = Asked { until: Some(NOW.plus_ms(until)), ..all(&["read"], 3) };
+            let histories = read(store, &earlier).await;
+            assert!(histories.len() == 4 && histories.iter().all(|history| history.events.len() == events));
+        }
         let other = Asked { unit_type: "company".to_owned(), ..all(&["read"], 3) };
         assert!(read(store, &other).await.iter().all(|history| history.events.is_empty()));
     })

@@ -90,6 +90,7 @@ fn all(names: &[&str], to: i64) -> Asked {
         names: names.iter().map(name).collect(),
         days: true,
         since: Timestamp(0),
+        until: None,
         from: 0,
         to,
         also: Vec::new(),

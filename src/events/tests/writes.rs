@@ -85,6 +85,8 @@ async fn what_comes_in_is_counted_by_name_and_minute() {
         let more = [
             valued(7.0, event("e", "ada", "bought", 0)),
             event("a", "ada", "bought", 0),
+            // History that is brought in again.
+            event("b", "ada", "bought", -3_600_001),
             Event { user: company, ..at(2, event("f", "", "bought", 0)) },
         ];
         append(store, &more, &[]).await;

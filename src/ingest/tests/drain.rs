@@ -43,6 +43,7 @@ async fn what_waits_at_a_stop_is_stored_after_the_next_start_exposures_included(
         names: Vec::new(),
         days: false,
         since: Timestamp(0),
+        until: None,
         from: 0,
         to: i64::MAX,
         also: Vec::new(),

@@ -160,6 +160,7 @@ impl Front {
             names: vec![name],
             days: false,
             since: Timestamp(0),
+            until: None,
             from: 0,
             to: i64::MAX,
             also: Vec::new(),

@@ -7,7 +7,6 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::analysis::audit;
-use crate::domain::metric::Metric;
 use crate::domain::time::{DAY_MS, Timestamp};
 use crate::error::Result;
 use crate::events::{EventStore, Intake};
@@ -37,32 +36,28 @@ struct Known {
 }
 
 impl Intakes {
-    /// What came in of a metric's events in the last day, up to a write at least, oldest first: an audit is of the very
-    /// numbers that are published with it.
+    /// What came in of a name in the last day, up to a write at least, oldest first: an audit is of the very numbers that
+    /// are published with it.
     pub(super) async fn of(
         &self,
         events: &dyn EventStore,
-        metric: &Metric,
+        name: &str,
         arrival: i64,
         now: Timestamp,
     ) -> Result<Vec<audit::Intake>> {
         let mut by_name = self.by_name.lock().await;
-        let mut all = Vec::new();
-        for name in metric.events() {
-            let known = by_name.remove(name).filter(|known| known.whole_at.elapsed() < GOOD_FOR);
-            let known = match known {
-                Some(known) if known.arrival >= arrival => known,
-                Some(known) => known.with_newest(events, name, arrival, now).await?,
-                None => {
-                    let minutes = read(events, name, now.plus_ms(-DAY_MS)).await?;
-                    Known { whole_at: Instant::now(), read_at: now, arrival, minutes }
-                }
-            };
-            all.extend_from_slice(&known.minutes);
-            by_name.insert(name.to_owned(), known);
-        }
-        all.sort_by_key(|intake| intake.minute);
-        Ok(all)
+        let known = by_name.remove(name).filter(|known| known.whole_at.elapsed() < GOOD_FOR);
+        let known = match known {
+            Some(known) if known.arrival >= arrival => known,
+            Some(known) => known.with_newest(events, name, arrival, now).await?,
+            None => {
+                let minutes = read(events, name, now.plus_ms(-DAY_MS)).await?;
+                Known { whole_at: Instant::now(), read_at: now, arrival, minutes }
+            }
+        };
+        let minutes = known.minutes.clone();
+        by_name.insert(name.to_owned(), known);
+        Ok(minutes)
     }
 }
 
@@ -95,6 +90,7 @@ fn converted(intake: &Intake) -> audit::Intake {
         duplicates: intake.duplicates,
         without_value: intake.without_value,
         without_unit: intake.without_user_id,
+        late: intake.late,
         early: intake.early,
         least: intake.least,
         greatest: intake.greatest,

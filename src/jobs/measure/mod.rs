@@ -6,6 +6,8 @@ mod others;
 mod rebuild;
 mod recovering;
 mod refresh;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,10 +17,12 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::frozen::Asked;
 use self::intake::Intakes;
 pub use self::rebuild::{Rebuilt, rebuild};
 use self::recovering::{Aside, RolledBack};
 use self::refresh::Kept;
+use crate::analysis::published::Published;
 use crate::clock::Clock;
 use crate::domain::launch::LaunchId;
 use crate::domain::time::Timestamp;
@@ -31,8 +35,8 @@ use crate::store::lease::Fence;
 /// How often it asks whether there is something new.
 const NEWS: Duration = Duration::from_secs(1);
 
-/// What measuring works on.
-#[derive(Debug)]
+/// What measuring works on. Cloning shares all of it.
+#[derive(Clone, Debug)]
 pub struct MeasurerParts {
     /// What is in force, and where numbers are published.
     pub live: Arc<Live>,
@@ -57,6 +61,7 @@ pub struct Measurer {
     /// Cells are kept at hand between refreshes. Whoever finds that the stored position has moved reads them again.
     kept: Mutex<HashMap<LaunchId, Kept>>,
     intakes: Intakes,
+    baselines: Mutex<HashMap<LaunchId, Asked>>,
     rolled_back: Mutex<HashMap<LaunchId, RolledBack>>,
 }
 
@@ -64,7 +69,8 @@ impl Measurer {
     /// A measurer that has measured nothing yet.
     #[must_use]
     pub fn new(parts: MeasurerParts) -> Self {
-        Self { parts, kept: Mutex::default(), intakes: Intakes::default(), rolled_back: Mutex::default() }
+        let (kept, intakes) = (Mutex::default(), Intakes::default());
+        Self { parts, kept, intakes, baselines: Mutex::default(), rolled_back: Mutex::default() }
     }
 
     /// Measures until the stop: as soon as event time has gone on by a bucket or the configuration has changed, and every
@@ -143,10 +149,14 @@ async fn measure_all(measurer: &Arc<Measurer>, fence: Fence) {
         .filter(|launch| launch.is_live())
         .map(|launch| launch.id)
         .collect();
+    let mut is_new = false;
     for id in &launches {
-        let (own, id) = (Arc::clone(measurer), *id);
+        let (own, id, at) = (Arc::clone(measurer), *id, measurer.parts.clock.now());
         let published = match tokio::spawn(async move { own.refresh(fence, id).await }).await {
-            Ok(Ok(published)) => published.map(Arc::new),
+            Ok(Ok(published)) => {
+                live.note_measured(id, at);
+                published.map(Arc::new)
+            }
             Ok(Err(error)) => {
                 let error = error.in_full();
                 tracing::error!(error, launch = %id, "the launch could not be measured; what was published stands");
@@ -157,10 +167,19 @@ async fn measure_all(measurer: &Arc<Measurer>, fence: Fence) {
                 None
             }
         };
-        if published.is_some() || live.published(id).is_none() {
+        let known = live.published(id);
+        let is_known = |published: &Arc<Published>| {
+            let known = known.iter().flatten().next();
+            known.is_some_and(|known| known.number == published.number && known.has_buckets())
+        };
+        if published.as_ref().map_or(known.is_none(), |published| !is_known(published)) {
             live.note_published(id, published.as_ref());
+            is_new = true;
         }
     }
     measurer.kept.lock().await.retain(|id, _| launches.contains(id));
-    live.announce_published();
+    measurer.baselines.lock().await.retain(|id, _| launches.contains(id));
+    if is_new {
+        live.announce_published();
+    }
 }

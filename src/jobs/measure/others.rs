@@ -23,6 +23,9 @@ impl Measurer {
             }
             let published = self.parts.store.snapshot(launch.id, None).await?.map(Arc::new);
             live.note_published(launch.id, published.as_ref());
+            if let Some(published) = &published {
+                live.note_measured(launch.id, published.at);
+            }
             is_new = true;
         }
         if is_new {

@@ -44,7 +44,8 @@ pub async fn rebuild(
         };
         let definition = &position.definition;
         let measures = Measure::all(&launch, definition);
-        let delta = fold(events, &launch, &measures, None, definition, position.arrival).await?;
+        let into = (definition, position.merged_before);
+        let delta = fold(events, &launch, &measures, None, into, position.arrival).await?;
         let mut cells = Cells::new();
         apply(&mut cells, delta, definition, position.merged_before);
         let (distance, different) = compare(&kept, &cells);

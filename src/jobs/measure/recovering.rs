@@ -118,8 +118,9 @@ impl Measurer {
         let before = Some((kept.arrival.unwrap_or(reach.arrival), &earlier));
         let measures = Measure::all(since, &kept.definition);
         let events = self.parts.events.as_ref();
-        let delta = fold(events, since, &measures, before, &kept.definition, reach.arrival).await?;
         kept.merged_before = kept.definition.kept_from(as_of).max(kept.merged_before);
+        let into = (&kept.definition, kept.merged_before);
+        let delta = fold(events, since, &measures, before, into, reach.arrival).await?;
         apply(&mut kept.cells, delta, &kept.definition, kept.merged_before);
         kept.cells.retain(|_, sums| !sums.is_empty());
         kept.arrival = Some(reach.arrival);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Measurer;
-use crate::analysis::audit::{Known, audit};
+use crate::analysis::audit::{CameIn, Known, audit};
 use crate::analysis::fold::{CellKey, Cells, Cut, Definition, IN_TWO_ARMS, Measure, apply, measurement};
 use crate::analysis::measurement::{KEPT_BUCKETS, Measurement};
 use crate::analysis::published::{Audited, Published};
@@ -35,9 +35,9 @@ struct Advanced {
 }
 
 impl Measurer {
-    /// Measures a launch and publishes what was found; none where there is nothing to measure by yet. Where somebody else
-    /// has measured it meanwhile, what they have published stands. Nothing is published once another server has taken the
-    /// lease since `fence`.
+    /// Measures a launch and publishes what was found; none where there is nothing to measure by yet. Where that says
+    /// nothing new, or somebody else has measured it meanwhile, what was published stands. Nothing is published once another
+    /// server has taken the lease since `fence`.
     pub async fn refresh(&self, fence: Fence, id: LaunchId) -> Result<Option<Published>> {
         // Read in this order: whatever exposures are stored by then are within reach, and so is the end of each epoch that
         // they may fall behind.
@@ -62,12 +62,22 @@ impl Measurer {
         let as_of = self.bucket(watermark.plus_ms(-self.parts.allowed_lateness_ms));
         let advanced = self.advance(&launch, kept, &reach, as_of).await?;
         let cut = Cut { as_of: advanced.as_of, watermark };
-        let published = self.audited(&launch, &advanced.kept, &reach, cut).await?;
+        let before = match self.parts.live.published(id).flatten() {
+            Some(before) => Some((*before).clone()),
+            None => self.parts.store.snapshot(id, None).await?,
+        };
+        let published = self.audited(&launch, &advanced.kept, &reach, cut, before.as_ref()).await?;
         let Advanced { mut kept, changed, anew, .. } = advanced;
+        if let Some(before) = before.as_ref().filter(|before| changed.is_none() && published.repeats(before))
+        {
+            self.kept.lock().await.insert(id, kept);
+            return Ok(Some(published.as_before(before)));
+        }
         let rows = changed.iter().flatten().filter_map(|key| kept.cells.get_key_value(key)).collect();
         let moved = Moved { launch: id, position: &kept.position, anew, changed: rows };
         let moved = changed.is_some().then_some(&moved);
-        if !self.parts.store.publish(fence, &published, moved).await? {
+        let fails_anew = published.fails_anew(before.as_ref());
+        if !self.parts.store.publish(fence, &published, fails_anew, moved).await? {
             // Somebody else was faster; what they have is as good.
             return self.parts.store.snapshot(id, None).await;
         }
@@ -106,7 +116,8 @@ impl Measurer {
         let measures = Measure::all(launch, &definition);
         let events = self.parts.events.as_ref();
         let since = before.as_ref().map(|before| (before.arrival, &before.definition));
-        let delta = fold(events, launch, &measures, since, &definition, reach.arrival).await?;
+        let into = (&definition, merged_before);
+        let delta = fold(events, launch, &measures, since, into, reach.arrival).await?;
         let changed = apply(&mut cells, delta, &definition, merged_before);
         let is_same = before.as_ref().is_some_and(|before| {
             before.arrival == reach.arrival && before.definition == definition && changed.is_empty()
@@ -120,13 +131,26 @@ impl Measurer {
     }
 
     /// Audits what was measured, so that it can be published whole.
-    async fn audited(&self, launch: &Launch, kept: &Kept, reach: &Reach, cut: Cut) -> Result<Published> {
+    async fn audited(
+        &self,
+        launch: &Launch,
+        kept: &Kept,
+        reach: &Reach,
+        cut: Cut,
+        before: Option<&Published>,
+    ) -> Result<Published> {
         let now = self.parts.clock.now();
         let definition = &kept.position.definition;
         let measures = Measure::all(launch, definition);
         let found = measurement(launch, definition, &measures, &kept.cells, cut);
         let found = Measurement { shares: self.shares(launch), ..found };
         let in_two_arms = in_two_arms(&kept.cells, cut.as_of);
+        let mut events = BTreeMap::new();
+        for name in self.names(launch.id) {
+            let intake = self.intakes.of(self.parts.events.as_ref(), &name, reach.arrival, now).await?;
+            let watermark = reach.by_name.get(&name).copied();
+            events.insert(name, CameIn { watermark, intake });
+        }
         let mut metrics = BTreeMap::new();
         for measure in &measures {
             let metric: &Metric = &measure.metric;
@@ -134,17 +158,12 @@ impl Measurer {
             let units = rows.fold((0, 0), |(units, joined), row| {
                 (units + row.moments.n(), joined + row.moments.counted().nonzero)
             });
-            let watermark = watermark(metric, reach, cut.watermark);
-            let intake = self.intakes.of(self.parts.events.as_ref(), metric, reach.arrival, now).await?;
-            let known = Known { now, watermark, intake: &intake, units, in_two_arms };
-            let audited = Audited { as_of: Some(cut.as_of), watermark, audits: audit(metric, &known) };
+            let known = Known { now, whole: cut.watermark, events: &events, units, in_two_arms };
+            let (watermark, audits) = (known.watermark(metric), audit(metric, &known));
+            let audited = Audited { as_of: Some(cut.as_of), watermark, audits };
             metrics.insert(metric.key.clone(), audited);
         }
-        let before = match self.parts.live.published(launch.id).flatten() {
-            Some(before) => Some((*before).clone()),
-            None => self.parts.store.snapshot(launch.id, None).await?,
-        };
-        Ok(Published::publish(launch.id, now, found, metrics, before.as_ref()))
+        Ok(Published::publish(launch.id, now, found, metrics, before))
     }
 
     /// Names of all events that a launch's metrics are made from.
@@ -165,15 +184,6 @@ impl Measurer {
         let groups = stored.iter().flat_map(|stored| &stored.document.groups);
         groups.map(|group| (group.name.clone(), group.weight)).collect()
     }
-}
-
-/// The time of the latest event that a metric goes by: of the older one of two names, and of any event where its own are
-/// rare or any activity counts.
-fn watermark(metric: &Metric, reach: &Reach, whole: Timestamp) -> Option<Timestamp> {
-    if metric.rare || metric.events().next().is_none() {
-        return Some(whole);
-    }
-    metric.events().filter_map(|name| reach.by_name.get(name)).min().copied()
 }
 
 /// Units left out of both arms, over all epochs.

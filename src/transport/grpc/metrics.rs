@@ -160,12 +160,14 @@ fn reason(blind: &Blindness) -> wire::ReasonCode {
         Cause::Stale => wire::ReasonCode::Stale,
         Cause::Audit => wire::ReasonCode::AuditFailed,
         Cause::Undefined => wire::ReasonCode::Undefined,
+        Cause::NoBaseline => wire::ReasonCode::NoBaseline,
     }
 }
 
 fn audit(audit: &Audit) -> wire::MetricAudit {
     wire::MetricAudit {
         check: audit.check.name().to_owned(),
+        event: audit.event.clone(),
         found: audit.found,
         least: audit.least,
         most: audit.most,

@@ -347,6 +347,7 @@ fn code(code: ReasonCode) -> wire::ReasonCode {
         ReasonCode::SampleRatio => wire::ReasonCode::SampleRatio,
         ReasonCode::Undefined => wire::ReasonCode::Undefined,
         ReasonCode::AuditFailed => wire::ReasonCode::AuditFailed,
+        ReasonCode::NoBaseline => wire::ReasonCode::NoBaseline,
         ReasonCode::Paused => wire::ReasonCode::Paused,
         ReasonCode::AwaitingApproval => wire::ReasonCode::AwaitingApproval,
         ReasonCode::Overridden => wire::ReasonCode::Overridden,

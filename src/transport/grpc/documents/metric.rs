@@ -45,11 +45,13 @@ impl DocumentMessage for wire::Metric {
         let freshness = freshness.map(|freshness| duration_ms("metric.freshness", freshness)).transpose()?;
         let metric = Metric {
             key: self.key,
+            name: self.name,
             description: self.description,
             owner: self.owner,
             tags: self.tags,
             kind,
             event: self.event,
+            unit_type: self.unit_type,
             filters: read_filters("metric.filters", self.filters)?,
             numerator: self.numerator.map(|part| read_part("metric.numerator", part)).transpose()?,
             denominator: self.denominator.map(|part| read_part("metric.denominator", part)).transpose()?,
@@ -86,12 +88,14 @@ impl DocumentMessage for wire::Metric {
         };
         Self {
             key: metric.key.clone(),
+            name: metric.name.clone(),
             revision: stored.revision,
             description: metric.description.clone(),
             owner: metric.owner.clone(),
             tags: metric.tags.clone(),
             kind: wire_kind(metric.kind).into(),
             event: metric.event.clone(),
+            unit_type: metric.unit_type.clone(),
             direction: direction.into(),
             margin: metric.margin,
             ship_margin: Some(metric.ship_margin),
