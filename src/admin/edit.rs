@@ -10,6 +10,7 @@ use crate::analysis::answer::{answer, answer_raise};
 use crate::analysis::decision::{
     Decision, DecisionAction, DecisionId, DecisionKind, Judgement, Reason, ReasonCode,
 };
+use crate::analysis::left_behind::left_behind;
 use crate::analysis::plan::latch_reason;
 use crate::clock::new_id;
 use crate::domain::catalogue::Catalogue;
@@ -251,7 +252,8 @@ impl Edit {
         }
     }
 
-    /// Begins a launch in a person's name, under the policy of the environment, which may refuse it.
+    /// Begins a launch in a person's name, under the policy of the environment, which may refuse it. Where it takes the place
+    /// of one that a person has let pass, what was shown against that one holds this one until it is known better.
     pub(super) fn begin_launch(
         &mut self,
         mut plan: LaunchPlan,
@@ -261,7 +263,10 @@ impl Edit {
         let policy = self.policy();
         plan.metrics = self.catalogue().pin_metrics(&policy.policy);
         check_guardrails(&policy.policy, &choice, &plan.metrics)?;
-        let launch = Launch::begin_under(policy, choice, plan, self.now());
+        let before = self.catalogue().live_launch(&plan.target);
+        let warned = before.is_some_and(|before| !self.left_behind(before).is_empty());
+        let mut launch = Launch::begin_under(policy, choice, plan, self.now());
+        launch.warned = warned;
         self.decide_by_hand(&launch, launch.percentage(), DecisionAction::Start, what);
         self.put_launch(launch);
         Ok(())
@@ -318,6 +323,11 @@ impl Edit {
     /// The guard's latest judgement of a launch.
     pub(super) fn judgement(&self, launch: &Launch) -> Option<Judgement> {
         self.admin.judgement(launch, self.now()).map(|judgement| (*judgement).clone())
+    }
+
+    /// What outlives a launch that a person ends, by the latest judgement, however old and of whichever share.
+    pub(super) fn left_behind(&self, launch: &Launch) -> Vec<Reason> {
+        left_behind(launch, self.admin.live.judgement(launch.id).as_deref())
     }
 
     /// Records a decision about a launch; `launch` is what it was judged as, `percentage` what is in force afterwards.

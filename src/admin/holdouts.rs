@@ -68,9 +68,13 @@ impl Holdout {
         if releases {
             edit.allow_wider(&target)?;
         }
-        cancel_launch(edit, &target, "another share is held out");
+        let what = "another share is held out";
         if !releases || self.percentage <= 0.0 {
+            cancel_launch(edit, &target, what);
             return Ok(());
+        }
+        if let Some(launch) = edit.catalogue().live_launch(&target).cloned() {
+            edit.cancel(&launch, 0.0, what);
         }
         let released = 100.0 * (share_before - self.percentage) / share_before;
         let plan = LaunchPlan {

@@ -6,6 +6,7 @@ use super::documents::stored_in;
 use super::edit::{Edit, refuse_unless_allowed};
 use super::experiments::{shipment, target};
 use super::layers::check_member;
+use super::rollouts::end_launch;
 use super::{Admin, Principal, buckets};
 use crate::analysis::answer::answer_raise;
 use crate::analysis::decision::DecisionAction;
@@ -95,23 +96,25 @@ impl Edit {
         self.current::<Experiment>(key, revision)?;
         let mut experiment = stored.document.clone();
         let launch = self.catalogue().live_launch(&target(key)).cloned();
-        let (state, action, what) = match outcome {
+        match outcome {
             Outcome::Ship(group) => {
                 allow_ship(self, &experiment, launch.as_deref(), &group)?;
-                let what = format!("group {group} was shipped");
                 let percentage = self.ship(&experiment, &group)?;
+                if let Some(launch) = launch {
+                    let what = format!("group {group} was shipped");
+                    self.change_launch(&launch, DecisionAction::Complete, &what, |ended, now| {
+                        ended.end(LaunchState::Completed, now);
+                    });
+                }
                 experiment.status = Status::Decided { group, percentage };
-                (LaunchState::Completed, DecisionAction::Complete, what)
             }
             Outcome::Abandon(reason) => {
-                experiment.status = Status::Abandoned;
                 let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-                let what = format!("the experiment was abandoned{why}");
-                (LaunchState::Cancelled, DecisionAction::Cancel, what)
+                if let Some(launch) = launch {
+                    end_launch(self, &launch, &format!("the experiment was abandoned{why}"));
+                }
+                experiment.status = Status::Abandoned;
             }
-        };
-        if let Some(launch) = launch {
-            self.change_launch(&launch, action, &what, |ended, now| ended.end(state, now));
         }
         self.put(stored.changed(experiment, self.now()));
         Ok(())

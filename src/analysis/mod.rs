@@ -11,6 +11,7 @@ pub mod fold;
 pub mod history;
 pub mod influence;
 pub mod judge;
+pub mod left_behind;
 pub mod limits;
 pub mod measurement;
 pub mod outlook;

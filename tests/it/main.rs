@@ -22,6 +22,7 @@ mod databases;
 mod dead_man;
 mod demo;
 mod documents;
+mod ended_by_hand;
 mod enforcement;
 mod evaluation;
 mod events;

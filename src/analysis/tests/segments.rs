@@ -8,7 +8,7 @@ use crate::domain::policy::Policy;
 const COUNTRIES: [&str; 3] = ["DE", "FR", "US"];
 
 /// A gate at 50 percent whose policy tells countries apart.
-fn by_country(metrics: Vec<Metric>) -> Launch {
+pub(super) fn by_country(metrics: Vec<Metric>) -> Launch {
     let mut launch = gate(metrics, vec![Step::at_once(50.0), Step::at_once(80.0)]);
     let segments = vec!["country".to_owned()];
     launch.policy.policy = Policy { segments, ..Policy::built_in("production") };
@@ -28,7 +28,7 @@ fn rows(control: Moments, treatment: Moments) -> Vec<ArmMoments> {
 }
 
 /// So many units an arm and country, of whom one in ten does it, and in one country a share of the treated ones.
-fn countries(launch: &Launch, units: u64, treated: u64) -> Measurement {
+pub(super) fn countries(launch: &Launch, units: u64, treated: u64) -> Measurement {
     let ones = units / 10;
     let own = |country: &str| if country == "DE" { treated } else { ones };
     let segments: BTreeMap<String, Vec<ArmMoments>> = COUNTRIES
