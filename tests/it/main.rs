@@ -52,6 +52,7 @@ mod receiver;
 mod overriding;
 mod pipelines;
 mod policies;
+mod racing;
 mod ramps;
 mod references;
 mod replay;
