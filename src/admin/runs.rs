@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::documents::stored_in;
 use super::edit::{Edit, refuse_unless_allowed};
-use super::experiments::{shipment, target};
+use super::experiments::{shipment, switch_overrides, target};
 use super::layers::check_member;
 use super::rollouts::end_launch;
 use super::{Admin, Principal, buckets};
@@ -79,6 +79,7 @@ impl Edit {
         buckets::take(self, &mut experiment)?;
         check_member(self, &experiment)?;
         self.refers(&experiment);
+        switch_overrides(self, &experiment, true)?;
         experiment.status = Status::Running;
         let plan = launch_plan(self, &experiment);
         self.begin_launch(plan, choice, "the experiment was started")?;
@@ -96,6 +97,7 @@ impl Edit {
         self.current::<Experiment>(key, revision)?;
         let mut experiment = stored.document.clone();
         let launch = self.catalogue().live_launch(&target(key)).cloned();
+        switch_overrides(self, &experiment, false)?;
         match outcome {
             Outcome::Ship(group) => {
                 allow_ship(self, &experiment, launch.as_deref(), &group)?;
