@@ -314,6 +314,17 @@ impl Edit {
         }
     }
 
+    /// Refuses while any latch of a target is closed, be it of one arm.
+    pub(super) fn refuse_any_latched(&self, target: &Target) -> Result<()> {
+        let mut latches = self.catalogue().latches_of(target);
+        match latches.find(|latch| latch.is_closed(self.now())) {
+            Some(latch) => {
+                Err(Error::Refused { decision: DecisionKind::Block, reasons: vec![latch_reason(latch)] })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether a live launch of just this target is let pass by a person. That of another rule of a gate is not enough.
     fn is_overridden(&self, target: &Target) -> bool {
         let launch = self.in_force.catalogue.live_launch(target);

@@ -4,6 +4,7 @@ use super::documents::Administered;
 use super::edit::Edit;
 use crate::analysis::decision::{DecisionKind, Reason, ReasonCode};
 use crate::domain::launch::{GuardrailChoice, PinnedMetric};
+use crate::domain::metric::Action;
 use crate::domain::policy::{Policy, is_listed};
 use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
@@ -60,6 +61,26 @@ impl Edit {
         }
         let message = format!(
             "a launch begins at {first} %, not at {percentage} %; begin lower and raise it with SetRollout"
+        );
+        Err(refused(&policy, &message))
+    }
+
+    /// Refuses what is shipped without ever having been watched, where there are guardrails to watch it by.
+    pub(super) fn allow_unwatched(&self, what: &str) -> Result<()> {
+        let policy = self.policy().policy;
+        let metrics = self.catalogue().pin_metrics(&policy);
+        let attached = metrics.iter().filter(|pinned| {
+            pinned.metric.action != Action::Report
+                && GuardrailChoice::default().attaches(&policy, &pinned.metric)
+        });
+        let attached: Vec<&str> = attached.map(|pinned| pinned.metric.key.as_str()).collect();
+        if attached.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "{what} has shown nothing here, and is shipped only once it is shown safe for `{}`; apply it as running, and \
+             decide it then",
+            attached.join("`, `")
         );
         Err(refused(&policy, &message))
     }

@@ -101,7 +101,7 @@ impl Edit {
         match outcome {
             Outcome::Ship(group) => {
                 allow_ship(self, &experiment, launch.as_deref(), &group)?;
-                let percentage = self.ship(&experiment, &group)?;
+                let percentage = self.ship(&experiment, &group, vec![Step::at_once(100.0)])?;
                 if let Some(launch) = launch {
                     let what = format!("group {group} was shipped");
                     self.change_launch(&launch, DecisionAction::Complete, &what, |ended, now| {
@@ -124,13 +124,13 @@ impl Edit {
 }
 
 impl Edit {
-    /// Begins the launch of a group that everyone is to get, and gives the share that gets it from now on: all, unless the
-    /// policy holds some back. The control is no launch.
-    pub(super) fn ship(&mut self, experiment: &Experiment, group: &str) -> Result<f64> {
+    /// Begins the launch of a group that everyone is to get by these steps, and gives the share that gets it from now on. At
+    /// the end the policy may hold some back. The control is no launch.
+    pub(super) fn ship(&mut self, experiment: &Experiment, group: &str, steps: Vec<Step>) -> Result<f64> {
         if group == experiment.control_group {
             return Ok(100.0);
         }
-        let steps = self.policy().policy.held_back(0.0, vec![Step::at_once(100.0)]);
+        let steps = self.policy().policy.held_back(0.0, steps);
         let first = steps.first().map_or(100.0, |step| step.percentage);
         let plan = LaunchPlan {
             id: LaunchId(new_id(self.now())),

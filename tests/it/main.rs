@@ -40,6 +40,7 @@ mod http;
 mod kills;
 mod kinds;
 mod launches;
+mod latched;
 mod layers;
 mod lease;
 mod limits;
