@@ -260,6 +260,7 @@ impl Edit {
         choice: GuardrailChoice,
         what: &str,
     ) -> Result<()> {
+        self.refuse_archived_policy(&self.admin.environment)?;
         let policy = self.policy();
         plan.metrics = self.catalogue().pin_metrics(&policy.policy);
         check_guardrails(&policy.policy, &choice, &plan.metrics)?;

@@ -9,7 +9,10 @@ use crate::domain::policy::{Policy, is_listed};
 use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
 
-impl Administered for Policy {}
+/// An environment whose policy was archived can have one again.
+impl Administered for Policy {
+    const RETURNS: bool = true;
+}
 
 /// Refuses a launch that lacks guardrails that its policy asks for.
 pub(super) fn check_guardrails(
@@ -51,6 +54,17 @@ pub(super) fn check_guardrails(
 }
 
 impl Edit {
+    /// Refuses a launch in an environment whose policy is out of use. Where there never was one, what is built in holds.
+    pub(super) fn refuse_archived_policy(&self, environment: &str) -> Result<()> {
+        match self.catalogue().policies.get(environment) {
+            Some(stored) if stored.archived => {
+                let message = "it is archived, and a launch begins only under a policy in use; make it again with CreatePolicy";
+                Err(refused(&stored.document, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a launch that begins without a ramp at more than its policy's first step.
     pub(super) fn allow_at_once(&self, percentage: f64) -> Result<()> {
         let policy = self.policy().policy;
