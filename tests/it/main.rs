@@ -38,6 +38,7 @@ mod holdouts;
 mod home;
 mod http;
 mod kills;
+mod kills_of_groups;
 mod kinds;
 mod launches;
 mod latched;
