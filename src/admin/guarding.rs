@@ -11,7 +11,8 @@ use super::reach::dependents;
 use super::rollouts::with_percentage;
 use super::ruled::Ruled;
 use super::{Admin, Principal};
-use crate::analysis::decision::{Decision, DecisionAction, GUARD, Judgement, Reason, ReasonCode};
+use crate::analysis::decision::{DecisionAction, GUARD, Judgement, Reason, ReasonCode};
+use crate::analysis::news::says_same;
 use crate::analysis::plan::{Action, Plan};
 use crate::domain::config::DynamicConfig;
 use crate::domain::experiment::{Experiment, Status};
@@ -184,18 +185,6 @@ fn successor(edit: &Edit, judged: &Launch, plan: &Plan) -> Option<Arc<Launch>> {
         }
         _ => None,
     }
-}
-
-/// Whether a plan says again what was decided last. Progress within a step is not news; what a shadow would do is.
-fn says_same(last: &Decision, plan: &Plan) -> bool {
-    fn news(reasons: &[Reason]) -> impl Iterator<Item = (ReasonCode, [&Option<String>; 3], Option<&str>)> {
-        let news = reasons.iter().filter(|reason| reason.code != ReasonCode::StepNotDone);
-        news.map(|reason| {
-            let words = (reason.code == ReasonCode::Shadow).then_some(reason.message.as_str());
-            (reason.code, [&reason.metric, &reason.arm, &reason.segment], words)
-        })
-    }
-    last.actor == GUARD && last.kind == plan.kind && news(&last.reasons).eq(news(&plan.reasons))
 }
 
 /// Turns the treatment off, closes the latch, and gives the percentage that is left in force.

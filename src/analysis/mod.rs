@@ -14,6 +14,7 @@ pub mod judge;
 pub mod left_behind;
 pub mod limits;
 pub mod measurement;
+pub mod news;
 pub mod outlook;
 pub mod plan;
 pub mod policy_replay;

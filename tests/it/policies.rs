@@ -274,7 +274,7 @@ async fn where_undecided_holds_a_step_waits_until_every_guardrail_is_shown_safe(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_those_whom_the_policy_lists_may_resolve() {
+async fn only_those_whom_the_policy_lists_may_resolve_also_once_it_is_archived() {
     let server = Server::start().await;
     let lists = Policy { resolvers: vec!["grace".to_owned()], ..policy() };
     server.create_policy(lists).await.unwrap();
@@ -287,6 +287,9 @@ async fn only_those_whom_the_policy_lists_may_resolve() {
         reason: "The form is mended.".to_owned(),
         expire_time: Some(wire_time(expires_at)),
     };
+    assert_refused(server.guard().resolve_latch(by("ada", resolve.clone())).await, "Policy");
+    let archive = ArchivePolicyRequest { key: "production".to_owned(), revision: 1 };
+    server.admin().archive_policy(archive).await.unwrap();
     assert_refused(server.guard().resolve_latch(by("ada", resolve.clone())).await, "Policy");
     assert!(server.check(&gate_target("new_checkout")).await.latches[0].closed);
     server.guard().resolve_latch(by("grace", resolve)).await.unwrap();
