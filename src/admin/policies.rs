@@ -3,7 +3,7 @@
 use super::documents::Administered;
 use super::edit::Edit;
 use crate::analysis::decision::{DecisionKind, Reason, ReasonCode};
-use crate::domain::launch::{GuardrailChoice, PinnedMetric};
+use crate::domain::launch::{GuardrailChoice, Needs, PinnedMetric, Step};
 use crate::domain::metric::Action;
 use crate::domain::policy::{Policy, is_listed};
 use crate::domain::violation::Checks;
@@ -79,9 +79,11 @@ impl Edit {
         Err(refused(&policy, &message))
     }
 
-    /// Refuses what is shipped without ever having been watched, where there are guardrails to watch it by.
-    pub(super) fn allow_unwatched(&self, what: &str) -> Result<()> {
+    /// The policy's steps to a percentage for what has shown nothing here. Where guardrails are there each needs evidence, and a
+    /// policy without a ramp has no step at which that could be had.
+    pub(super) fn steps_unseen(&self, what: &str, percentage: f64) -> Result<Vec<Step>> {
         let policy = self.policy().policy;
+        let mut steps = policy.steps(0.0, percentage);
         let metrics = self.catalogue().pin_metrics(&policy);
         let attached = metrics.iter().filter(|pinned| {
             pinned.metric.action != Action::Report
@@ -89,14 +91,20 @@ impl Edit {
         });
         let attached: Vec<&str> = attached.map(|pinned| pinned.metric.key.as_str()).collect();
         if attached.is_empty() {
-            return Ok(());
+            return Ok(steps);
         }
-        let message = format!(
-            "{what} has shown nothing here, and is shipped only once it is shown safe for `{}`; apply it as running, and \
-             decide it then",
-            attached.join("`, `")
-        );
-        Err(refused(&policy, &message))
+        if policy.ramp.is_empty() {
+            let message = format!(
+                "{what} has shown nothing here, and is shipped only once it is shown safe for `{}`; apply it as running and \
+                 decide it then, or give the policy a ramp",
+                attached.join("`, `")
+            );
+            return Err(refused(&policy, &message));
+        }
+        for step in &mut steps {
+            step.needs = Needs::Evidence;
+        }
+        Ok(steps)
     }
 
     /// Refuses unless the policy lists the principal among those who may.

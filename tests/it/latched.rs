@@ -4,7 +4,8 @@ use portcullis::transport::grpc::wire;
 use portcullis::transport::grpc::wire::decide_experiment_request::Decision as Outcome;
 use portcullis::transport::grpc::wire::{
     ArchiveExperimentRequest, DecideExperimentRequest, Experiment, ExperimentStatus,
-    GetConfigDocumentRequest, GetExperimentDocumentRequest, Holdout, LaunchState, Policy, TargetKind,
+    GetConfigDocumentRequest, GetExperimentDocumentRequest, Holdout, LaunchState, Policy, StepNeeds,
+    TargetKind,
 };
 
 use crate::documents::{
@@ -122,21 +123,20 @@ experiments:
 ";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_group_that_was_shipped_elsewhere_comes_by_the_policys_steps_and_not_past_guardrails() {
+async fn a_group_that_was_shipped_elsewhere_comes_by_the_policys_steps_and_not_without_evidence() {
     let server = Server::start().await;
-    let ramped = Policy { ramp: vec![step(10.0, 3_600_000, 0)], ..policy() };
-    server.create_policy(ramped).await.unwrap();
-    let metric = server.create_metric(guardrail("signup", "visited_signup")).await;
+    server.create_metric(guardrail("signup", "visited_signup")).await;
     assert_refused(apply(&server, SHIPPED_ELSEWHERE).await, "Policy");
-    let archive = wire::ArchiveMetricRequest { key: metric.key, revision: metric.revision };
-    server.admin().archive_metric(archive).await.unwrap();
-
+    let ramped = Policy { ramp: vec![step(10.0, 0, 0)], ..policy() };
+    server.create_policy(ramped).await.unwrap();
     apply(&server, SHIPPED_ELSEWHERE).await.unwrap();
     assert_eq!(experiment(&server).await.status(), ExperimentStatus::Decided);
     let shipped = red(&server, &ids("probe", 300)).await.values().filter(|it| **it).count();
     assert!((10..60).contains(&shipped), "{shipped} of 300 at 10 %");
-    let launch = server.check(&target(TargetKind::Shipment, "halves")).await.launch.unwrap();
-    assert_eq!((launch.state(), launch.steps.len()), (LaunchState::Ramping, 2));
+    let shipment = target(TargetKind::Shipment, "halves");
+    let launch = server.check(&shipment).await.launch.unwrap();
+    let needs: Vec<StepNeeds> = launch.steps.iter().map(wire::RampStep::needs).collect();
+    assert_eq!((launch.state(), needs), (LaunchState::Ramping, vec![StepNeeds::Evidence; 2]));
     apply(&server, SHIPPED_ELSEWHERE).await.unwrap();
-    assert_eq!(server.check(&target(TargetKind::Shipment, "halves")).await.launch.unwrap().id, launch.id);
+    assert_eq!(server.check(&shipment).await.launch.unwrap().id, launch.id);
 }

@@ -239,7 +239,7 @@ fn stop_groups(edit: &mut Edit, wanted: &Experiment) -> Result<()> {
 }
 
 /// An experiment that is new here and has ended elsewhere. A group that was shipped there is a launch here, by the steps that
-/// the policy plans for any other; where guardrails are there, they have to show it safe first, as by hand.
+/// the policy plans for any other; where guardrails are there, each of these needs evidence, as shipping by hand does.
 fn bring_ended(edit: &mut Edit, experiment: &Experiment, status: &Status) -> Result<()> {
     let stored = edit.in_use::<Experiment>(&experiment.key)?;
     let status = match status {
@@ -247,10 +247,14 @@ fn bring_ended(edit: &mut Edit, experiment: &Experiment, status: &Status) -> Res
             if experiment.group(group).is_none() {
                 return Err(Error::field("experiment.status.group", "must be the name of one of the groups"));
             }
-            if *group != experiment.control_group {
-                edit.allow_unwatched(&format!("group `{group}` of experiment `{}`", experiment.key))?;
-            }
-            let steps = edit.policy().policy.steps(0.0, *percentage);
+            let steps = if *group == experiment.control_group {
+                Vec::new()
+            } else {
+                edit.steps_unseen(
+                    &format!("group `{group}` of experiment `{}`", experiment.key),
+                    *percentage,
+                )?
+            };
             Status::Decided { group: group.clone(), percentage: edit.ship(experiment, group, steps)? }
         }
         status => status.clone(),
