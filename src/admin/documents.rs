@@ -17,6 +17,9 @@ use crate::store::change::Kept;
 ///
 /// The hooks see the change in the making with the document already in it. They refuse it, or add what is written with it.
 pub trait Administered: Kept {
+    /// Whether one that was archived may be made again under its key.
+    const RETURNS: bool = false;
+
     /// Its conditions that are in use or will be, each with its path.
     fn conditions(&self) -> Vec<(String, &Condition)> {
         Vec::new()
@@ -99,11 +102,18 @@ impl Edit {
         document.settle(self, None)?;
         document.check()?;
         let key = document.key().to_owned();
-        let taken = T::shelf(self.catalogue()).contains_key(&key).then_some(T::KIND);
+        let before = T::shelf(self.catalogue()).get(&key).cloned();
+        let (gone, taken) = match before {
+            Some(before) if T::RETURNS && before.archived => (Some(before), None),
+            before => (None, before.map(|_| T::KIND)),
+        };
         if let Some(kind) = taken.or_else(|| T::namesake(self.catalogue(), &key)) {
             return Err(Error::AlreadyExists { kind, key });
         }
-        self.put(Stored::new(document.clone(), self.now()));
+        self.put(match gone {
+            Some(gone) => Stored { archived: false, ..gone.changed(document.clone(), self.now()) },
+            None => Stored::new(document.clone(), self.now()),
+        });
         self.refers(&document);
         document.made(self)
     }

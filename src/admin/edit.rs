@@ -10,6 +10,7 @@ use crate::analysis::answer::{answer, answer_raise};
 use crate::analysis::decision::{
     Decision, DecisionAction, DecisionId, DecisionKind, Judgement, Reason, ReasonCode,
 };
+use crate::analysis::left_behind::left_behind;
 use crate::analysis::plan::latch_reason;
 use crate::clock::new_id;
 use crate::domain::catalogue::Catalogue;
@@ -251,17 +252,22 @@ impl Edit {
         }
     }
 
-    /// Begins a launch in a person's name, under the policy of the environment, which may refuse it.
+    /// Begins a launch in a person's name, under the policy of the environment, which may refuse it. Where it takes the place
+    /// of one that a person has let pass, what was shown against that one holds this one until it is known better.
     pub(super) fn begin_launch(
         &mut self,
         mut plan: LaunchPlan,
         choice: GuardrailChoice,
         what: &str,
     ) -> Result<()> {
+        self.refuse_archived_policy(&self.admin.environment)?;
         let policy = self.policy();
         plan.metrics = self.catalogue().pin_metrics(&policy.policy, &plan.unit_type);
         check_guardrails(&policy.policy, &choice, &plan.metrics, &plan.unit_type)?;
-        let launch = Launch::begin_under(policy, choice, plan, self.now());
+        let before = self.catalogue().live_launch(&plan.target);
+        let warned = before.is_some_and(|before| !self.left_behind(before).is_empty());
+        let mut launch = Launch::begin_under(policy, choice, plan, self.now());
+        launch.warned = warned;
         self.decide_by_hand(&launch, launch.percentage(), DecisionAction::Start, what);
         self.put_launch(launch);
         Ok(())
@@ -309,6 +315,17 @@ impl Edit {
         }
     }
 
+    /// Refuses while any latch of a target is closed, be it of one arm.
+    pub(super) fn refuse_any_latched(&self, target: &Target) -> Result<()> {
+        let mut latches = self.catalogue().latches_of(target);
+        match latches.find(|latch| latch.is_closed(self.now())) {
+            Some(latch) => {
+                Err(Error::Refused { decision: DecisionKind::Block, reasons: vec![latch_reason(latch)] })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether a live launch of just this target is let pass by a person. That of another rule of a gate is not enough.
     fn is_overridden(&self, target: &Target) -> bool {
         let launch = self.in_force.catalogue.live_launch(target);
@@ -318,6 +335,11 @@ impl Edit {
     /// The guard's latest judgement of a launch.
     pub(super) fn judgement(&self, launch: &Launch) -> Option<Judgement> {
         self.admin.judgement(launch, self.now()).map(|judgement| (*judgement).clone())
+    }
+
+    /// What outlives a launch that a person ends, by the latest judgement, however old and of whichever share.
+    pub(super) fn left_behind(&self, launch: &Launch) -> Vec<Reason> {
+        left_behind(launch, self.admin.live.judgement(launch.id).as_deref())
     }
 
     /// Records a decision about a launch; `launch` is what it was judged as, `percentage` what is in force afterwards.

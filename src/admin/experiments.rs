@@ -11,7 +11,7 @@ use crate::analysis::decision::DecisionAction;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::condition::Condition;
 use crate::domain::config::DynamicConfig;
-use crate::domain::experiment::{Experiment, Status};
+use crate::domain::experiment::{Experiment, Override, Status};
 use crate::domain::launch::Target;
 use crate::domain::metric::Metric;
 use crate::domain::stored::Document;
@@ -107,6 +107,19 @@ impl Experiment {
             }
         });
     }
+}
+
+/// Overrides that count only while an experiment runs begin to count, or end. In a layer they take units out of the others.
+pub(super) fn switch_overrides(edit: &mut Edit, experiment: &Experiment, begins: bool) -> Result<()> {
+    if experiment.overrides.iter().all(Override::lists_ids) {
+        return Ok(());
+    }
+    let mates = layer_mates(edit, experiment);
+    if begins {
+        edit.allow_all_wider(&mates)?;
+    }
+    edit.regroup_all(&mates, OVERRIDDEN);
+    Ok(())
 }
 
 /// Why launches of a layer's other experiments begin a new epoch.

@@ -2,13 +2,17 @@
 //! that a person planned.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::edit::{Edit, Said};
+use super::experiments::shipment;
+use super::latches::in_force;
 use super::reach::dependents;
 use super::rollouts::with_percentage;
 use super::ruled::Ruled;
 use super::{Admin, Principal};
-use crate::analysis::decision::{Decision, DecisionAction, GUARD, Judgement, Reason, ReasonCode};
+use crate::analysis::decision::{DecisionAction, GUARD, Judgement, Reason, ReasonCode};
+use crate::analysis::news::says_same;
 use crate::analysis::plan::{Action, Plan};
 use crate::domain::config::DynamicConfig;
 use crate::domain::experiment::{Experiment, Status};
@@ -35,11 +39,12 @@ impl Admin {
     ) -> Result<bool> {
         let found = (judgement, latch);
         let mut edit = self.edit(&Principal(GUARD.to_owned()), "guard").await.under(fence);
-        let Some(current) = edit.catalogue().launches.get(&judged.id).cloned() else {
-            return Ok(false);
-        };
         let protects = matches!(plan.action, Action::RollBack | Action::StopArms(_));
-        if !current.is_live() || (current.revision != judged.revision && !protects) {
+        let current = edit.catalogue().launches.get(&judged.id).filter(|launch| launch.is_live()).cloned();
+        let Some(current) = current else {
+            return if protects { self.protect_ended(edit, judged, found, plan).await } else { Ok(false) };
+        };
+        if current.revision != judged.revision && !protects {
             return Ok(false);
         }
         let mut launch = (*current).clone();
@@ -94,20 +99,92 @@ impl Admin {
         edit.commit().await?;
         Ok(true)
     }
+
+    /// Harm was shown in a launch that a person has ended or replaced since the look. A latch closes all the same, and the
+    /// launch that took its place, which began without this evidence, is taken back.
+    async fn protect_ended(
+        &self,
+        mut edit: Edit,
+        judged: &Launch,
+        found: (&Judgement, Option<&Latch>),
+        plan: &Plan,
+    ) -> Result<bool> {
+        let ended = self.store.launch(judged.id).await?;
+        if !ended.is_some_and(|launch| is_ended_by_hand(&launch)) {
+            return Ok(false);
+        }
+        let (arms, action) = match &plan.action {
+            Action::StopArms(arms) => (arms.iter().map(Some).collect(), DecisionAction::StopArm),
+            _ => (vec![None], DecisionAction::RollBack),
+        };
+        let is_latched = |arm: Option<&String>| {
+            let mut latches = edit.catalogue().latches.values().filter(|latch| latch.launch == judged.id);
+            latches.any(|latch| latch.arm.is_none() || latch.arm.as_ref() == arm)
+        };
+        let new: Vec<Option<String>> =
+            arms.into_iter().filter(|arm| !is_latched(*arm)).map(Option::<&String>::cloned).collect();
+        if new.is_empty() {
+            // Whoever ended it knew, and has left the latch.
+            return Ok(false);
+        }
+        let left = take_back_successor(&mut edit, judged, plan)?;
+        for arm in new {
+            close_latch(&mut edit, judged, arm.as_deref(), plan);
+            decide(&mut edit, judged, left, action, arm, found, plan);
+        }
+        edit.commit().await?;
+        Ok(true)
+    }
 }
 
-/// Whether a plan says again what was decided last. Progress within a step is not news; what a shadow would do is.
-fn says_same(last: &Decision, plan: &Plan) -> bool {
-    fn news(
-        reasons: &[Reason],
-    ) -> impl Iterator<Item = (ReasonCode, &Option<String>, &Option<String>, Option<&str>)> {
-        let news = reasons.iter().filter(|reason| reason.code != ReasonCode::StepNotDone);
-        news.map(|reason| {
-            let words = (reason.code == ReasonCode::Shadow).then_some(reason.message.as_str());
-            (reason.code, &reason.metric, &reason.arm, words)
-        })
+/// Whether a person has ended a launch, by cancelling it or by shipping a group of it.
+fn is_ended_by_hand(launch: &Launch) -> bool {
+    let is_shipped = launch.state == LaunchState::Completed && !launch.target.splits_by_share();
+    launch.state == LaunchState::Cancelled || is_shipped
+}
+
+/// Rolls back what took the place of a harmful launch, if anything did, and gives the percentage that is left in force.
+fn take_back_successor(edit: &mut Edit, judged: &Launch, plan: &Plan) -> Result<f64> {
+    let Some(successor) = successor(edit, judged, plan) else {
+        return Ok(in_force(edit.catalogue(), &judged.target));
+    };
+    let (mut changed, served) = ((*successor).clone(), successor.percentage());
+    // What it would fall back to by itself is what has harmed.
+    let (own, before) = (changed.rollback_percentage, judged.rollback_percentage);
+    let is_holdout = matches!(changed.target, Target::Holdout { .. });
+    changed.rollback_percentage = if is_holdout { own.max(before) } else { own.min(before) };
+    changed.end(LaunchState::RolledBack, edit.now());
+    let left = take_back(edit, &changed, served)?;
+    let message = format!("it took the place of launch {}, which was shown harmful", judged.id);
+    let said = Said {
+        kind: plan.kind,
+        action: DecisionAction::RollBack,
+        arm: None,
+        reasons: vec![Reason::of_launch(ReasonCode::Harm, message)],
+        judgement: None,
+        latch: None,
+    };
+    edit.decide(&successor, left, said);
+    edit.put_launch(changed);
+    Ok(left)
+}
+
+/// The live launch that took the place of a harmful one: of the same target, or of the harmed group where that was shipped.
+fn successor(edit: &Edit, judged: &Launch, plan: &Plan) -> Option<Arc<Launch>> {
+    let Target::Experiment { experiment } = &judged.target else {
+        return edit.catalogue().live_launch(&judged.target).cloned();
+    };
+    let stored = edit.catalogue().experiments.get(experiment)?;
+    let is_harmed = |group: &String| match &plan.action {
+        Action::StopArms(arms) => arms.contains(group),
+        _ => true,
+    };
+    match &stored.document.status {
+        Status::Decided { group, .. } if is_harmed(group) => {
+            edit.catalogue().live_launch(&shipment(experiment)).cloned()
+        }
+        _ => None,
     }
-    last.actor == GUARD && last.kind == plan.kind && news(&last.reasons).eq(news(&plan.reasons))
 }
 
 /// Turns the treatment off, closes the latch, and gives the percentage that is left in force.
@@ -165,8 +242,12 @@ fn set_percentage(edit: &mut Edit, target: &Target, percentage: f64) -> Result<(
         Target::Shipment { experiment } => {
             let stored = edit.in_use::<Experiment>(experiment)?;
             let mut changed = stored.document.clone();
-            if let Status::Decided { percentage: shipped, .. } = &mut changed.status {
+            if let Status::Decided { group, percentage: shipped } = &mut changed.status {
                 *shipped = percentage;
+                if percentage <= 0.0 {
+                    // Nobody is to get it any more, neither by an override.
+                    changed.stopped_groups.insert(group.clone());
+                }
             }
             edit.put(stored.changed(changed, edit.now()));
             Ok(())

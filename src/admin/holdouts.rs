@@ -1,9 +1,12 @@
 //! Holdouts: made, changed, archived.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::documents::{Administered, check_fixed, check_known};
 use super::edit::Edit;
 use super::gates::check_no_segment;
-use super::reach::{referrers, targets};
+use super::reach::{Referrer, referrers, targets};
 use super::references::Referent;
 use super::rollouts::cancel_launch;
 use crate::clock::new_id;
@@ -13,7 +16,7 @@ use crate::domain::gate::Gate;
 use crate::domain::holdout::Holdout;
 use crate::domain::launch::{CONTROL, GuardrailChoice, LaunchId, LaunchPlan, Step, TREATMENT, Target};
 use crate::domain::layer::Layer;
-use crate::domain::stored::Document;
+use crate::domain::stored::{Document, Stored};
 use crate::domain::violation::Checks;
 use crate::engine::lower::lower;
 use crate::error::Result;
@@ -68,9 +71,13 @@ impl Holdout {
         if releases {
             edit.allow_wider(&target)?;
         }
-        cancel_launch(edit, &target, "another share is held out");
+        let what = "another share is held out";
         if !releases || self.percentage <= 0.0 {
+            cancel_launch(edit, &target, what);
             return Ok(());
+        }
+        if let Some(launch) = edit.catalogue().live_launch(&target).cloned() {
+            edit.cancel(&launch, 0.0, what);
         }
         let released = 100.0 * (share_before - self.percentage) / share_before;
         let plan = LaunchPlan {
@@ -95,13 +102,32 @@ impl Holdout {
         Ok(checks.finish()?)
     }
 
+    /// What asks in its own conditions whether the holdout is passed: a larger one may let units in there.
+    fn asking(&self, edit: &Edit) -> BTreeSet<Referrer> {
+        let mut without_members = edit.after();
+        let unlinked = Self {
+            gates: Vec::new(),
+            experiments: Vec::new(),
+            layers: Vec::new(),
+            covers_all: false,
+            ..self.clone()
+        };
+        for stored in without_members.holdouts.values_mut().filter(|stored| stored.document.key == self.key) {
+            *stored = Arc::new(Stored { document: unlinked.clone(), ..(**stored).clone() });
+        }
+        referrers(&lower(&without_members), &self.key)
+    }
+
     /// Asks the guard of everything that units are let go into, and begins a new epoch of all launches whose units are others
     /// from now on: those of members, and of what depends on members.
     fn move_units(&self, edit: &mut Edit, share_before: f64, share_after: f64) -> Result<()> {
         let after = lower(&edit.after());
         let was = referrers(edit.ruleset(), &self.key);
         let is = referrers(&after, &self.key);
-        let released = if share_after < share_before { was.clone() } else { &was - &is };
+        let mut released = if share_after < share_before { was.clone() } else { &was - &is };
+        if share_after > share_before {
+            released.extend(self.asking(edit));
+        }
         edit.allow_all_wider(&targets(&after, released))?;
         #[expect(clippy::float_cmp, reason = "the same number is the same share")]
         let moved = if share_before == share_after { &was ^ &is } else { &was | &is };

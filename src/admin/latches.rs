@@ -63,7 +63,7 @@ impl Admin {
 }
 
 /// The share of a target's units that get the treatment now; for an experiment its allocation.
-fn in_force(catalogue: &Catalogue, target: &Target) -> f64 {
+pub(super) fn in_force(catalogue: &Catalogue, target: &Target) -> f64 {
     let rule = |rules: &[Rule], id: &str| rules.iter().find(|rule| rule.id == id).map(|rule| rule.percentage);
     let share = match target {
         Target::GateRule { gate, rule: id } => {

@@ -2,6 +2,7 @@
 
 use super::documents::Administered;
 use super::edit::Edit;
+use super::experiments::{shipment, target};
 use crate::domain::bucket_set::BucketSet;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::experiment::{Experiment, Status};
@@ -10,7 +11,7 @@ use crate::domain::parameters::{Parameters, json_type};
 use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
 
-/// What running experiments rest on stays; the rest changes at once, since a layer is no launch.
+/// What running experiments rest on stays; the rest changes at once, since a layer is no launch, unless a latch is closed.
 impl Administered for Layer {
     fn changed(&self, edit: &mut Edit, before: &Self) -> Result<()> {
         let mut checks = Checks::default();
@@ -37,7 +38,8 @@ impl Administered for Layer {
                 }
             }
         }
-        Ok(checks.finish()?)
+        checks.finish()?;
+        if before.parameters == self.parameters { Ok(()) } else { allow_other_parameters(edit, &self.key) }
     }
 
     fn archived(&self, edit: &mut Edit) -> Result<()> {
@@ -50,6 +52,17 @@ impl Administered for Layer {
         let (key, experiments) = (&self.key, experiments.join(", "));
         Err(Error::WrongState(format!("layer `{key}` is referred to by {experiments}; archive these first")))
     }
+}
+
+/// What everyone in a layer gets is watched by nothing, so that it is no way to give everyone what a latch keeps back: that
+/// of any experiment of the layer, archived ones included, and of any of its groups.
+fn allow_other_parameters(edit: &Edit, layer: &str) -> Result<()> {
+    let members = edit.catalogue().experiments.values().map(|stored| &stored.document);
+    let members = members.filter(|member| member.layer.as_deref() == Some(layer));
+    members.into_iter().try_for_each(|member| {
+        edit.refuse_any_latched(&target(&member.key))?;
+        edit.refuse_any_latched(&shipment(&member.key))
+    })
 }
 
 /// The experiments in use of a layer.

@@ -3,12 +3,16 @@
 use super::documents::Administered;
 use super::edit::Edit;
 use crate::analysis::decision::{DecisionKind, Reason, ReasonCode};
-use crate::domain::launch::{GuardrailChoice, PinnedMetric};
+use crate::domain::launch::{GuardrailChoice, Needs, PinnedMetric, Step};
+use crate::domain::metric::Action;
 use crate::domain::policy::{Policy, is_listed};
 use crate::domain::violation::Checks;
 use crate::error::{Error, Result};
 
-impl Administered for Policy {}
+/// An environment whose policy was archived can have one again.
+impl Administered for Policy {
+    const RETURNS: bool = true;
+}
 
 /// Refuses a launch that lacks guardrails that its policy asks for.
 pub(super) fn check_guardrails(
@@ -54,6 +58,17 @@ pub(super) fn check_guardrails(
 }
 
 impl Edit {
+    /// Refuses a launch in an environment whose policy is out of use. Where there never was one, what is built in holds.
+    pub(super) fn refuse_archived_policy(&self, environment: &str) -> Result<()> {
+        match self.catalogue().policies.get(environment) {
+            Some(stored) if stored.archived => {
+                let message = "it is archived, and a launch begins only under a policy in use; make it again with CreatePolicy";
+                Err(refused(&stored.document, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a launch that begins without a ramp at more than its policy's first step.
     pub(super) fn allow_at_once(&self, percentage: f64) -> Result<()> {
         let policy = self.policy().policy;
@@ -66,6 +81,34 @@ impl Edit {
             "a launch begins at {first} %, not at {percentage} %; begin lower and raise it with SetRollout"
         );
         Err(refused(&policy, &message))
+    }
+
+    /// The policy's steps to a percentage for what has shown nothing here. Where guardrails are there each needs evidence, and a
+    /// policy without a ramp has no step at which that could be had.
+    pub(super) fn steps_unseen(&self, what: &str, percentage: f64) -> Result<Vec<Step>> {
+        let policy = self.policy().policy;
+        let mut steps = policy.steps(0.0, percentage);
+        let metrics = self.catalogue().pin_metrics(&policy);
+        let attached = metrics.iter().filter(|pinned| {
+            pinned.metric.action != Action::Report
+                && GuardrailChoice::default().attaches(&policy, &pinned.metric)
+        });
+        let attached: Vec<&str> = attached.map(|pinned| pinned.metric.key.as_str()).collect();
+        if attached.is_empty() {
+            return Ok(steps);
+        }
+        if policy.ramp.is_empty() {
+            let message = format!(
+                "{what} has shown nothing here, and is shipped only once it is shown safe for `{}`; apply it as running and \
+                 decide it then, or give the policy a ramp",
+                attached.join("`, `")
+            );
+            return Err(refused(&policy, &message));
+        }
+        for step in &mut steps {
+            step.needs = Needs::Evidence;
+        }
+        Ok(steps)
     }
 
     /// Refuses unless the policy lists the principal among those who may.

@@ -103,7 +103,7 @@ impl Edit {
         match live {
             // A raise by hand is a launch of its own: everyone counts afresh, with the guardrails there are by now.
             Some(launch) if highest > rule.percentage => {
-                end_launch(self, &launch, "a new launch took its place");
+                self.cancel(&launch, 0.0, "a new launch took its place");
                 begin_launch(self, document, rule, (steps, rollout.choice), rollback)?;
             }
             Some(launch) => edit_launch(self, &launch, steps, rollout.rollback_to),
@@ -203,12 +203,14 @@ pub(super) fn end_launch(edit: &mut Edit, launch: &Launch, what: &str) {
     end_launch_at(edit, launch, 0.0, what);
 }
 
-/// Ends a launch by hand, with `percentage` in force from then on. A hold is not shaken off this way: with evidence of harm past the hold level, a latch closes.
+/// Ends a launch by hand, with `percentage` in force from then on. What was shown against it is not shaken off this way: a latch
+/// closes.
 pub(super) fn end_launch_at(edit: &mut Edit, launch: &Launch, percentage: f64, what: &str) {
-    let judgement = edit.judgement(launch);
-    if launch.warned || judgement.is_some_and(|judgement| judgement.warned) {
-        let cause = "a person ended the launch while evidence of harm was past the hold level";
-        edit.close_latch(launch, None, cause.to_owned());
+    let shown = edit.left_behind(launch);
+    if !shown.is_empty() {
+        let messages: Vec<String> = shown.into_iter().map(|reason| reason.message).collect();
+        let cause = format!("a person ended the launch while this stood against it: {}", messages.join("; "));
+        edit.close_latch(launch, None, cause);
     }
     edit.cancel(launch, percentage, what);
 }

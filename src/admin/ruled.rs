@@ -2,7 +2,7 @@
 
 use super::documents::{Administered, check_fixed};
 use super::edit::Edit;
-use super::rollouts::{begin_launch_at_once, cancel_launch, end_launch, unit_type};
+use super::rollouts::{begin_launch_at_once, cancel_launch, unit_type};
 use crate::domain::launch::Target;
 use crate::domain::rule::Rule;
 use crate::domain::violation::Checks;
@@ -53,10 +53,7 @@ pub(super) fn change_rules<T: Ruled>(edit: &mut Edit, before: &T, after: &T) -> 
     for rule in after.rules() {
         if revalued.contains(&rule) {
             // What was seen of the old value says nothing of this one.
-            cancel_launch(edit, &T::target(key, &rule.id), "the rule gives another value");
-            if rule.percentage > 0.0 {
-                begin_launch_at_once(edit, after, rule)?;
-            }
+            replace_launch(edit, after, rule, "the rule gives another value")?;
         } else if wider.contains(&rule) {
             widen_rule(edit, after, rule)?;
         } else if changes_control
@@ -125,11 +122,22 @@ fn widen_rule<T: Ruled>(edit: &mut Edit, document: &T, rule: &Rule) -> Result<()
     match launch {
         Some(launch) if launch.unit_type == unit_type(document, rule) => {
             edit.regroup(&launch, "the rule's conditions, draw or place were changed");
-            return Ok(());
+            Ok(())
         }
         // What was seen of units of another kind says nothing of these.
-        Some(launch) => end_launch(edit, &launch, "the rule draws units of another type"),
-        None => {}
+        _ => replace_launch(edit, document, rule, "the rule draws units of another type"),
     }
-    if rule.percentage > 0.0 { begin_launch_at_once(edit, document, rule) } else { Ok(()) }
+}
+
+/// The live launch of a rule ends, and another one takes its place where the rule lets anybody through.
+fn replace_launch<T: Ruled>(edit: &mut Edit, document: &T, rule: &Rule, what: &str) -> Result<()> {
+    let target = T::target(document.key(), &rule.id);
+    if rule.percentage <= 0.0 {
+        cancel_launch(edit, &target, what);
+        return Ok(());
+    }
+    if let Some(launch) = edit.catalogue().live_launch(&target).cloned() {
+        edit.cancel(&launch, 0.0, what);
+    }
+    begin_launch_at_once(edit, document, rule)
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::documents::stored_in;
 use super::edit::{Edit, refuse_unless_allowed};
-use super::experiments::{shipment, target};
+use super::experiments::{shipment, switch_overrides, target};
 use super::layers::check_member;
+use super::rollouts::end_launch;
 use super::{Admin, Principal, buckets};
 use crate::analysis::answer::answer_raise;
 use crate::analysis::decision::DecisionAction;
@@ -78,6 +79,7 @@ impl Edit {
         buckets::take(self, &mut experiment)?;
         check_member(self, &experiment)?;
         self.refers(&experiment);
+        switch_overrides(self, &experiment, true)?;
         experiment.status = Status::Running;
         let plan = launch_plan(self, &experiment);
         self.begin_launch(plan, choice, "the experiment was started")?;
@@ -95,23 +97,26 @@ impl Edit {
         self.current::<Experiment>(key, revision)?;
         let mut experiment = stored.document.clone();
         let launch = self.catalogue().live_launch(&target(key)).cloned();
-        let (state, action, what) = match outcome {
+        switch_overrides(self, &experiment, false)?;
+        match outcome {
             Outcome::Ship(group) => {
                 allow_ship(self, &experiment, launch.as_deref(), &group)?;
-                let what = format!("group {group} was shipped");
-                let percentage = self.ship(&experiment, &group)?;
+                let percentage = self.ship(&experiment, &group, vec![Step::at_once(100.0)])?;
+                if let Some(launch) = launch {
+                    let what = format!("group {group} was shipped");
+                    self.change_launch(&launch, DecisionAction::Complete, &what, |ended, now| {
+                        ended.end(LaunchState::Completed, now);
+                    });
+                }
                 experiment.status = Status::Decided { group, percentage };
-                (LaunchState::Completed, DecisionAction::Complete, what)
             }
             Outcome::Abandon(reason) => {
-                experiment.status = Status::Abandoned;
                 let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-                let what = format!("the experiment was abandoned{why}");
-                (LaunchState::Cancelled, DecisionAction::Cancel, what)
+                if let Some(launch) = launch {
+                    end_launch(self, &launch, &format!("the experiment was abandoned{why}"));
+                }
+                experiment.status = Status::Abandoned;
             }
-        };
-        if let Some(launch) = launch {
-            self.change_launch(&launch, action, &what, |ended, now| ended.end(state, now));
         }
         self.put(stored.changed(experiment, self.now()));
         Ok(())
@@ -119,13 +124,13 @@ impl Edit {
 }
 
 impl Edit {
-    /// Begins the launch of a group that everyone is to get, and gives the share that gets it from now on: all, unless the
-    /// policy holds some back. The control is no launch.
-    pub(super) fn ship(&mut self, experiment: &Experiment, group: &str) -> Result<f64> {
+    /// Begins the launch of a group that everyone is to get by these steps, and gives the share that gets it from now on. At
+    /// the end the policy may hold some back. The control is no launch.
+    pub(super) fn ship(&mut self, experiment: &Experiment, group: &str, steps: Vec<Step>) -> Result<f64> {
         if group == experiment.control_group {
             return Ok(100.0);
         }
-        let steps = self.policy().policy.held_back(0.0, vec![Step::at_once(100.0)]);
+        let steps = self.policy().policy.held_back(0.0, steps);
         let first = steps.first().map_or(100.0, |step| step.percentage);
         let plan = LaunchPlan {
             id: LaunchId(new_id(self.now())),

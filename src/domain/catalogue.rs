@@ -114,10 +114,10 @@ impl Catalogue {
         in_use.map(pin).chain(free).collect()
     }
 
-    /// The policy of an environment: its own, else the one that is built in.
+    /// The policy of an environment: its own, also where it is archived, else the one that is built in.
     #[must_use]
     pub fn pin_policy(&self, environment: &str) -> PinnedPolicy {
-        let own = self.policies.get(environment).filter(|stored| !stored.archived);
+        let own = self.policies.get(environment);
         let built_in = || PinnedPolicy { policy: Policy::built_in(environment), revision: 0 };
         own.map_or_else(built_in, |stored| PinnedPolicy {
             policy: stored.document.clone(),

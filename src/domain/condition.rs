@@ -370,6 +370,17 @@ impl Condition {
         Self { subject: Subject::Gate(key.to_owned()), operator, values: Vec::new() }
     }
 
+    /// Whether it holds for listed ids alone.
+    #[must_use]
+    pub fn lists_ids(&self) -> bool {
+        let is_id = match &self.subject {
+            Subject::Unit(_) => true,
+            Subject::Attribute(name) => name == "user_id",
+            _ => false,
+        };
+        is_id && matches!(self.operator, Operator::Any | Operator::AnyCaseSensitive | Operator::Eq)
+    }
+
     /// Checks the condition; `field` is its path.
     pub fn check(&self, checks: &mut Checks, field: &str) {
         self.check_subject(checks, field);

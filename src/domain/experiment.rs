@@ -47,7 +47,8 @@ pub struct Experiment {
     /// Who takes part; empty means everyone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targeting: Vec<Condition>,
-    /// Units that are put in a group, whatever else is said. They are not measured.
+    /// Units that are put in a group, whatever else is said. They are not measured. Those that do not list ids count only
+    /// while it runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
     /// Layer whose parameters it sets, if any.
@@ -292,6 +293,13 @@ impl Experiment {
         self.groups.first().into_iter().flat_map(|group| group.parameters.keys())
     }
 
+    /// The overrides that count as it stands. One that lists ids is for a look at a group, at any time; any other could let
+    /// anybody in, and counts only while the guard watches.
+    pub fn overrides_in_force(&self) -> impl Iterator<Item = &Override> {
+        let is_running = self.status == Status::Running;
+        self.overrides.iter().filter(move |each| is_running || each.lists_ids())
+    }
+
     /// The buckets that take part.
     #[must_use]
     pub fn allocated(&self) -> BucketSet {
@@ -302,6 +310,14 @@ impl Experiment {
     #[must_use]
     pub fn group(&self, name: &str) -> Option<&Group> {
         self.groups.iter().find(|group| group.name == name)
+    }
+}
+
+impl Override {
+    /// Whether it is for listed ids alone.
+    #[must_use]
+    pub fn lists_ids(&self) -> bool {
+        self.conditions.iter().any(Condition::lists_ids)
     }
 }
 

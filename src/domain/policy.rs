@@ -80,12 +80,18 @@ pub struct Policy {
 
 /// A share that stays without the treatment for a while at the end of a ramp to everyone.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Holdback {
     /// Share of units, above 0 and at most 50.
     pub percentage: f64,
     /// For how long, in milliseconds.
     pub duration_ms: i64,
+}
+
+impl Default for Holdback {
+    fn default() -> Self {
+        Self { percentage: 5.0, duration_ms: 7 * DAY_MS }
+    }
 }
 
 /// What becomes of a step that needs only time while a guardrail is undecided.
@@ -276,6 +282,13 @@ mod tests {
         assert_eq!(percentages(&policy.steps(0.0, 100.0)), [1.0, 10.0, 50.0, 100.0]);
         assert_eq!(percentages(&policy.steps(10.0, 50.0)), [50.0]);
         assert_eq!(percentages(&policy.steps(0.0, 0.5)), [0.5]);
+    }
+
+    #[test]
+    fn a_holdback_of_which_nothing_is_said_is_of_five_percent_for_a_week() {
+        let of = |text: &str| serde_json::from_str::<Holdback>(text).unwrap();
+        assert_eq!(of("{}"), Holdback { percentage: 5.0, duration_ms: 7 * DAY_MS });
+        assert_eq!(of("{\"percentage\": 10}"), Holdback { percentage: 10.0, duration_ms: 7 * DAY_MS });
     }
 
     #[test]

@@ -173,7 +173,7 @@ async fn stored_gate(server: &Server, key: &str) -> Gate {
     server.admin().get_gate(request).await.unwrap().into_inner().gate.unwrap()
 }
 
-type Tried = Vec<(&'static str, Result<(), Status>)>;
+pub(crate) type Tried = Vec<(&'static str, Result<(), Status>)>;
 
 /// Every way to let more units through the gate.
 async fn raise_gate(server: &Server) -> Tried {
@@ -260,7 +260,7 @@ async fn raise_others(server: &Server) -> Tried {
     tried
 }
 
-async fn apply(server: &Server, yaml: &str) -> Result<(), Status> {
+pub(crate) async fn apply(server: &Server, yaml: &str) -> Result<(), Status> {
     eventually("the configuration stands still", async || {
         let plan = PlanConfigurationRequest { yaml: yaml.to_owned(), prune: false };
         let revision = match server.configuration().plan_configuration(plan).await {
@@ -276,7 +276,7 @@ async fn apply(server: &Server, yaml: &str) -> Result<(), Status> {
     .await
 }
 
-fn assert_all_refused(tried: Tried) {
+pub(crate) fn assert_all_refused(tried: Tried) {
     assert!(!tried.is_empty());
     for (what, outcome) in tried {
         let status = outcome.err().unwrap_or_else(|| panic!("{what} went through"));

@@ -21,7 +21,7 @@ use crate::visitors::{Crowd, check_gate, ids, passing};
 use crate::webhooks::webhook;
 
 /// What SIGABRT is.
-const ABORTED: Option<i32> = Some(6);
+pub(crate) const ABORTED: Option<i32> = Some(6);
 /// How many points are walked side by side.
 const AT_ONCE: usize = 3;
 
@@ -70,14 +70,26 @@ const OF_A_STEP: [&str; 13] = [
     "before gate > after commit",
 ];
 
+/// The end of a ramp, which nothing but the launch itself is changed by: what comes after the last of its three steps.
+const OF_AN_END: [&str; 8] = [
+    "before revision",
+    "after revision",
+    "before decision",
+    "after decision",
+    "before launch",
+    "after launch",
+    "before commit",
+    "after commit",
+];
+
 /// Walks all points, some side by side.
-fn walk_all(points: &[&'static str], walk: impl AsyncFn(&'static str) + Sync) {
+pub(crate) fn walk_all<P: AsRef<str> + Sync>(points: &[P], walk: impl AsyncFn(&str) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(point) = points.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    tokio::runtime::Runtime::new().expect("a runtime").block_on(walk(point));
+                    tokio::runtime::Runtime::new().expect("a runtime").block_on(walk(point.as_ref()));
                 }
             });
         }
@@ -94,7 +106,14 @@ fn a_step_of_a_ramp_is_taken_once_wherever_the_server_is_killed() {
     walk_all(&OF_A_STEP, step_and_die_at);
 }
 
-async fn roll_back_and_die_at(point: &'static str) {
+#[test]
+fn a_ramp_ends_once_wherever_the_server_is_killed() {
+    let after_three_steps = |point| format!("{}{point}", "before gate > after commit > ".repeat(3));
+    let points: Vec<String> = OF_AN_END.map(after_three_steps).to_vec();
+    walk_all(&points, step_and_die_at);
+}
+
+async fn roll_back_and_die_at(point: &str) {
     let (server, receiver) = (start_in(Home::new().await).await, Receiver::start().await);
     let only = Webhook { kinds: vec![DecisionKind::RollBack.into()], ..webhook("pager", &receiver.url()) };
     server.create_webhook(only).await;
@@ -140,7 +159,7 @@ async fn roll_back_and_die_at(point: &'static str) {
     server.stop().await;
 }
 
-async fn step_and_die_at(point: &'static str) {
+async fn step_and_die_at(point: &str) {
     let server = start_in(Home::new().await).await;
     server.create_gate(gate("new_checkout", 0.0)).await;
     let steps = vec![approval(10.0), step(30.0, 0, 0), step(60.0, 0, 0), step(100.0, 0, 0)];
@@ -174,6 +193,8 @@ async fn step_and_die_at(point: &'static str) {
         .map(|it| it.percentage)
         .collect();
     assert_eq!(taken, [30.0, 60.0, 100.0], "at {point}");
+    let ends = decisions.iter().filter(|it| it.action() == DecisionAction::Complete).count();
+    assert_eq!(ends, 1, "at {point}: {decisions:#?}");
     for decision in &decisions {
         assert_one_audit_row_a_change(&server, &decision.id).await;
     }
@@ -184,7 +205,7 @@ async fn approve_unanswered(server: &Server, id: &str) -> Result<(), tonic::Stat
     approve(server, id, 0).await.map(|_| ())
 }
 
-async fn start_in(home: Arc<Home>) -> Server {
+pub(crate) async fn start_in(home: Arc<Home>) -> Server {
     let settings =
         portcullis::config::ServeSettings { webhook_timeout: Duration::from_secs(5), ..settings(&home) };
     Server::start_as(home, settings, Clock::system()).await

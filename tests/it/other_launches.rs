@@ -16,11 +16,11 @@ use crate::policies::policy;
 use crate::server::{Server, eventually, experiment_target, gate_target, wire_duration};
 use crate::visitors::{check_gate, event, groups, heartbeat, ids, log, passing, user};
 
-fn target(kind: TargetKind, key: &str) -> Target {
+pub(crate) fn target(kind: TargetKind, key: &str) -> Target {
     Target { kind: kind.into(), key: key.to_owned(), rule_id: String::new() }
 }
 
-fn page(share: f64, size: f64) -> DynamicConfig {
+pub(crate) fn page(share: f64, size: f64) -> DynamicConfig {
     let rule = ConfigRule {
         percentage: share,
         ..config_rule("large", Vec::new(), values(&[("size", number(size))]))
@@ -29,12 +29,12 @@ fn page(share: f64, size: f64) -> DynamicConfig {
     DynamicConfig { key: "page".to_owned(), rules: vec![rule], default_value, ..DynamicConfig::default() }
 }
 
-fn on_page(share: f64) -> SetRolloutRequest {
+pub(crate) fn on_page(share: f64) -> SetRolloutRequest {
     SetRolloutRequest { config: "page".to_owned(), gate: String::new(), ..percentage("", share) }
 }
 
 /// Who gets the value of the rule.
-async fn large(server: &Server, visitors: &[String]) -> BTreeMap<String, bool> {
+pub(crate) async fn large(server: &Server, visitors: &[String]) -> BTreeMap<String, bool> {
     let mut found = BTreeMap::new();
     let mut client = server.evaluation();
     for visitor in visitors {
@@ -50,13 +50,13 @@ async fn large(server: &Server, visitors: &[String]) -> BTreeMap<String, bool> {
 }
 
 /// Who gets the group.
-async fn red(server: &Server, visitors: &[String]) -> BTreeMap<String, bool> {
+pub(crate) async fn red(server: &Server, visitors: &[String]) -> BTreeMap<String, bool> {
     let groups = groups(server, "halves", visitors).await;
     groups.into_iter().map(|(visitor, group)| (visitor, group == "treatment")).collect()
 }
 
 /// Visitors come in waves; half of the control signs up, and one in ten of the treatment, until the launch is rolled back.
-async fn harm(
+pub(crate) async fn harm(
     server: &Server,
     target: &Target,
     ask: impl AsyncFn(&Server, &[String]) -> BTreeMap<String, bool>,

@@ -1,11 +1,12 @@
 //! Overrides: chosen visitors in a chosen group, who are not measured.
 
+use portcullis::transport::grpc::wire::decide_experiment_request::Decision as Outcome;
 use portcullis::transport::grpc::wire::{
-    EvaluationReason, Experiment, GetExperimentRequest, GetExperimentResponse, GetLaunchRequest,
-    GetLayerRequest, Holdout, ParameterSource as Source,
+    DecideExperimentRequest, EvaluationReason, Experiment, ExperimentOverride, GetExperimentRequest,
+    GetExperimentResponse, GetLaunchRequest, GetLayerRequest, Holdout, ParameterSource as Source,
 };
 
-use crate::documents::{guardrail, halves, layer, override_of, text, values};
+use crate::documents::{guardrail, halves, id_list, is_in, layer, override_of, text, values};
 use crate::server::{Server, experiment_target, fields};
 use crate::visitors::{groups, ids, user};
 
@@ -130,4 +131,52 @@ async fn who_is_in_no_group_gets_the_default_parameters() {
         fields(&server.update_experiment(wrong).await.unwrap_err()),
         ["experiment.default_parameters"]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_put_in_a_group_that_was_stopped_gets_what_the_rest_of_it_gets() {
+    let mut scene = crate::harm::Scene::new(experiment_target("halves")).await;
+    scene.server.create_metric(guardrail("signup", "visited_signup")).await;
+    let page = layer("page", values(&[("color", text("none"))]));
+    scene.server.create_layer(page).await;
+    let overrides =
+        vec![override_of("friends", "treatment", &["ada"]), override_of("us", "control", &["grace"])];
+    let member = Experiment { overrides, layer: "page".to_owned(), ..halves("halves", "red") };
+    scene.server.run_experiment(member).await;
+    assert_eq!(get(&scene.server, "ada").await.group, "treatment");
+    scene.come_until_harm_is_seen(200, crate::harm::HARMFUL).await;
+    scene.assert_turned_off(&["signup"]).await;
+    let stopped = get(&scene.server, "ada").await;
+    assert_eq!((stopped.group.as_str(), stopped.reason()), ("", EvaluationReason::GroupStopped));
+    assert_eq!(stopped.parameters["color"].value, Some(text("none")));
+    assert_eq!(get(&scene.server, "grace").await.group, "control");
+    let request =
+        GetLayerRequest { user: Some(user("ada")), layer: "page".to_owned(), ..GetLayerRequest::default() };
+    let answer = scene.server.evaluation().get_layer(request).await.unwrap().into_inner();
+    assert_eq!(answer.parameters["color"].value, Some(text("none")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_override_that_lists_no_ids_counts_only_while_the_experiment_runs() {
+    let server = Server::start().await;
+    server.create_segment(id_list("everyone_we_know", &["ada", "grace"])).await;
+    let known = ExperimentOverride {
+        id: "known".to_owned(),
+        group: "treatment".to_owned(),
+        conditions: vec![is_in("everyone_we_know")],
+    };
+    let overrides = vec![override_of("tester", "treatment", &["linus"]), known];
+    let draft = Experiment { overrides, allocation: Some(0.1), ..halves("halves", "red") };
+    let draft = server.create_experiment(draft).await;
+    let groups = async || [get(&server, "ada").await.group, get(&server, "linus").await.group];
+    assert_eq!(groups().await, ["", "treatment"], "in a draft");
+    let (running, _) = server.start_experiment(&draft).await;
+    assert_eq!(groups().await, ["treatment", "treatment"], "while it runs");
+    let abandon = DecideExperimentRequest {
+        key: running.key,
+        revision: running.revision,
+        decision: Some(Outcome::Abandon(true)),
+    };
+    server.admin().decide_experiment(abandon).await.unwrap();
+    assert_eq!(groups().await, ["", "treatment"], "once it was abandoned");
 }

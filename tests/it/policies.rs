@@ -62,11 +62,42 @@ async fn a_policy_is_kept_with_its_revisions_and_a_launch_keeps_the_one_it_began
 
     let archive = ArchivePolicyRequest { key: "production".to_owned(), revision: 2 };
     server.admin().archive_policy(archive).await.unwrap();
-    let third = raise(&server, 30.0).await;
-    let built_in = third.policy.clone().unwrap();
-    assert_eq!((built_in.revision, built_in.key.as_str(), third.alpha), (0, "production", 0.05));
+    let raised = server.set_rollout(percentage("new_checkout", 30.0)).await;
+    let message = raised.as_ref().unwrap_err().message().to_owned();
+    assert!(message.contains("policy `production`: it is archived"), "{message}");
+    assert_refused(raised, "Policy");
+    server.set_rollout(percentage("new_checkout", 5.0)).await.unwrap();
     let get = GetPolicyRequest { key: "production".to_owned() };
     assert!(server.admin().get_policy(get).await.unwrap().into_inner().policy.unwrap().archived);
+    let again = server.create_policy(policy()).await.unwrap();
+    assert_eq!((again.revision, again.archived), (4, false));
+    assert_eq!(raise(&server, 30.0).await.policy.unwrap().revision, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_policy_was_ever_made_the_one_that_is_built_in_holds() {
+    let server = Server::start().await;
+    server.create_gate(gate("new_checkout", 10.0)).await;
+    let begun = raise(&server, 30.0).await;
+    let built_in = begun.policy.unwrap();
+    assert_eq!((built_in.revision, built_in.key.as_str(), begun.alpha), (0, "production", 0.05));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holdback_of_which_nothing_is_said_is_of_five_percent_for_a_week() {
+    let server = Server::start().await;
+    let made =
+        server.create_policy(Policy { holdback: Some(Holdback::default()), ..policy() }).await.unwrap();
+    let of =
+        |percentage, days: i64| Holdback { percentage, duration: Some(wire_duration(days * 86_400_000)) };
+    assert_eq!(made.holdback, Some(of(5.0, 7)));
+    let other = "policies:\n- key: staging\n  holdback: {percentage: 10}\n- key: test\n  holdback: {}\n";
+    crate::enforcement::apply(&server, other).await.unwrap();
+    for (key, expected) in [("staging", of(10.0, 7)), ("test", of(5.0, 7))] {
+        let request = GetPolicyRequest { key: key.to_owned() };
+        let found = server.admin().get_policy(request).await.unwrap().into_inner().policy.unwrap();
+        assert_eq!(found.holdback, Some(expected), "{key}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -286,7 +317,7 @@ async fn where_undecided_holds_a_step_waits_until_every_guardrail_is_shown_safe(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_those_whom_the_policy_lists_may_resolve() {
+async fn only_those_whom_the_policy_lists_may_resolve_also_once_it_is_archived() {
     let server = Server::start().await;
     let lists = Policy { resolvers: vec!["grace".to_owned()], ..policy() };
     server.create_policy(lists).await.unwrap();
@@ -299,6 +330,9 @@ async fn only_those_whom_the_policy_lists_may_resolve() {
         reason: "The form is mended.".to_owned(),
         expire_time: Some(wire_time(expires_at)),
     };
+    assert_refused(server.guard().resolve_latch(by("ada", resolve.clone())).await, "Policy");
+    let archive = ArchivePolicyRequest { key: "production".to_owned(), revision: 1 };
+    server.admin().archive_policy(archive).await.unwrap();
     assert_refused(server.guard().resolve_latch(by("ada", resolve.clone())).await, "Policy");
     assert!(server.check(&gate_target("new_checkout")).await.latches[0].closed);
     server.guard().resolve_latch(by("grace", resolve)).await.unwrap();
@@ -383,7 +417,11 @@ async fn a_policy_is_replayed_over_the_past_and_says_what_it_would_have_blocked(
         })
         .await;
     let id = answer.launch.unwrap().id;
-    let acting = replay(&server, "policies:\n- key: production\n").await;
+    let text = "policies:\n- key: production\n";
+    let request = wire::ReplayPolicyRequest { yaml: text.to_owned() };
+    let answer = server.configuration().replay_policy(request).await.unwrap().into_inner();
+    assert_eq!(answer.look_count, answer.launches.iter().map(|launch| launch.decision_count).sum::<i64>());
+    let acting = answer.launches;
     assert_eq!(
         (acting.len(), acting[0].launch_id.as_str(), acting[0].refusal.as_str()),
         (1, id.as_str(), "")

@@ -1,6 +1,6 @@
 //! Segments of the units: harm in one of them, and the scorecard that tells them apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::database::Database;
 use portcullis::domain::launch::LaunchId;
@@ -43,6 +43,8 @@ struct World {
     waves: usize,
     /// By country, and whether they are treated: who came, and who of them signed up.
     came: BTreeMap<(&'static str, bool), (u64, u64)>,
+    /// Who was treated.
+    treated: BTreeSet<String>,
 }
 
 fn from_country(id: &str, country: &str) -> User {
@@ -58,7 +60,7 @@ impl World {
         server.create_metric(guardrail("signup", "visited_signup")).await;
         server.create_metric(metric("viewed", "page_viewed")).await;
         server.create_gate(gate("new_checkout", 50.0)).await;
-        Self { server, harmed, waves: 0, came: BTreeMap::new() }
+        Self { server, harmed, waves: 0, came: BTreeMap::new(), treated: BTreeSet::new() }
     }
 
     async fn passes(&self, id: &str, country: &str) -> bool {
@@ -79,6 +81,7 @@ impl World {
             for number in 0..WAVE {
                 let id = format!("{country}-{}-{number}", self.waves);
                 let treated = self.passes(&id, country).await;
+                self.treated.extend(treated.then(|| id.clone()));
                 let share = if treated && country == "DE" { self.harmed } else { 0.3 };
                 let (came, signed_up) = self.came.entry((country, treated)).or_default();
                 *came += 1;
@@ -179,9 +182,21 @@ async fn harm_in_one_country_holds_the_launch_and_more_of_it_rolls_back() {
         act.reasons.iter().map(portcullis::transport::grpc::wire::Reason::code).collect();
     assert!(codes.contains(&ReasonCode::HarmInSegment), "{codes:?}");
     assert!(act.segments.iter().any(|segment| segment.harm && segment.value == "DE"));
-    for number in 0..20 {
-        assert!(!world.passes(&format!("later-{number}"), "FR").await);
+    // Nobody gets it any more: neither who had it in the harmed country, nor anywhere else, nor who comes now.
+    let mut had_it = 0;
+    for country in COUNTRIES {
+        for wave in 1..=world.waves {
+            for number in 0..WAVE {
+                let id = format!("{country}-{wave}-{number}");
+                had_it += usize::from(country == "DE" && world.treated.contains(&id));
+                assert!(!world.passes(&id, country).await, "{id}");
+            }
+        }
+        for number in 0..20 {
+            assert!(!world.passes(&format!("later-{number}"), country).await, "{country}");
+        }
     }
+    assert!(had_it > 50, "{had_it} had it in the harmed country");
 }
 
 fn close(found: Option<f64>, expected: f64, what: &str) {

@@ -238,17 +238,24 @@ fn stop_groups(edit: &mut Edit, wanted: &Experiment) -> Result<()> {
     Ok(())
 }
 
-/// An experiment that is new here and has ended elsewhere. A group that was shipped there is a launch here.
+/// An experiment that is new here and has ended elsewhere. A group that was shipped there is a launch here, by the steps that
+/// the policy plans for any other; where guardrails are there, each of these needs evidence, as shipping by hand does.
 fn bring_ended(edit: &mut Edit, experiment: &Experiment, status: &Status) -> Result<()> {
-    if let Status::Decided { group, .. } = status
-        && experiment.group(group).is_none()
-    {
-        return Err(Error::field("experiment.status.group", "must be the name of one of the groups"));
-    }
     let stored = edit.in_use::<Experiment>(&experiment.key)?;
     let status = match status {
-        Status::Decided { group, .. } => {
-            Status::Decided { group: group.clone(), percentage: edit.ship(experiment, group)? }
+        Status::Decided { group, percentage } => {
+            if experiment.group(group).is_none() {
+                return Err(Error::field("experiment.status.group", "must be the name of one of the groups"));
+            }
+            let steps = if *group == experiment.control_group {
+                Vec::new()
+            } else {
+                edit.steps_unseen(
+                    &format!("group `{group}` of experiment `{}`", experiment.key),
+                    *percentage,
+                )?
+            };
+            Status::Decided { group: group.clone(), percentage: edit.ship(experiment, group, steps)? }
         }
         status => status.clone(),
     };

@@ -6,21 +6,21 @@ use crate::domain::limit::Limit;
 use crate::domain::metric::Action as MetricAction;
 
 /// Errors, of which at most one in twenty units may have one.
-fn errors(action: MetricAction) -> Metric {
+pub(super) fn errors(action: MetricAction) -> Metric {
     let limit = Some(Limit { level: 0.05, window_ms: HOUR_MS, min_units: 100 });
     let kind = MetricKind::Conversion;
     Metric { direction: Direction::LowerIsBetter, kind, limit, action, ..guardrail("errors") }
 }
 
 /// Everyone has it: an epoch of 50 percent that is over, and one of 100 percent.
-fn whole(metrics: Vec<Metric>) -> Launch {
+pub(super) fn whole(metrics: Vec<Metric>) -> Launch {
     let mut launch = gate(metrics, vec![Step::at_once(50.0), Step::at_once(100.0)]);
     launch.advance(START.plus_ms(1));
     launch
 }
 
 /// What everyone did at 100 percent, and nobody before.
-fn everyone(launch: &Launch, treated: Moments) -> Measurement {
+pub(super) fn everyone(launch: &Launch, treated: Moments) -> Measurement {
     let row = ArmMoments {
         epoch: 2,
         week: 0,

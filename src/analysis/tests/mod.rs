@@ -2,6 +2,7 @@
 
 mod evidence;
 mod faults;
+mod left_behind;
 mod limits;
 mod recovery;
 mod scorecard;

@@ -1,14 +1,16 @@
 //! Harm in one segment of the units: what holds the launch, and what rolls it back.
 
 use super::*;
+use crate::analysis::decision::{Decision, DecisionAction, DecisionId, GUARD};
 use crate::analysis::measurement::{Columns, OTHER, Past, segment_name};
+use crate::analysis::news::says_same;
 use crate::domain::metric::Action as MetricAction;
 use crate::domain::policy::Policy;
 
 const COUNTRIES: [&str; 3] = ["DE", "FR", "US"];
 
 /// A gate at 50 percent whose policy tells countries apart.
-fn by_country(metrics: Vec<Metric>) -> Launch {
+pub(super) fn by_country(metrics: Vec<Metric>) -> Launch {
     let mut launch = gate(metrics, vec![Step::at_once(50.0), Step::at_once(80.0)]);
     let segments = vec!["country".to_owned()];
     launch.policy.policy = Policy { segments, ..Policy::built_in("production") };
@@ -27,10 +29,15 @@ fn rows(control: Moments, treatment: Moments) -> Vec<ArmMoments> {
     [(CONTROL, control), (TREATMENT, treatment)].map(row).to_vec()
 }
 
-/// So many units an arm and country, of whom one in ten does it, and in one country a share of the treated ones.
-fn countries(launch: &Launch, units: u64, treated: u64) -> Measurement {
+/// So many units an arm and country, of whom one in ten does it, and in Germany a share of the treated ones.
+pub(super) fn countries(launch: &Launch, units: u64, treated: u64) -> Measurement {
+    harmed_in("DE", launch, units, treated)
+}
+
+/// The same with another country that is told apart.
+fn harmed_in(harmed: &str, launch: &Launch, units: u64, treated: u64) -> Measurement {
     let ones = units / 10;
-    let own = |country: &str| if country == "DE" { treated } else { ones };
+    let own = |country: &str| if country == harmed { treated } else { ones };
     let segments: BTreeMap<String, Vec<ArmMoments>> = COUNTRIES
         .iter()
         .map(|country| {
@@ -109,6 +116,37 @@ fn harm_in_one_segment_holds_and_names_it_and_more_of_it_rolls_back() {
     let acted = plan(&launch, &found, None, NOW);
     assert_eq!((acted.kind, acted.action), (DecisionKind::RollBack, Action::RollBack));
     assert!(codes(&acted.reasons).contains(&ReasonCode::HarmInSegment));
+}
+
+#[test]
+fn harm_that_moves_to_another_segment_is_news_and_the_same_again_is_not() {
+    let launch = by_country(vec![guardrail("buys")]);
+    let said = |harmed: &str, treated: u64| {
+        let found = judge(&launch, Some(&harmed_in(harmed, &launch, 500, treated)), NOW);
+        plan(&launch, &found, None, NOW)
+    };
+    let first = said("DE", 20);
+    assert_eq!((first.kind, first.reasons[0].code), (DecisionKind::Hold, ReasonCode::HarmInSegment));
+    let last = Decision {
+        id: DecisionId(Uuid::nil()),
+        launch: launch.clone(),
+        judgement: None,
+        kind: first.kind,
+        action: DecisionAction::None,
+        arm: None,
+        reasons: first.reasons,
+        percentage: 50.0,
+        actor: GUARD.to_owned(),
+        at: NOW,
+        config_revision: 1,
+        guard_age_ms: None,
+        target_revision: None,
+        latch: None,
+    };
+    assert!(says_same(&last, &said("DE", 21)), "other figures are none");
+    let moved = said("FR", 20);
+    assert_eq!(codes(&moved.reasons), codes(&last.reasons));
+    assert!(!says_same(&last, &moved));
 }
 
 fn by_country_without(launch: &Launch) -> Launch {

@@ -38,7 +38,8 @@ pub(crate) fn run(arguments: &PolicyArgs, out: &mut impl Write) -> Result<ExitCo
     let name = arguments.file.display().to_string();
     let yaml = read_text(&arguments.file)?;
     server::run(async {
-        let launches = arguments.server.connect().await?.replay_policy(&yaml, &name).await?;
+        let answer = arguments.server.connect().await?.replay_policy(&yaml, &name).await?;
+        let launches = answer.launches;
         let changed = launches.iter().filter(|launch| tell(launch).is_some()).count();
         for (launch, lines) in launches.iter().filter_map(|launch| Some((launch, tell(launch)?))) {
             let target = launch.target.clone().unwrap_or_default();
@@ -49,8 +50,13 @@ pub(crate) fn run(arguments: &PolicyArgs, out: &mut impl Write) -> Result<ExitCo
                 writeln!(out, "  {line}").map_err(unwritable)?;
             }
         }
-        let all = launches.len();
-        writeln!(out, "{changed} of {all} launches would have gone otherwise").map_err(unwritable)?;
+        let (all, looks) = (launches.len(), answer.look_count);
+        writeln!(
+            out,
+            "{changed} of {all} launches would have gone otherwise, by {looks} looks on record; looks that changed nothing are \
+             not on record"
+        )
+        .map_err(unwritable)?;
         Ok(ExitCode::SUCCESS)
     })
 }

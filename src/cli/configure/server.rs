@@ -34,10 +34,10 @@ impl Connection {
         &self,
         yaml: &str,
         name: &str,
-    ) -> Result<Vec<wire::ReplayedLaunch>, String> {
+    ) -> Result<wire::ReplayPolicyResponse, String> {
         let request = self.request(wire::ReplayPolicyRequest { yaml: yaml.to_owned() });
         let answer = self.configuration().replay_policy(request).await;
-        answer.map(|answer| answer.into_inner().launches).map_err(|status| failure(name, &status))
+        answer.map(tonic::Response::into_inner).map_err(|status| failure(name, &status))
     }
 
     pub(super) async fn apply(

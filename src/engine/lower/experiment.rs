@@ -39,7 +39,8 @@ impl Context<'_> {
         if stored.archived {
             return (closed(spec, Reason::NotRunning), None);
         }
-        let mut rules: Vec<Rule> = experiment.overrides.iter().map(|each| parts.overridden(each)).collect();
+        let mut rules: Vec<Rule> =
+            experiment.overrides_in_force().map(|each| parts.overridden(each)).collect();
         let member = Member::Experiment(&experiment.key, experiment.layer.as_deref());
         rules.extend(self.holdout_rules(member, &experiment.unit_type, Some(&parts.default_value)));
         let mut targeting = None;
@@ -114,7 +115,11 @@ impl Parts<'_> {
         }
     }
 
+    /// Whoever is put in a group that was stopped gets what all others of it get.
     fn overridden(&self, each: &Override) -> Rule {
+        if self.experiment.stopped_groups.contains(&each.group) {
+            return self.nothing(&each.id, each.conditions.clone(), Reason::GroupStopped);
+        }
         let group = self.experiment.group(&each.group);
         Rule {
             value: group.map(|group| self.value(group)).unwrap_or_default(),

@@ -44,7 +44,7 @@ impl Context<'_> {
 
 /// Rules that hand overridden units over to their experiment.
 fn overrides<'l>(layer: &'l Layer, experiment: &'l Experiment) -> impl Iterator<Item = Rule> + 'l {
-    experiment.overrides.iter().map(|each| {
+    experiment.overrides_in_force().map(|each| {
         let id = format!("{} {}", experiment.key, each.id);
         delegate(layer, experiment, &id, each.conditions.clone())
     })

@@ -210,7 +210,8 @@ fn experiments_hold_out_allocate_target_and_deal() {
                 "two",
                 &[
                     given,
-                    r#"qa salt `` [{"unit":"user_id","operator":"any","values":["q"]}] 100 % of user_id: {"x":2} b, override"#,
+                    // Whoever is put in a group that was stopped gets what all of it get.
+                    r#"qa salt `` [{"unit":"user_id","operator":"any","values":["q"]}] 100 % of user_id: {"x":0}, group stopped"#,
                     r#"holdout:hold salt `` [{"gate":"hold","operator":"passes"}] 100 % of user_id: {"x":0}, held out"#,
                     r#"layerAssignment salt `` [{"bucket":{"salt":"es:allocation","unit_type":"user_id"},"operator":"none","values":[0,1]}] 100 % of user_id: {"x":0}, not allocated"#,
                     r#"targetingGate salt `` [{"gate":"g","operator":"fails"}] 100 % of user_id: {"x":0}, not targeted"#,

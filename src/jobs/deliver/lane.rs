@@ -126,12 +126,16 @@ impl Lane {
         if attempts >= self.shared.settings.attempts {
             return None;
         }
-        let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
-        let wait = self.shared.settings.retry.saturating_mul(doubled).min(LONGEST_WAIT);
-        // From half of it to all of it, so that what failed together does not come back together.
-        let share = random_share().unwrap_or(1.0) / 2.0 + 0.5;
-        Some(now.plus_ms(milliseconds(wait.mul_f64(share)).max(1)))
+        let wait = wait(self.shared.settings.retry, attempts, random_share().unwrap_or(1.0));
+        Some(now.plus_ms(milliseconds(wait).max(1)))
     }
+}
+
+/// How long to wait after so many attempts: twice as long after each, from half of that to all of it by a share from 0 to 1, so that
+/// what failed together does not come back together.
+fn wait(retry: Duration, attempts: u32, share: f64) -> Duration {
+    let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
+    retry.saturating_mul(doubled).min(LONGEST_WAIT).mul_f64(share / 2.0 + 0.5)
 }
 
 /// A number from 0 to 1.
@@ -142,4 +146,33 @@ fn random_share() -> Result<f64> {
 
 fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wait_is_twice_the_one_before_up_to_the_longest() {
+        let retry = Duration::from_secs(10);
+        let waits: Vec<u64> = (1..5).map(|attempts| wait(retry, attempts, 1.0).as_secs()).collect();
+        assert_eq!(waits, [10, 20, 40, 80]);
+        for attempts in [15, 16, 31, 32, 33, u32::MAX] {
+            assert_eq!(wait(retry, attempts, 1.0), LONGEST_WAIT, "after {attempts}");
+        }
+        assert_eq!(wait(Duration::MAX, 40, 1.0), LONGEST_WAIT);
+    }
+
+    #[test]
+    fn what_failed_together_comes_back_from_half_of_the_wait_on() {
+        let retry = Duration::from_secs(10);
+        assert_eq!(wait(retry, 2, 0.0), Duration::from_secs(10));
+        let mut waits: Vec<Duration> = (0..200).map(|_| wait(retry, 2, random_share().unwrap())).collect();
+        assert!(waits.iter().all(|wait| (10.0..=20.0).contains(&wait.as_secs_f64())), "{waits:?}");
+        waits.sort();
+        let (least, most) = (waits[0].as_secs_f64(), waits[199].as_secs_f64());
+        assert!(most - least > 5.0, "they are spread from {least} to {most} seconds");
+        waits.dedup();
+        assert!(waits.len() > 150, "{} different ones", waits.len());
+    }
 }

@@ -63,8 +63,9 @@ impl ConfigurationService for Configuring {
     ) -> std::result::Result<Response<wire::ReplayPolicyResponse>, Status> {
         let policy = only_policy(&request.into_inner().yaml)?;
         let launches = self.admin.replay_policy(&policy).await?;
-        let launches = launches.iter().map(records::replayed).collect();
-        Ok(Response::new(wire::ReplayPolicyResponse { launches }))
+        let launches: Vec<_> = launches.iter().map(records::replayed).collect();
+        let look_count = launches.iter().map(|launch| launch.decision_count).sum();
+        Ok(Response::new(wire::ReplayPolicyResponse { launches, look_count }))
     }
 }
 

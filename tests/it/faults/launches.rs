@@ -31,6 +31,8 @@ pub(super) struct Launches {
     pub(super) served: BTreeMap<&'static str, BTreeMap<String, String>>,
     came: BTreeMap<(&'static str, String), usize>,
     waves: usize,
+    /// How many steps the guard had taken when all were in their states.
+    steps_taken: usize,
 }
 
 /// A target by the state that its launch is in.
@@ -44,9 +46,17 @@ pub(super) fn target(state: &str) -> Target {
 impl Launches {
     /// All in their states, and judged to be well.
     pub(super) async fn begin(guardrail: Metric) -> Self {
+        Self::begin_with(vec![guardrail]).await
+    }
+
+    /// All in their states, where that takes it by an override that has run out since.
+    pub(super) async fn begin_with(guardrails: Vec<Metric>) -> Self {
         let clock = TestClock::new();
         let server = Server::start_with(&clock).await;
-        server.create_metric(guardrail).await;
+        let is_alone = guardrails.len() == 1;
+        for guardrail in guardrails {
+            server.create_metric(guardrail).await;
+        }
         let long = || step(50.0, 72 * HOUR_MS, 0);
         for (state, first, last) in [
             ("ramping", long(), step(100.0, 0, 0)),
@@ -59,6 +69,9 @@ impl Launches {
             if state == "paused" {
                 pause(&server, &begun.id).await.unwrap();
             }
+            if state == "at_100" && !is_alone {
+                override_launch(&server, &begun.id, clock.now_ms() + HOUR_MS).await.unwrap();
+            }
         }
         let holdback = Holdback { percentage: 50.0, duration: Some(wire_duration(72 * HOUR_MS)) };
         server.create_policy(Policy { holdback: Some(holdback), ..policy() }).await.unwrap();
@@ -69,7 +82,7 @@ impl Launches {
         server.admin().decide_experiment(request).await.unwrap();
 
         let (served, came) = Default::default();
-        let mut launches = Self { server, clock, served, came, waves: 0 };
+        let mut launches = Self { server, clock, served, came, waves: 0, steps_taken: 0 };
         let events = launches.visit(140).await;
         launches.send(events).await;
         eventually("everyone has what is at 100 %", async || {
@@ -78,9 +91,19 @@ impl Launches {
             if launch.current_step == 1 { Ok(()) } else { Err(format!("{launch:?}")) }
         })
         .await;
+        if !is_alone {
+            launches.clock.advance(Duration::from_hours(1));
+        }
         let events = launches.visit(40).await;
         launches.send(events).await;
+        launches.steps_taken = launches.steps_taken().await;
         launches
+    }
+
+    /// How many steps the guard has taken, in all states.
+    async fn steps_taken(&self) -> usize {
+        let decisions = self.server.decisions("").await;
+        decisions.iter().filter(|decision| decision.action() == DecisionAction::Advance).count()
     }
 
     pub(super) async fn check(&self, state: &str) -> CheckLaunchResponse {
@@ -198,6 +221,7 @@ impl Launches {
                 assert!(!protects.contains(&decision.action()), "{state}: {decision:?}");
             }
         }
+        assert_eq!(self.steps_taken().await, self.steps_taken, "a step was taken");
     }
 }
 

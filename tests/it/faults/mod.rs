@@ -126,12 +126,14 @@ async fn assert_said_of_outage(launches: &Launches) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_store_delays_the_numbers_and_nothing_else() {
+async fn a_slow_store_holds_everything_as_stale_until_it_is_through_and_turns_nothing_off() {
     let mut launches = Launches::begin(signup()).await;
     let events = launches.visit(40).await;
     let mut writer = launches.server.home().writer().await;
     let slow = async {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // Nothing is stored meanwhile: what is known grows old, and whoever has the treatment keeps it.
+        launches.clock.advance(Duration::from_mins(6));
+        assert_said_of_outage(&launches).await;
         sqlx::raw_sql("rollback").execute(&mut writer).await.unwrap();
     };
     tokio::join!(log(&launches.server, events), slow);
@@ -205,6 +207,16 @@ async fn a_metric_whose_events_stop_holds_everything_although_others_come_in() {
     assert_said_while(&launches, Expected::Blind(ReasonCode::Stale), goes_on).await;
     assert_goes_on_well(&mut launches).await;
     assert_all_counted(&launches).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_metric_whose_events_never_came_holds_everything() {
+    let never = Metric { min_units: Some(50), ..guardrail("refunds", "refunded") };
+    let mut launches = Launches::begin_with(vec![never, signup()]).await;
+    assert_said(&launches, Expected::Blind(ReasonCode::BurnIn)).await;
+    let events = launches.visit(40).await;
+    launches.send(events).await;
+    assert_said(&launches, Expected::Blind(ReasonCode::BurnIn)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

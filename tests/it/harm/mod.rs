@@ -19,14 +19,14 @@ use crate::server::{Server, TestClock, ms_of, wire_time};
 use crate::visitors::{check_gate, event, groups, ids, log};
 
 /// Which share of an arm does what, by the name of the event.
-type Habits<'h> = &'h [(&'h str, fn(&str) -> f64)];
+pub(crate) type Habits<'h> = &'h [(&'h str, fn(&str) -> f64)];
 
 /// Most visitors until harm must have been seen.
 const MOST: usize = 6_000;
 
 /// One launch, its visitors, and the time, which goes on only with them.
-struct Scene {
-    server: Server,
+pub(crate) struct Scene {
+    pub(crate) server: Server,
     clock: TestClock,
     target: Target,
     waves: usize,
@@ -37,7 +37,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn new(target: Target) -> Self {
+    pub(crate) async fn new(target: Target) -> Self {
         let clock = TestClock::new();
         let server = Server::start_with(&clock).await;
         let (came, visitors) = Default::default();
@@ -101,7 +101,7 @@ impl Scene {
     }
 
     /// New visitors come in waves until the launch has ended or has an arm less; gives how many it took.
-    async fn come_until_harm_is_seen(&mut self, wave: usize, habits: Habits<'_>) -> usize {
+    pub(crate) async fn come_until_harm_is_seen(&mut self, wave: usize, habits: Habits<'_>) -> usize {
         let before = self.visitors.len();
         loop {
             let answer = self.come(wave, habits).await;
@@ -125,7 +125,7 @@ impl Scene {
 
     /// Nobody gets the treatment any more, neither who had it nor who comes now; and it is on record that the guard did it,
     /// and for which metrics. Gives that record.
-    async fn assert_turned_off(&self, metrics: &[&str]) -> Decision {
+    pub(crate) async fn assert_turned_off(&self, metrics: &[&str]) -> Decision {
         let answer = self.server.check(&self.target).await;
         assert_eq!(answer.launch.as_ref().expect("the launch").state(), LaunchState::RolledBack);
         assert_eq!(answer.decision(), DecisionKind::Block);
@@ -179,4 +179,5 @@ fn errors() -> Metric {
 const HARMLESS: Habits<'_> = &[("visited_signup", |_| 0.5)];
 
 /// Half sign up; in the treatment a fifth do.
-const HARMFUL: Habits<'_> = &[("visited_signup", |arm| if arm == "treatment" { 0.2 } else { 0.5 })];
+pub(crate) const HARMFUL: Habits<'_> =
+    &[("visited_signup", |arm| if arm == "treatment" { 0.2 } else { 0.5 })];

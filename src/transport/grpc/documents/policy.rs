@@ -5,9 +5,7 @@ use crate::domain::metric::GUARDRAIL_TAG;
 use crate::domain::policy::{ALPHA, ALPHA_HOLD, ANYONE, Holdback, Policy, Undecided};
 use crate::domain::stored::Stored;
 use crate::error::{Error, Result};
-use crate::transport::grpc::convert::{
-    count, duration_ms, required, step, wire_duration, wire_step, wire_time,
-};
+use crate::transport::grpc::convert::{count, duration_ms, step, wire_duration, wire_step, wire_time};
 use crate::transport::grpc::wire;
 
 impl DocumentMessage for wire::Policy {
@@ -91,9 +89,12 @@ pub(in crate::transport::grpc) fn sent(policy: &Policy, revision: i64) -> wire::
 }
 
 fn holdback(message: &wire::Holdback) -> Result<Holdback> {
-    let field = "policy.holdback.duration";
-    let duration = required(field, message.duration)?;
-    Ok(Holdback { percentage: message.percentage, duration_ms: duration_ms(field, &duration)? })
+    let default = Holdback::default();
+    let given =
+        message.duration.as_ref().map(|given| duration_ms("policy.holdback.duration", given)).transpose()?;
+    // No share at all is none that could be held back.
+    let percentage = if message.percentage == 0.0 { default.percentage } else { message.percentage };
+    Ok(Holdback { percentage, duration_ms: given.unwrap_or(default.duration_ms) })
 }
 
 /// The list, or its default where it is empty.
