@@ -85,10 +85,10 @@ impl Edit {
 
     /// The policy's steps to a percentage for what has shown nothing here. Where guardrails are there each needs evidence, and a
     /// policy without a ramp has no step at which that could be had.
-    pub(super) fn steps_unseen(&self, what: &str, percentage: f64) -> Result<Vec<Step>> {
+    pub(super) fn steps_unseen(&self, what: &str, unit_type: &str, percentage: f64) -> Result<Vec<Step>> {
         let policy = self.policy().policy;
         let mut steps = policy.steps(0.0, percentage);
-        let metrics = self.catalogue().pin_metrics(&policy);
+        let metrics = self.catalogue().pin_metrics(&policy, unit_type);
         let attached = metrics.iter().filter(|pinned| {
             pinned.metric.action != Action::Report
                 && GuardrailChoice::default().attaches(&policy, &pinned.metric)

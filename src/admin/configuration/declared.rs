@@ -250,10 +250,8 @@ fn bring_ended(edit: &mut Edit, experiment: &Experiment, status: &Status) -> Res
             let steps = if *group == experiment.control_group {
                 Vec::new()
             } else {
-                edit.steps_unseen(
-                    &format!("group `{group}` of experiment `{}`", experiment.key),
-                    *percentage,
-                )?
+                let what = format!("group `{group}` of experiment `{}`", experiment.key);
+                edit.steps_unseen(&what, &experiment.unit_type, *percentage)?
             };
             Status::Decided { group: group.clone(), percentage: edit.ship(experiment, group, steps)? }
         }
