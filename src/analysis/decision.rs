@@ -1,6 +1,6 @@
 //! The words of a decision, and the record of one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -326,6 +326,9 @@ pub struct Judgement {
     pub watermark: Option<Timestamp>,
     /// From here on moments are kept apart by bucket of event time; none where the data have no times.
     pub kept_from: Option<Timestamp>,
+    /// Metrics whose buckets were left out where their numbers were stored, so that harm in them is not confirmed here.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub stripped: BTreeSet<String>,
     /// How many units each arm got in each epoch.
     pub units: Vec<ArmUnits>,
     /// How many units each arm was dealt in each epoch, in the epoch of their first exposure.

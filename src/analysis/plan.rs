@@ -3,8 +3,8 @@
 use super::answer::{answer, overridden};
 use super::comparison::{View, total};
 use super::decision::{
-    Compared, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode, SegmentVerdict,
-    Verdict,
+    Compared, DecisionKind, EpochMoments, Judgement, Least, MetricVerdict, Reason, ReasonCode,
+    SegmentVerdict, Verdict,
 };
 use super::limits::{self, LimitVerdict, longest_window_ms};
 use super::measurement::segment_name;
@@ -112,13 +112,15 @@ pub(super) fn by_evidence(
         let code = verdict.reason.unwrap_or(ReasonCode::NoData);
         of_metric(code, verdict, blind_message(launch, verdict, judgement, code))
     }));
-    if launch.needs_safety(needs) {
-        let undecided = guardrails().filter(|verdict| verdict.verdict == Verdict::Undecided);
-        reasons.extend(undecided.map(|verdict| {
-            let code = verdict.reason.unwrap_or(ReasonCode::Undecided);
-            of_metric(code, verdict, undecided_message(launch, judgement, verdict))
-        }));
-    }
+    let undecided = guardrails().filter(|verdict| {
+        // Harm of a guardrail that only holds does so while it is not confirmed as well.
+        let is_warning = verdict.weight <= 0.0 && verdict.reason == Some(ReasonCode::Warning);
+        verdict.verdict == Verdict::Undecided && (is_warning || launch.needs_safety(needs))
+    });
+    reasons.extend(undecided.map(|verdict| {
+        let code = verdict.reason.unwrap_or(ReasonCode::Undecided);
+        of_metric(code, verdict, undecided_message(launch, judgement, verdict))
+    }));
     if !reasons.is_empty() {
         return (DecisionKind::Hold, reasons);
     }
@@ -385,6 +387,10 @@ fn warning_message(launch: &Launch, judgement: &Judgement) -> String {
     // Where it is left whatever is taken away, something else keeps it from being acted on, and is said besides.
     let carried = judgement.least.filter(|least| least.ln_e < -launch.alpha.ln());
     match (carried, judgement.as_of) {
+        (Some(Least { bucket: None, .. }), _) if !judgement.stripped.is_empty() => format!(
+            "the e-value {found} for harm is not confirmed: these numbers came without their buckets of event time, by which \
+             the server that acts for the guard tells whether one alone carries it"
+        ),
         (Some(least), Some(as_of)) => {
             let left = e_value(least.ln_e);
             let alone = least.bucket.map_or_else(

@@ -67,6 +67,9 @@ impl Published {
                 let last = before.and_then(|before| before.measurement.metrics.get(key));
                 audited.as_of = before.and_then(|before| before.metrics.get(key)).and_then(|last| last.as_of);
                 measurement.metrics.insert(key.clone(), last.cloned().unwrap_or_default());
+                if before.is_some_and(|before| before.measurement.stripped.contains(key)) {
+                    measurement.stripped.insert(key.clone());
+                }
                 measurement.segments.remove(key);
                 let segments = before.and_then(|before| before.measurement.segments.get(key));
                 measurement.segments.extend(segments.map(|segments| (key.clone(), segments.clone())));
@@ -79,8 +82,9 @@ impl Published {
     #[must_use]
     pub fn without_buckets(&self) -> Self {
         let mut plain = self.clone();
-        plain.measurement.kept_from = None;
         let measured = &mut plain.measurement;
+        measured.kept_from = None;
+        measured.stripped = measured.metrics.keys().cloned().collect();
         let of_segments = measured.segments.values_mut().flat_map(BTreeMap::values_mut);
         let rows = measured.metrics.values_mut().chain(of_segments).flatten();
         rows.for_each(|row| row.past = Vec::new());

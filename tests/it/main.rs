@@ -30,6 +30,7 @@ mod experiments;
 mod explanations;
 mod exposures;
 mod faults;
+mod followers;
 mod guard;
 mod harm;
 mod history;

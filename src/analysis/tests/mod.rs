@@ -8,7 +8,7 @@ mod scorecard;
 mod segments;
 mod situations;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -104,6 +104,7 @@ pub(super) fn unbucketed(units: Vec<ArmUnits>, metrics: BTreeMap<String, Vec<Arm
         units,
         shares,
         kept_from: None,
+        stripped: BTreeSet::new(),
         metrics,
         ..Measurement::default()
     }

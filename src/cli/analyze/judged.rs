@@ -1,6 +1,6 @@
 //! A file as the guard sees it: a launch of one step, what was measured of it at each look, and what the guard says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -107,6 +107,7 @@ fn measurement<R: Fn(&str) -> ArmMoments>(
         units,
         shares,
         kept_from,
+        stripped: BTreeSet::new(),
         metrics: metrics.collect(),
         ..Measurement::default()
     }
