@@ -53,6 +53,8 @@ pub enum Check {
     Joined,
     /// Share of units seen in two arms.
     InTwoArms,
+    /// Failed reads of what came in; told only where there were any.
+    Intake,
 }
 
 impl Check {
@@ -69,6 +71,7 @@ impl Check {
             Self::ClockSkew => "clock_skew",
             Self::Joined => "joined",
             Self::InTwoArms => "in_two_arms",
+            Self::Intake => "intake",
         }
     }
 }
@@ -85,6 +88,7 @@ impl fmt::Display for Check {
             Self::ClockSkew => "share of events before their time",
             Self::Joined => "share of units with anything",
             Self::InTwoArms => "share of units seen in two arms",
+            Self::Intake => "the number of failed reads of what came in",
         })
     }
 }
@@ -103,6 +107,12 @@ pub struct Audit {
 }
 
 impl Audit {
+    /// What came in could not be read, so that nothing can be said of it.
+    #[must_use]
+    pub fn unread() -> Self {
+        Self { check: Check::Intake, found: Some(1.0), least: None, most: Some(0.0) }
+    }
+
     /// Whether it passes. Too little to tell passes: the judge has its own burn-in.
     #[must_use]
     pub fn passes(&self) -> bool {

@@ -392,7 +392,8 @@ pub struct Decision {
     pub at: Timestamp,
     /// Revision of the configuration afterwards.
     pub config_revision: i64,
-    /// How long ago the guard had looked at the launch, in milliseconds; none when it never had.
+    /// How long ago the guard had looked at the launch, or it had been measured where that is longer ago, in milliseconds; none
+    /// when it never had.
     #[serde(default)]
     pub guard_age_ms: Option<i64>,
     /// Revision of the gate or experiment that it was made from; none in records from before this was kept.

@@ -48,6 +48,7 @@ pub struct Live {
     in_force: ArcSwap<InForce>,
     judgements: ArcSwap<BTreeMap<LaunchId, Arc<Judgement>>>,
     published: ArcSwap<BTreeMap<LaunchId, Option<Arc<Published>>>>,
+    measured: ArcSwap<BTreeMap<LaunchId, Timestamp>>,
     recoveries: ArcSwap<BTreeMap<LaunchId, Vec<Recovery>>>,
     publications: watch::Sender<u64>,
     decisions: watch::Sender<i64>,
@@ -62,6 +63,7 @@ impl Live {
             in_force: ArcSwap::from_pointee(InForce::compile(catalogue)),
             judgements: ArcSwap::default(),
             published: ArcSwap::default(),
+            measured: ArcSwap::default(),
             recoveries: ArcSwap::default(),
             publications: watch::Sender::new(0),
             decisions: watch::Sender::new(cursor),
@@ -103,6 +105,15 @@ impl Live {
         });
     }
 
+    /// Notes that what is published of a launch was all that there was to measure at a moment.
+    pub fn note_measured(&self, launch: LaunchId, at: Timestamp) {
+        self.measured.rcu(|all| {
+            let mut all = BTreeMap::clone(all);
+            all.insert(launch, at);
+            all
+        });
+    }
+
     /// Tells those who wait for numbers that there are new ones.
     pub fn announce_published(&self) {
         self.publications.send_modify(|count| *count += 1);
@@ -125,10 +136,18 @@ impl Live {
         self.recoveries.store(Arc::new(recoveries));
     }
 
-    /// When a launch that is live was last judged.
+    /// Up to when the guard has watched a launch: the earlier of when it was last judged and when it was last measured. Old
+    /// numbers that are judged again are no look.
     #[must_use]
-    pub fn judged_at(&self) -> Option<Timestamp> {
-        self.judgements.load().values().map(|judgement| judgement.at).max()
+    pub fn watched_until(&self, launch: LaunchId) -> Option<Timestamp> {
+        let judged = self.judgements.load().get(&launch).map(|judgement| judgement.at)?;
+        self.measured.load().get(&launch).map(|measured| judged.min(*measured))
+    }
+
+    /// The same of the launch that was watched last.
+    #[must_use]
+    pub fn any_watched_until(&self) -> Option<Timestamp> {
+        self.judgements.load().keys().filter_map(|launch| self.watched_until(*launch)).max()
     }
 
     /// Notes a judgement.
@@ -152,6 +171,11 @@ impl Live {
             let mut published = BTreeMap::clone(published);
             published.retain(|id, _| is_live(id));
             published
+        });
+        self.measured.rcu(|measured| {
+            let mut measured = BTreeMap::clone(measured);
+            measured.retain(|id, _| is_live(id));
+            measured
         });
     }
 

@@ -48,6 +48,7 @@ mod news;
 mod moments;
 mod other_launches;
 mod overrides;
+mod protection;
 mod receiver;
 mod overriding;
 mod pipelines;

@@ -6,6 +6,7 @@ mod others;
 mod rebuild;
 mod recovering;
 mod refresh;
+mod rounds;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use self::intake::Intakes;
 pub use self::rebuild::{Rebuilt, rebuild};
 use self::recovering::{Aside, RolledBack};
 use self::refresh::Kept;
+use self::rounds::Rounds;
 use crate::clock::Clock;
 use crate::domain::launch::LaunchId;
 use crate::domain::time::Timestamp;
@@ -74,6 +76,7 @@ impl Measurer {
         let mut leadership = measurer.parts.live.watch_leadership();
         let mut seen: Option<(Option<Fence>, Option<Timestamp>, i64)> = None;
         let (mut measured_at, mut recoveries) = (Instant::now(), Aside::default());
+        let (mut rounds, mut is_behind) = (Rounds::new(Arc::clone(&measurer)), false);
         while !stop.is_cancelled() {
             let leads = leadership.borrow_and_update().leads();
             let led = seen.and_then(|(fence, ..)| fence);
@@ -83,9 +86,9 @@ impl Measurer {
             if let Some(fence) = leads {
                 let revision = measurer.parts.live.in_force().catalogue.revision;
                 let news = Some((leads, measurer.reached().await, revision));
-                if news != seen || measured_at.elapsed() >= measurer.parts.tick {
+                if news != seen || is_behind || measured_at.elapsed() >= measurer.parts.tick {
                     (seen, measured_at) = (news, Instant::now());
-                    measure_all(&measurer, fence).await;
+                    is_behind = !rounds.begin(fence, &stop).await;
                     recoveries.tell(&measurer);
                 }
             } else {
@@ -99,6 +102,7 @@ impl Measurer {
                 () = stop.cancelled() => {}
             }
         }
+        rounds.end().await;
     }
 
     /// Takes over what another server has published.
@@ -113,7 +117,7 @@ impl Measurer {
         match self.parts.events.reach(&[]).await {
             Ok(reach) => {
                 let events = reach.watermark?.min(self.parts.ingest.exposures_until());
-                Some(self.bucket(events.plus_ms(-self.parts.allowed_lateness_ms)))
+                Some(self.as_of(events))
             }
             Err(error) => {
                 tracing::error!(error = error.in_full(), "the watermark could not be read");
@@ -126,41 +130,13 @@ impl Measurer {
         i64::try_from(self.parts.tick.as_millis()).unwrap_or(i64::MAX).max(1)
     }
 
+    /// The bucket of event time up to which numbers are complete where data have come in up to a watermark.
+    fn as_of(&self, watermark: Timestamp) -> Timestamp {
+        self.bucket(watermark.plus_ms(-self.parts.allowed_lateness_ms))
+    }
+
     fn bucket(&self, at: Timestamp) -> Timestamp {
         let width_ms = self.width_ms();
         Timestamp(at.0.div_euclid(width_ms).saturating_mul(width_ms))
     }
-}
-
-/// Measures every live launch, each in a task of its own: one that fails, or panics, does not keep the others from theirs.
-async fn measure_all(measurer: &Arc<Measurer>, fence: Fence) {
-    let live = &measurer.parts.live;
-    let launches: Vec<LaunchId> = live
-        .in_force()
-        .catalogue
-        .launches
-        .values()
-        .filter(|launch| launch.is_live())
-        .map(|launch| launch.id)
-        .collect();
-    for id in &launches {
-        let (own, id) = (Arc::clone(measurer), *id);
-        let published = match tokio::spawn(async move { own.refresh(fence, id).await }).await {
-            Ok(Ok(published)) => published.map(Arc::new),
-            Ok(Err(error)) => {
-                let error = error.in_full();
-                tracing::error!(error, launch = %id, "the launch could not be measured; what was published stands");
-                None
-            }
-            Err(error) => {
-                tracing::error!(%error, launch = %id, "measuring a launch failed; it is tried again with the next tick");
-                None
-            }
-        };
-        if published.is_some() || live.published(id).is_none() {
-            live.note_published(id, published.as_ref());
-        }
-    }
-    measurer.kept.lock().await.retain(|id, _| launches.contains(id));
-    live.announce_published();
 }

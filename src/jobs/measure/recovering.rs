@@ -107,7 +107,7 @@ impl Measurer {
         reach: &Reach,
         watermark: Timestamp,
     ) -> Result<Timestamp> {
-        let as_of = self.bucket(watermark.plus_ms(-self.parts.allowed_lateness_ms));
+        let as_of = self.as_of(watermark);
         let kept_ms = kept.definition.width_ms.saturating_mul(KEPT_BUCKETS);
         let as_of = as_of.max(kept.merged_before.plus_ms(kept_ms));
         let mut earlier = kept.definition.clone();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Measurer;
-use crate::analysis::audit::{Known, audit};
+use crate::analysis::audit::{Audit, Known, audit};
 use crate::analysis::fold::{CellKey, Cells, Cut, Definition, IN_TWO_ARMS, Measure, apply, measurement};
 use crate::analysis::measurement::{KEPT_BUCKETS, Measurement};
 use crate::analysis::published::{Audited, Published};
@@ -48,10 +48,7 @@ impl Measurer {
         let Some(launch) = self.parts.live.in_force().catalogue.launches.get(&id).cloned() else {
             return Ok(None);
         };
-        // Where no guardrail is made from events, none are waited for.
-        let needs_events = launch.guardrails().any(|pinned| pinned.metric.events().next().is_some());
-        let events = if needs_events { reach.watermark } else { Some(exposures_until) };
-        let Some(watermark) = events.map(|events| events.min(exposures_until)) else {
+        let Some(watermark) = complete_until(&launch, &reach, exposures_until) else {
             return Ok(None);
         };
         let kept = self.kept.lock().await.remove(&id);
@@ -59,7 +56,7 @@ impl Measurer {
             Some(kept) => Some(kept),
             None => self.parts.store.measured(id).await?.map(|(position, cells)| Kept { position, cells }),
         };
-        let as_of = self.bucket(watermark.plus_ms(-self.parts.allowed_lateness_ms));
+        let as_of = self.as_of(watermark);
         let advanced = self.advance(&launch, kept, &reach, as_of).await?;
         let cut = Cut { as_of: advanced.as_of, watermark };
         let published = self.audited(&launch, &advanced.kept, &reach, cut).await?;
@@ -135,9 +132,18 @@ impl Measurer {
                 (units + row.moments.n(), joined + row.moments.counted().nonzero)
             });
             let watermark = watermark(metric, reach, cut.watermark);
-            let intake = self.intakes.of(self.parts.events.as_ref(), metric, reach.arrival, now).await?;
+            let intake = self.intakes.of(self.parts.events.as_ref(), metric, reach.arrival, now).await;
+            let (intake, unread) = match intake {
+                Ok(intake) => (intake, None),
+                Err(error) => {
+                    let (error, metric) = (error.in_full(), &metric.key);
+                    tracing::error!(error, launch = %launch.id, metric, "what came in of a metric could not be read");
+                    (Vec::new(), Some(Audit::unread()))
+                }
+            };
             let known = Known { now, watermark, intake: &intake, units, in_two_arms };
-            let audited = Audited { as_of: Some(cut.as_of), watermark, audits: audit(metric, &known) };
+            let audits = audit(metric, &known).into_iter().chain(unread).collect();
+            let audited = Audited { as_of: Some(cut.as_of), watermark, audits };
             metrics.insert(metric.key.clone(), audited);
         }
         let before = match self.parts.live.published(launch.id).flatten() {
@@ -165,6 +171,17 @@ impl Measurer {
         let groups = stored.iter().flat_map(|stored| &stored.document.groups);
         groups.map(|group| (group.name.clone(), group.weight)).collect()
     }
+}
+
+/// Event time up to which a launch can be measured. Where no guardrail is made from events, none are waited for.
+pub(super) fn complete_until(
+    launch: &Launch,
+    reach: &Reach,
+    exposures_until: Timestamp,
+) -> Option<Timestamp> {
+    let needs_events = launch.guardrails().any(|pinned| pinned.metric.events().next().is_some());
+    let events = if needs_events { reach.watermark } else { Some(exposures_until) };
+    events.map(|events| events.min(exposures_until))
 }
 
 /// The time of the latest event that a metric goes by: of the older one of two names, and of any event where its own are
