@@ -70,6 +70,9 @@ pub struct Blindness {
     pub cause: Cause,
     /// The same in words, with figures.
     pub message: String,
+    /// When it was first published so, for this reason or another one; none in records from before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 /// Kinds of reasons not to rest a verdict on a metric.

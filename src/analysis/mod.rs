@@ -1,6 +1,7 @@
 //! From measurements to a plan. It says what to do and changes nothing.
 
 pub mod audit;
+pub mod blindness;
 mod comparison;
 pub mod again;
 pub mod answer;

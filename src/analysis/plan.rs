@@ -1,6 +1,7 @@
 //! From a judgement to what is said and done: protect, then hold for data, then progress.
 
 use super::answer::{answer, overridden};
+use super::blindness::{blind_since, with_since};
 use super::comparison::{View, total};
 use super::decision::{
     Compared, DecisionKind, EpochMoments, Judgement, Least, MetricVerdict, Reason, ReasonCode,
@@ -110,7 +111,8 @@ pub(super) fn by_evidence(
     let blind = guardrails().filter(|verdict| verdict.verdict == Verdict::Blind);
     reasons.extend(blind.filter(|verdict| verdict.reason != Some(ReasonCode::SampleRatio)).map(|verdict| {
         let code = verdict.reason.unwrap_or(ReasonCode::NoData);
-        of_metric(code, verdict, blind_message(launch, verdict, judgement, code))
+        let since = blind_since(launch, judgement, &verdict.metric, code);
+        of_metric(code, verdict, with_since(blind_message(launch, verdict, judgement, code), since))
     }));
     let undecided = guardrails().filter(|verdict| {
         // Harm of a guardrail that only holds does so while it is not confirmed as well.
@@ -243,6 +245,7 @@ fn blind_limit(launch: &Launch, judgement: &Judgement, limit: &LimitVerdict, cod
         None => format!("it has {} of the {least} units from which it counts", limit.units),
     };
     let message = format!("{} cannot be watched against its limit of {}: {why}", limit.metric, limit.level);
+    let message = with_since(message, blind_since(launch, judgement, &limit.metric, code));
     let (metric, arm) = (Some(limit.metric.clone()), Some(limit.arm.clone()));
     Reason { code, message, metric, arm, segment: None }
 }

@@ -37,7 +37,8 @@ pub struct Audited {
 
 impl Published {
     /// Publishes what was measured and audited. A metric whose audit failed keeps the numbers that it has in the snapshot
-    /// before, and is blind; one that is merely stale is blind, and its numbers go on.
+    /// before, and is blind; one that is merely stale is blind, and its numbers go on. Since when it is blind is kept for as long as
+    /// it stays so.
     #[must_use]
     pub fn publish(
         launch: LaunchId,
@@ -62,7 +63,9 @@ impl Published {
                 Cause::Undefined => "its numbers cannot be computed from what is stored".to_owned(),
                 Cause::Stale | Cause::Audit => told,
             };
-            measurement.blind.insert(key.clone(), Blindness { cause, message });
+            let earlier = before.and_then(|before| before.measurement.blind.get(key));
+            let since = earlier.and_then(|earlier| earlier.since).or(Some(at));
+            measurement.blind.insert(key.clone(), Blindness { cause, message, since });
             if cause != Cause::Stale {
                 let last = before.and_then(|before| before.measurement.metrics.get(key));
                 audited.as_of = before.and_then(|before| before.metrics.get(key)).and_then(|last| last.as_of);

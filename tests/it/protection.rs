@@ -38,10 +38,16 @@ async fn a_metric_whose_intake_cannot_be_read_is_blind_and_keeps_no_other_one_fr
     // What is no count.
     server.home().execute("update intake set events = -1000000 where name = 'error_shown'").await;
     let is_told = |answer: &CheckLaunchResponse| {
-        let blind = |code, message: &str| code == ReasonCode::AuditFailed && message.contains("failed reads");
+        let blind = |code, message: &str| {
+            code == ReasonCode::AuditFailed
+                && message.contains("failed reads")
+                && message.contains("; blind since ")
+        };
         answer.reasons.iter().any(|reason| reason.metric == "errors" && blind(reason.code(), &reason.message))
     };
-    server.check_until(&target, "the metric is blind", is_told).await;
+    let told = server.check_until(&target, "the metric is blind", is_told).await;
+    let blind = told.verdicts.iter().find(|verdict| verdict.metric == "errors").expect("its verdict");
+    assert!(blind.blind_since_time.is_some(), "{blind:?}");
     let answer = harm(&server, &mut crowd).await;
     let id = &answer.launch.expect("the launch").id;
     assert_eq!(launch(&server, id).await.state(), LaunchState::RolledBack);

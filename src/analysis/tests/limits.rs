@@ -73,7 +73,7 @@ fn a_limit_of_a_metric_that_is_not_to_be_believed_is_blind_and_holds() {
     let launch = whole(vec![errors(MetricAction::RollBack)]);
     for (cause, code) in [(Cause::Audit, ReasonCode::AuditFailed), (Cause::Stale, ReasonCode::Stale)] {
         let message = "duplicates is 0.4, at most 0.05 expected".to_owned();
-        let blind = BTreeMap::from([("errors".to_owned(), Blindness { cause, message })]);
+        let blind = BTreeMap::from([("errors".to_owned(), Blindness { cause, message, since: Some(NOW) })]);
         let measurement = Measurement { blind, ..everyone(&launch, moments(1_000, 20)) };
         let found = judge(&launch, Some(&measurement), NOW);
         assert_eq!((found.limits[0].verdict, found.limits[0].reason), (Verdict::Blind, Some(code)));

@@ -1,5 +1,6 @@
 //! What the guard says and does.
 
+mod blindness;
 mod evidence;
 mod faults;
 mod limits;
