@@ -13,6 +13,8 @@ pub const MIN_VOLUME: f64 = 0.01;
 pub const MAX_VOLUME: f64 = 100.0;
 /// Largest share of events without a value.
 pub const MAX_WITHOUT_VALUE: f64 = 0.5;
+/// Largest share of events without a user id, where it is users that are compared.
+pub const MAX_WITHOUT_USER: f64 = 0.5;
 /// Largest share of repeats.
 pub const MAX_DUPLICATES: f64 = 0.5;
 /// Largest share of events that came before their time.
@@ -169,6 +171,8 @@ pub struct Known<'k> {
     pub watermark: Option<Timestamp>,
     /// What came in of its events in the last day, oldest first.
     pub intake: &'k [Intake],
+    /// Whether the units are users, so that an event without a user id is nobody's.
+    pub by_user: bool,
     /// Units that count, and those of them with anything.
     pub units: (u64, u64),
     /// Units left out because they were seen in two arms.
@@ -203,7 +207,8 @@ pub fn audit(metric: &Metric, known: &Known<'_>) -> Vec<Audit> {
         let early = share(sum(|intake| intake.early), events);
         audits.push(most(Check::ClockSkew, early, bounds.max_skewed.unwrap_or(MAX_SKEWED)));
         let without_unit = share(sum(|intake| intake.without_unit), events);
-        audits.push(most(Check::WithoutUnit, without_unit, bounds.max_without_unit.unwrap_or(1.0)));
+        let usual = if known.by_user { MAX_WITHOUT_USER } else { 1.0 };
+        audits.push(most(Check::WithoutUnit, without_unit, bounds.max_without_unit.unwrap_or(usual)));
         if uses_values(metric) {
             let without = share(sum(|intake| intake.without_value), events);
             audits.push(most(
@@ -253,7 +258,8 @@ mod tests {
     }
 
     fn failed(metric: &Metric, intake: &[Intake], units: (u64, u64), in_two_arms: u64) -> Vec<Check> {
-        let known = Known { now: NOW, watermark: Some(NOW), intake, units, in_two_arms };
+        let (now, watermark, by_user) = (NOW, Some(NOW), true);
+        let known = Known { now, watermark, intake, by_user, units, in_two_arms };
         let audits = audit(metric, &known);
         audits.iter().filter(|audit| !audit.passes()).map(|audit| audit.check).collect()
     }
@@ -276,6 +282,7 @@ mod tests {
         assert_eq!(with(|intake| intake.events = 0), [Check::Volume]);
         assert_eq!(with(|intake| intake.duplicates = 300), [Check::Duplicates]);
         assert_eq!(with(|intake| intake.early = 90), [Check::ClockSkew]);
+        assert_eq!(with(|intake| intake.without_unit = 90), [Check::WithoutUnit]);
         assert_eq!(with(|intake| intake.without_value = 90), [Check::WithoutValue]);
         assert_eq!(failed(&metric, &steady(24, 100), (5_000, 400), 60), [Check::InTwoArms]);
         let bounded = Metric {
@@ -290,12 +297,23 @@ mod tests {
     }
 
     #[test]
+    fn events_of_other_units_than_users_need_no_user_id() {
+        let nobody = |minute: Intake| Intake { without_unit: minute.events, ..minute };
+        let intake: Vec<Intake> = steady(24, 100).into_iter().map(nobody).collect();
+        let (now, watermark, by_user) = (NOW, Some(NOW), false);
+        let known = Known { now, watermark, intake: &intake, by_user, units: (5_000, 400), in_two_arms: 3 };
+        let audits = audit(&Metric::of("buys", MetricKind::Count, "buy"), &known);
+        assert!(audits.iter().all(Audit::passes), "{audits:?}");
+    }
+
+    #[test]
     fn old_events_are_stale() {
         let metric = Metric::of("buys", MetricKind::Count, "buy");
         let known = Known {
             now: NOW,
             watermark: Some(NOW.plus_ms(-metric.freshness_ms - 1)),
             intake: &[],
+            by_user: true,
             units: (0, 0),
             in_two_arms: 0,
         };

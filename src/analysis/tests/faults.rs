@@ -147,8 +147,8 @@ fn lately(measurement: Measurement, before: impl Fn(&str) -> Moments) -> Measure
 fn audited(launch: &Launch, found: Measurement, intake: Intake, before: &Measurement) -> Measurement {
     let publish = |measurement: Measurement, intake: &[Intake], before: Option<&Published>| {
         let of_metric = |pinned: &PinnedMetric| {
-            let known =
-                Known { now: NOW, watermark: Some(NOW), intake, units: (40_000, 4_000), in_two_arms: 0 };
+            let (now, watermark, units) = (NOW, Some(NOW), (40_000, 4_000));
+            let known = Known { now, watermark, intake, by_user: true, units, in_two_arms: 0 };
             let audits = audit(&pinned.metric, &known);
             let audited = Audited { as_of: Some(NOW), watermark: Some(NOW), audits };
             (pinned.metric.key.clone(), audited)

@@ -10,6 +10,7 @@ use crate::analysis::published::{Audited, Published};
 use crate::domain::launch::{Launch, LaunchId, Target};
 use crate::domain::metric::Metric;
 use crate::domain::time::Timestamp;
+use crate::domain::user::{USER_ID, canonical_unit_type};
 use crate::error::Result;
 use crate::events::Reach;
 use crate::events::folding::fold;
@@ -124,6 +125,7 @@ impl Measurer {
         let found = measurement(launch, definition, &measures, &kept.cells, cut);
         let found = Measurement { shares: self.shares(launch), ..found };
         let in_two_arms = in_two_arms(&kept.cells, cut.as_of);
+        let by_user = canonical_unit_type(&launch.unit_type) == USER_ID;
         let mut metrics = BTreeMap::new();
         for measure in &measures {
             let metric: &Metric = &measure.metric;
@@ -141,7 +143,7 @@ impl Measurer {
                     (Vec::new(), Some(Audit::unread()))
                 }
             };
-            let known = Known { now, watermark, intake: &intake, units, in_two_arms };
+            let known = Known { now, watermark, intake: &intake, by_user, units, in_two_arms };
             let audits = audit(metric, &known).into_iter().chain(unread).collect();
             let audited = Audited { as_of: Some(cut.as_of), watermark, audits };
             metrics.insert(metric.key.clone(), audited);
