@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod blindness;
 mod comparison;
+mod cycle;
 pub mod again;
 pub mod answer;
 pub mod decision;

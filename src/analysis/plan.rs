@@ -3,6 +3,7 @@
 use super::answer::{answer, overridden};
 use super::blindness::{blind_since, with_since};
 use super::comparison::{View, total};
+use super::cycle::unseen_by_step;
 use super::decision::{
     Compared, DecisionKind, EpochMoments, Judgement, Least, MetricVerdict, Reason, ReasonCode,
     SegmentVerdict, Verdict,
@@ -284,6 +285,9 @@ fn unfinished_step(launch: &Launch, judgement: &Judgement, now: Timestamp) -> Op
     if elapsed < step.min_duration_ms {
         let message = format!("the step has seen {elapsed} ms of its {} ms", step.min_duration_ms);
         return Some(Reason::of_launch(ReasonCode::StepNotDone, message));
+    }
+    if let Some(unseen) = unseen_by_step(launch, covered) {
+        return Some(unseen);
     }
     let units = |arm: &str| {
         let row = judgement.units.iter().find(|row| row.epoch == epoch.number && row.arm == arm);

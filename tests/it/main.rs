@@ -18,6 +18,7 @@ mod bad_input;
 mod commands;
 mod configs;
 mod configurations;
+mod cycles;
 mod databases;
 mod dead_man;
 mod demo;

@@ -1,6 +1,7 @@
 //! What the guard says and does.
 
 mod blindness;
+mod cycle;
 mod evidence;
 mod faults;
 mod limits;
@@ -23,6 +24,7 @@ use crate::domain::launch::{
     CONTROL, Launch, LaunchId, LaunchPlan, LaunchState, Needs, PinnedMetric, Step, TREATMENT, Target,
 };
 use crate::domain::metric::{DEFAULT_SHIP_MARGIN, Direction, GUARDRAIL_TAG, Metric, MetricKind};
+use crate::domain::policy::Cycle;
 use crate::domain::time::Timestamp;
 use crate::stats::moments::{Moments, RawSums};
 use crate::stats::outcome::Outcome;
@@ -48,7 +50,9 @@ pub(super) fn launch(target: Target, arms: &[&str], metrics: Vec<Metric>, steps:
         rollback_percentage: 0.0,
         principal: "alice".to_owned(),
     };
-    Launch::begin(plan, START)
+    let mut launch = Launch::begin(plan, START);
+    launch.policy.policy.cycle = Some(Cycle::NONE);
+    launch
 }
 
 pub(super) fn gate(metrics: Vec<Metric>, steps: Vec<Step>) -> Launch {
