@@ -76,7 +76,7 @@ impl Measurer {
         let mut leadership = measurer.parts.live.watch_leadership();
         let mut seen: Option<(Option<Fence>, Option<Timestamp>, i64)> = None;
         let (mut measured_at, mut recoveries) = (Instant::now(), Aside::default());
-        let (mut rounds, mut is_behind) = (Rounds::new(Arc::clone(&measurer)), false);
+        let mut rounds = Rounds::new(Arc::clone(&measurer));
         while !stop.is_cancelled() {
             let leads = leadership.borrow_and_update().leads();
             let led = seen.and_then(|(fence, ..)| fence);
@@ -86,9 +86,10 @@ impl Measurer {
             if let Some(fence) = leads {
                 let revision = measurer.parts.live.in_force().catalogue.revision;
                 let news = Some((leads, measurer.reached().await, revision));
-                if news != seen || is_behind || measured_at.elapsed() >= measurer.parts.tick {
+                let is_new = news != seen || measured_at.elapsed() >= measurer.parts.tick;
+                rounds.begin(fence, is_new, &stop).await;
+                if is_new {
                     (seen, measured_at) = (news, Instant::now());
-                    is_behind = !rounds.begin(fence, &stop).await;
                     recoveries.tell(&measurer);
                 }
             } else {

@@ -21,31 +21,38 @@ pub(super) struct Rounds {
     measurer: Arc<Measurer>,
     turns: Arc<Semaphore>,
     under_way: BTreeSet<LaunchId>,
+    /// What was still being measured when there was something new, and is measured again for that.
+    missed: BTreeSet<LaunchId>,
     tasks: JoinSet<LaunchId>,
 }
 
 impl Rounds {
     pub(super) fn new(measurer: Arc<Measurer>) -> Self {
         let turns = Arc::new(Semaphore::new(AT_ONCE));
-        Self { measurer, turns, under_way: BTreeSet::new(), tasks: JoinSet::new() }
+        let (under_way, missed) = Default::default();
+        Self { measurer, turns, under_way, missed, tasks: JoinSet::new() }
     }
 
-    /// Begins to measure every live launch, and waits for none. Says whether all could begin: one that is still being measured
-    /// is not measured twice.
-    pub(super) async fn begin(&mut self, fence: Fence, stop: &CancellationToken) -> bool {
+    /// Begins to measure live launches and waits for none: all of them where there is something new, else those that were
+    /// missed.
+    pub(super) async fn begin(&mut self, fence: Fence, is_new: bool, stop: &CancellationToken) {
         while let Some(ended) = self.tasks.try_join_next() {
             if let Ok(id) = ended {
                 self.under_way.remove(&id);
             }
         }
+        if !is_new && self.missed.is_empty() {
+            return;
+        }
         let in_force = self.measurer.parts.live.in_force();
         let live = in_force.catalogue.launches.values().filter(|launch| launch.is_live());
         let launches: BTreeSet<LaunchId> = live.map(|launch| launch.id).collect();
         self.measurer.kept.lock().await.retain(|id, _| launches.contains(id));
-        let mut all = true;
-        for id in launches {
+        let missed = std::mem::take(&mut self.missed);
+        for id in launches.into_iter().filter(|id| is_new || missed.contains(id)) {
+            // None is measured twice at a time.
             if !self.under_way.insert(id) {
-                all = false;
+                self.missed.insert(id);
                 continue;
             }
             let (measurer, turns, stop) = (Arc::clone(&self.measurer), Arc::clone(&self.turns), stop.clone());
@@ -60,7 +67,6 @@ impl Rounds {
                 id
             });
         }
-        all
     }
 
     /// Waits for what is being measured.
