@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::intake::Intakes;
 pub use self::rebuild::{Rebuilt, rebuild};
-use self::recovering::{Aside, RolledBack};
+use self::recovering::{Aside, TurnedOff};
 use self::refresh::Kept;
 use self::rounds::Rounds;
 use crate::clock::Clock;
@@ -59,14 +59,14 @@ pub struct Measurer {
     /// Cells are kept at hand between refreshes. Whoever finds that the stored position has moved reads them again.
     kept: Mutex<HashMap<LaunchId, Kept>>,
     intakes: Intakes,
-    rolled_back: Mutex<HashMap<LaunchId, RolledBack>>,
+    turned_off: Mutex<HashMap<(LaunchId, Option<String>), TurnedOff>>,
 }
 
 impl Measurer {
     /// A measurer that has measured nothing yet.
     #[must_use]
     pub fn new(parts: MeasurerParts) -> Self {
-        Self { parts, kept: Mutex::default(), intakes: Intakes::default(), rolled_back: Mutex::default() }
+        Self { parts, kept: Mutex::default(), intakes: Intakes::default(), turned_off: Mutex::default() }
     }
 
     /// Measures until the stop: as soon as event time has gone on by a bucket or the configuration has changed, and every
