@@ -70,7 +70,7 @@ pub enum ReasonCode {
     NotJudged,
     /// Neither shown harmful nor shown safe.
     Undecided,
-    /// The step's duration or units are not reached.
+    /// The step's duration or units are not reached, or the evidence does not cover the cycle of the policy yet.
     StepNotDone,
     /// No guardrail stands against it.
     NoHarmShown,

@@ -1,6 +1,6 @@
 //! From cells to what is measured at a cut.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::cells::{CellKey, Cells};
@@ -63,7 +63,6 @@ pub fn measurement(
         dealt: units(cells, UNITS, &ends),
         shares: BTreeMap::new(),
         kept_from: Some(kept_from),
-        stripped: BTreeSet::new(),
         metrics,
         columns: definition.segments.clone(),
         segments,
