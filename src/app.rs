@@ -37,7 +37,7 @@ pub const SPOOL_FILE: &str = "spool.db";
 /// Folder of secrets in the data folder, where no other is set.
 const SECRETS_FOLDER: &str = "secrets";
 
-/// A judgement may be acted on for this long even where ticks are short.
+/// A judgement may be acted on for this long even where ticks are short: a busy machine misses some of those.
 const JUDGEMENT_AGE: Duration = Duration::from_secs(30);
 
 /// What can keep the service from starting or from ending cleanly.

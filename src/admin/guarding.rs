@@ -38,6 +38,13 @@ impl Admin {
         plan: &Plan,
     ) -> Result<bool> {
         let found = (judgement, latch);
+        // Read before the lock is taken, so that nobody else's change waits for it.
+        let read_at = self.live.in_force().catalogue.revision;
+        let mut repeats = plan.action == Action::None && self.repeats(judged, plan).await?;
+        let is_known = |current: &Arc<Launch>| noted(current, judgement) == **current;
+        if repeats && self.live.in_force().catalogue.launches.get(&judged.id).is_none_or(is_known) {
+            return Ok(false);
+        }
         let mut edit = self.edit(&Principal(GUARD.to_owned()), "guard").await.under(fence);
         let protects = matches!(plan.action, Action::RollBack | Action::StopArms(_));
         let current = edit.catalogue().launches.get(&judged.id).filter(|launch| launch.is_live()).cloned();
@@ -47,17 +54,14 @@ impl Admin {
         if current.revision != judged.revision && !protects {
             return Ok(false);
         }
-        let mut launch = (*current).clone();
-        judgement.note_in(&mut launch);
+        let mut launch = noted(&current, judgement);
         match &plan.action {
             Action::None => {
-                let unchanged = launch == *current;
-                let repeats = self
-                    .store
-                    .latest_decision(judged.id, false)
-                    .await?
-                    .is_some_and(|last| says_same(&last, plan));
-                if unchanged && repeats {
+                if edit.catalogue().revision != read_at {
+                    // Something may have been decided since.
+                    repeats = self.repeats(judged, plan).await?;
+                }
+                if launch == *current && repeats {
                     return Ok(false);
                 }
                 if !repeats {
@@ -135,6 +139,19 @@ impl Admin {
         edit.commit().await?;
         Ok(true)
     }
+
+    /// Whether a plan says again what was decided last.
+    async fn repeats(&self, judged: &Launch, plan: &Plan) -> Result<bool> {
+        let last = self.store.latest_decision(judged.id, false).await?;
+        Ok(last.is_some_and(|last| says_same(&last, plan)))
+    }
+}
+
+/// A launch with what later looks need of a judgement.
+fn noted(launch: &Launch, judgement: &Judgement) -> Launch {
+    let mut noted = launch.clone();
+    judgement.note_in(&mut noted);
+    noted
 }
 
 /// Whether a person has ended a launch, by cancelling it or by shipping a group of it.

@@ -61,9 +61,9 @@ pub struct Principal(pub String);
 /// Whether the guard is at work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuardHealth {
-    /// How long ago it has looked at any launch, in milliseconds; none when it never has.
+    /// How long ago it has looked at new numbers of any launch, in milliseconds; none when it never has.
     pub age_ms: Option<i64>,
-    /// How many live launches it has not looked at for so long that they are frozen.
+    /// How many live launches it has not looked at, or has no new numbers of, for so long that they are frozen.
     pub stalled_launches: usize,
 }
 
@@ -105,9 +105,9 @@ impl Admin {
         }
     }
 
-    /// How long ago the guard has looked at a launch; none when it never has.
+    /// How long ago the guard has looked at numbers of a launch that were measured then; none when it never has.
     fn guard_age_ms(&self, launch: LaunchId, now: Timestamp) -> Option<i64> {
-        self.live.judgement(launch).map(|judgement| now.ms_since(judgement.at))
+        self.live.watched_until(launch).map(|at| now.ms_since(at))
     }
 
     /// Whether the guard is at work.
@@ -116,13 +116,11 @@ impl Admin {
         let now = self.clock.now();
         let in_force = self.live.in_force();
         let live = in_force.catalogue.launches.values().filter(|launch| launch.is_live());
-        let unseen_since = |launch: &Launch| {
-            self.live.judgement(launch.id).map_or(launch.started_at, |judgement| judgement.at)
-        };
+        let unseen_since = |launch: &Launch| self.live.watched_until(launch.id).unwrap_or(launch.started_at);
         let is_stalled =
             |launch: &&Arc<Launch>| now.ms_since(unseen_since(launch)) > self.max_judgement_age_ms;
         GuardHealth {
-            age_ms: self.live.judged_at().map(|at| now.ms_since(at)),
+            age_ms: self.live.any_watched_until().map(|at| now.ms_since(at)),
             stalled_launches: live.filter(is_stalled).count(),
         }
     }
@@ -148,10 +146,11 @@ impl Admin {
         Ok(())
     }
 
-    /// The guard's latest judgement of a launch, as long as it is not too old to be acted on, and of the share in force.
+    /// The guard's latest judgement of a launch, as long as neither it nor its numbers are too old to be acted on, and of the
+    /// share in force.
     fn judgement(&self, launch: &Launch, now: Timestamp) -> Option<Arc<Judgement>> {
         let judgement = self.live.judgement(launch.id)?;
-        let fresh = now.ms_since(judgement.at) <= self.max_judgement_age_ms;
+        let fresh = self.guard_age_ms(launch.id, now).is_some_and(|age| age <= self.max_judgement_age_ms);
         let of_share = launch.epoch().is_some_and(|epoch| epoch.number == judgement.epoch);
         (fresh && of_share).then_some(judgement)
     }

@@ -8,7 +8,7 @@ use super::experiments::{shipment, switch_overrides, target};
 use super::layers::check_member;
 use super::rollouts::end_launch;
 use super::{Admin, Principal, buckets};
-use crate::analysis::answer::answer_raise;
+use crate::analysis::answer::answer_ship;
 use crate::analysis::decision::DecisionAction;
 use crate::clock::new_id;
 use crate::domain::experiment::{self, Experiment, Status};
@@ -183,6 +183,6 @@ fn allow_ship(edit: &Edit, experiment: &Experiment, launch: Option<&Launch>, gro
         judgement.verdicts.retain(|verdict| verdict.arm == group);
         judgement
     });
-    let (kind, reasons) = answer_raise(launch, judgement.as_ref(), None, Needs::Evidence, edit.now());
+    let (kind, reasons) = answer_ship(launch, judgement.as_ref(), None, edit.now());
     refuse_unless_allowed(kind, reasons)
 }

@@ -1,9 +1,10 @@
 //! The answer to every wish for more exposure, in one place: the evidence, shadow, overrides, and what people have to do first.
 
+use super::cycle::unseen_by_ship;
 use super::decision::{DecisionKind, Judgement, MetricVerdict, Reason, ReasonCode, Verdict};
 use super::plan::by_evidence;
 use crate::domain::latch::Latch;
-use crate::domain::launch::{Launch, LaunchState, Needs};
+use crate::domain::launch::{Launch, LaunchState, Needs, Target};
 use crate::domain::metric::{Action, Metric};
 use crate::domain::time::Timestamp;
 
@@ -15,7 +16,11 @@ pub fn answer(
     latch: Option<&Latch>,
     now: Timestamp,
 ) -> (DecisionKind, Vec<Reason>) {
-    let (kind, reasons) = answer_raise(launch, judgement, latch, launch.needs(), now);
+    let (kind, reasons) = match launch.target {
+        // What an experiment comes to is that a group of it is shipped.
+        Target::Experiment { .. } => answer_ship(launch, judgement, latch, now),
+        _ => answer_raise(launch, judgement, latch, launch.needs(), now),
+    };
     let mut waits = waits(launch);
     match kind {
         DecisionKind::Allow if waits.is_empty() => (kind, reasons),
@@ -27,6 +32,32 @@ pub fn answer(
             waits.splice(0..0, reasons);
             (kind, waits)
         }
+    }
+}
+
+/// Whether a group of an experiment may be shipped now, and why: by evidence, once that covers what the policy wants it to.
+#[must_use]
+pub fn answer_ship(
+    launch: &Launch,
+    judgement: Option<&Judgement>,
+    latch: Option<&Latch>,
+    now: Timestamp,
+) -> (DecisionKind, Vec<Reason>) {
+    let (kind, mut reasons) = answer_raise(launch, judgement, latch, Needs::Evidence, now);
+    let Some(unseen) = judgement.and_then(|judgement| unseen_by_ship(launch, judgement)) else {
+        return (kind, reasons);
+    };
+    let passes = launch.policy.policy.shadow || launch.override_at(now).is_some();
+    match kind {
+        DecisionKind::Allow if !passes => {
+            reasons.insert(0, unseen);
+            (DecisionKind::Hold, reasons)
+        }
+        DecisionKind::Allow | DecisionKind::Hold => {
+            reasons.push(unseen);
+            (kind, reasons)
+        }
+        DecisionKind::Block | DecisionKind::RollBack => (kind, reasons),
     }
 }
 

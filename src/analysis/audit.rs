@@ -17,6 +17,8 @@ pub const MIN_VOLUME: f64 = 0.01;
 pub const MAX_VOLUME: f64 = 100.0;
 /// Largest share of events without a value.
 pub const MAX_WITHOUT_VALUE: f64 = 0.5;
+/// Largest share of events without a user id, where it is users that are compared.
+pub const MAX_WITHOUT_USER: f64 = 0.5;
 /// Largest share of repeats.
 pub const MAX_DUPLICATES: f64 = 0.5;
 /// Largest share of events that came before their time.
@@ -57,6 +59,8 @@ pub enum Check {
     Joined,
     /// Share of units seen in two arms.
     InTwoArms,
+    /// Failed reads of what came in; told only where there were any.
+    Intake,
 }
 
 impl Check {
@@ -73,6 +77,7 @@ impl Check {
             Self::ClockSkew => "clock_skew",
             Self::Joined => "joined",
             Self::InTwoArms => "in_two_arms",
+            Self::Intake => "intake",
         }
     }
 }
@@ -89,6 +94,7 @@ impl fmt::Display for Check {
             Self::ClockSkew => "share of events before their time",
             Self::Joined => "share of units with anything",
             Self::InTwoArms => "share of units seen in two arms",
+            Self::Intake => "the number of failed reads of what came in",
         })
     }
 }
@@ -110,6 +116,11 @@ pub struct Audit {
 }
 
 impl Audit {
+    /// What came in could not be read, so that nothing can be said of it.
+    pub(super) fn unread() -> Self {
+        most(Check::Intake, Some(1.0), 0.0)
+    }
+
     /// Whether it passes. Too little to tell passes: the judge has its own burn-in.
     #[must_use]
     pub fn passes(&self) -> bool {
@@ -175,6 +186,8 @@ pub struct CameIn {
     pub watermark: Option<Timestamp>,
     /// The last day by minute, oldest first.
     pub intake: Vec<Intake>,
+    /// Whether that could not be read.
+    pub is_unread: bool,
 }
 
 /// What is known of a metric besides its moments.
@@ -186,6 +199,8 @@ pub struct Known<'k> {
     pub whole: Timestamp,
     /// What came in of its events, by name.
     pub events: &'k BTreeMap<String, CameIn>,
+    /// Whether the units are users, so that an event without a user id is nobody's.
+    pub by_user: bool,
     /// Units that count, and those of them with anything.
     pub units: (u64, u64),
     /// Units left out because they were seen in two arms.
@@ -218,7 +233,7 @@ pub fn audit(metric: &Metric, known: &Known<'_>) -> Vec<Audit> {
     };
     let nothing = CameIn::default();
     for name in &names {
-        let of_name = of_events(metric, name, known.events.get(*name).unwrap_or(&nothing), known.now);
+        let of_name = of_events(metric, name, known.events.get(*name).unwrap_or(&nothing), known);
         let event = if names.len() > 1 { *name } else { "" };
         audits.extend(of_name.into_iter().map(|audit| Audit { event: event.to_owned(), ..audit }));
     }
@@ -245,8 +260,8 @@ fn own_names(metric: &Metric) -> Vec<&str> {
 }
 
 /// The checks of the events of one name.
-fn of_events(metric: &Metric, name: &str, came_in: &CameIn, now: Timestamp) -> Vec<Audit> {
-    let bounds = &metric.audits;
+fn of_events(metric: &Metric, name: &str, came_in: &CameIn, known: &Known<'_>) -> Vec<Audit> {
+    let (bounds, now) = (&metric.audits, known.now);
     let since = now.plus_ms(-HOUR_MS);
     let of_hour = || came_in.intake.iter().filter(|intake| intake.minute >= since);
     let sum = |count: fn(&Intake) -> u64| of_hour().map(count).sum::<u64>();
@@ -260,12 +275,13 @@ fn of_events(metric: &Metric, name: &str, came_in: &CameIn, now: Timestamp) -> V
     let repeated = share(duplicates, in_time + duplicates);
     let early = share(sum(|intake| intake.early), in_time);
     let without_unit = share(sum(|intake| intake.without_unit), events);
+    let usual_without_unit = if known.by_user { MAX_WITHOUT_USER } else { 1.0 };
     let mut audits = vec![
         most(Check::Freshness, age, metric.freshness_ms as f64),
         audit_of(Check::Volume, volume, Some(min_volume), Some(max_volume)),
         most(Check::Duplicates, repeated, bounds.max_duplicates.unwrap_or(MAX_DUPLICATES)),
         most(Check::ClockSkew, early, bounds.max_skewed.unwrap_or(MAX_SKEWED)),
-        most(Check::WithoutUnit, without_unit, bounds.max_without_unit.unwrap_or(1.0)),
+        most(Check::WithoutUnit, without_unit, bounds.max_without_unit.unwrap_or(usual_without_unit)),
     ];
     if metric.uses_values_of(name) {
         let without = share(sum(|intake| intake.without_value), events);
@@ -276,6 +292,7 @@ fn of_events(metric: &Metric, name: &str, came_in: &CameIn, now: Timestamp) -> V
         audits.push(audit_of(Check::ValueRange, least, bounds.min_value, None));
         audits.push(audit_of(Check::ValueRange, greatest, None, bounds.max_value));
     }
+    audits.extend(came_in.is_unread.then(Audit::unread));
     audits
 }
 

@@ -1,6 +1,6 @@
 //! The words of a decision, and the record of one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,7 @@ pub enum ReasonCode {
     NotJudged,
     /// Neither shown harmful nor shown safe.
     Undecided,
-    /// The step's duration or units are not reached.
+    /// The step's duration or units are not reached, or the evidence does not cover the cycle of the policy yet.
     StepNotDone,
     /// No guardrail stands against it.
     NoHarmShown,
@@ -328,6 +328,9 @@ pub struct Judgement {
     pub watermark: Option<Timestamp>,
     /// From here on moments are kept apart by bucket of event time; none where the data have no times.
     pub kept_from: Option<Timestamp>,
+    /// Metrics whose buckets were left out where their numbers were stored, so that harm in them is not confirmed here.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub stripped: BTreeSet<String>,
     /// How many units each arm got in each epoch.
     pub units: Vec<ArmUnits>,
     /// How many units each arm was dealt in each epoch, in the epoch of their first exposure.
@@ -391,7 +394,8 @@ pub struct Decision {
     pub at: Timestamp,
     /// Revision of the configuration afterwards.
     pub config_revision: i64,
-    /// How long ago the guard had looked at the launch, in milliseconds; none when it never had.
+    /// How long ago the guard had looked at the launch, or it had been measured where that is longer ago, in milliseconds; none
+    /// when it never had.
     #[serde(default)]
     pub guard_age_ms: Option<i64>,
     /// Revision of the gate or experiment that it was made from; none in records from before this was kept.

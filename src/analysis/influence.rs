@@ -3,6 +3,8 @@
 //! Rows of one arm that come late, or twice, look like harm for one bucket. Taking a bucket away can only make a
 //! rollback rarer, so that the error rate stays what it is.
 
+use std::collections::BTreeSet;
+
 use super::decision::{Bucket, Least};
 use super::evidence::Marked;
 use super::measurement::Measurement;
@@ -25,7 +27,7 @@ pub struct Left {
 /// buckets. The guard asks for it only where the whole reaches the level of harm.
 #[must_use]
 pub fn left_without_one_bucket(launch: &Launch, measurement: &Measurement) -> Option<Left> {
-    without_each(&tested(launch, Some(measurement)), measurement.kept_from)
+    without_each(&tested(launch, Some(measurement)), measurement.kept_from, &measurement.stripped)
         .map(|(tally, bucket)| Left {
             launch: Least { ln_e: tally.launch, bucket: Some(bucket) },
             own: tally.own,
@@ -40,9 +42,14 @@ pub fn left_without_one_bucket(launch: &Launch, measurement: &Measurement) -> Op
 /// bucket without which the launch-level e-value is least, none where that is the whole.
 ///
 /// Scales are those of the whole. What has no evidence left counts as 1, and so does what is undefined.
-pub(super) fn least<'l>(tested: &[Tested<'l>], kept_from: Option<Timestamp>) -> (Tally<'l>, Option<Bucket>) {
-    let whole = (tally(tested), None);
-    without_each(tested, kept_from).fold(whole, |(least, carrier), (without, bucket)| {
+/// What metrics show whose buckets were left out is not known to be left, and counts as none.
+pub(super) fn least<'l>(
+    tested: &[Tested<'l>],
+    kept_from: Option<Timestamp>,
+    stripped: &BTreeSet<String>,
+) -> (Tally<'l>, Option<Bucket>) {
+    let whole = (tally(tested, stripped), None);
+    without_each(tested, kept_from, stripped).fold(whole, |(least, carrier), (without, bucket)| {
         let carrier = if without.launch < least.launch { Some(bucket) } else { carrier };
         (least.least(&without), carrier)
     })
@@ -52,16 +59,21 @@ pub(super) fn least<'l>(tested: &[Tested<'l>], kept_from: Option<Timestamp>) -> 
 fn without_each<'l>(
     tested: &[Tested<'l>],
     kept_from: Option<Timestamp>,
+    stripped: &BTreeSet<String>,
 ) -> impl Iterator<Item = (Tally<'l>, Bucket)> {
     buckets(tested, kept_from).into_iter().map(|bucket| {
         let without: Vec<Tested<'l>> = tested.iter().map(|one| one.without(&bucket)).collect();
-        (tally(&without), bucket)
+        (tally(&without, stripped), bucket)
     })
 }
 
-/// The evidence with marks of enough treated units.
-fn tally<'l>(tested: &[Tested<'l>]) -> Tally<'l> {
-    Tally::new(tested, tested.iter().map(|one| one.ln_e(Marked::Enough)).collect())
+/// The evidence with marks of enough treated units; none of metrics whose buckets were left out.
+fn tally<'l>(tested: &[Tested<'l>], stripped: &BTreeSet<String>) -> Tally<'l> {
+    let own = |one: &Tested<'_>| {
+        let is_known = !stripped.contains(&one.comparison.pinned.metric.key);
+        if is_known { one.ln_e(Marked::Enough) } else { 0.0 }
+    };
+    Tally::new(tested, tested.iter().map(own).collect())
 }
 
 /// The kept buckets in which anything came: between one change and the next, and from the last one to the end. What changes a

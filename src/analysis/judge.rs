@@ -30,7 +30,8 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
     let whole = Tally::new(&tested, own);
     let level = -launch.alpha.ln();
     let kept_from = measurement.and_then(|found| found.kept_from);
-    let least = whole.reaches(level).then(|| influence::least(&tested, kept_from));
+    let stripped = measurement.map(|found| found.stripped.clone()).unwrap_or_default();
+    let least = whole.reaches(level).then(|| influence::least(&tested, kept_from, &stripped));
     let shown = Shown { level, least: least.as_ref().map(|(least, _)| least), whole: &whole };
 
     let ln_e_sample_ratio = measurement.map_or(0.0, |found| sample_ratio::ln_e(launch, found));
@@ -57,6 +58,7 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
         as_of: measurement.map(|found| found.as_of),
         watermark: measurement.map(|found| found.watermark),
         kept_from,
+        stripped,
         units: measurement.map(|found| found.units.clone()).unwrap_or_default(),
         dealt: measurement.map(|found| found.dealt.clone()).unwrap_or_default(),
         shares: measurement.map(|found| found.shares.clone()).unwrap_or_default(),

@@ -45,6 +45,10 @@ pub struct Measurement {
     pub shares: BTreeMap<String, f64>,
     /// From here on moments are kept apart by bucket of event time; none where the data have no times.
     pub kept_from: Option<Timestamp>,
+    /// Metrics whose buckets were left out where their numbers were stored. Whether one bucket alone carries what they show is
+    /// not known, which is another thing than data without times.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub stripped: BTreeSet<String>,
     /// Moments by key of the metric.
     pub metrics: BTreeMap<String, Vec<ArmMoments>>,
     /// The columns that tell units apart, with the values that have a segment of their own; none where no policy names any,
@@ -66,6 +70,9 @@ pub struct Blindness {
     pub cause: Cause,
     /// The same in words, with figures.
     pub message: String,
+    /// When it was first published so, for this reason or another one; none in records from before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 /// Kinds of reasons not to rest a verdict on a metric.

@@ -1,7 +1,9 @@
 //! From measurements to a plan. It says what to do and changes nothing.
 
 pub mod audit;
+pub mod blindness;
 mod comparison;
+mod cycle;
 pub mod again;
 pub mod answer;
 pub mod decision;

@@ -1,10 +1,12 @@
 //! From a judgement to what is said and done: protect, then hold for data, then progress.
 
 use super::answer::{answer, overridden};
+use super::blindness::{blind_since, with_since};
 use super::comparison::{View, total};
+use super::cycle::unseen_by_step;
 use super::decision::{
-    Compared, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode, SegmentVerdict,
-    Verdict,
+    Compared, DecisionKind, EpochMoments, Judgement, Least, MetricVerdict, Reason, ReasonCode,
+    SegmentVerdict, Verdict,
 };
 use super::limits::{self, LimitVerdict, longest_window_ms};
 use super::measurement::segment_name;
@@ -110,15 +112,18 @@ pub(super) fn by_evidence(
     let blind = guardrails().filter(|verdict| verdict.verdict == Verdict::Blind);
     reasons.extend(blind.filter(|verdict| verdict.reason != Some(ReasonCode::SampleRatio)).map(|verdict| {
         let code = verdict.reason.unwrap_or(ReasonCode::NoData);
-        of_metric(code, verdict, blind_message(launch, verdict, judgement, code))
+        let since = blind_since(launch, judgement, &verdict.metric, code);
+        of_metric(code, verdict, with_since(blind_message(launch, verdict, judgement, code), since))
     }));
-    if launch.needs_safety(needs) {
-        let undecided = guardrails().filter(|verdict| verdict.verdict == Verdict::Undecided);
-        reasons.extend(undecided.map(|verdict| {
-            let code = verdict.reason.unwrap_or(ReasonCode::Undecided);
-            of_metric(code, verdict, undecided_message(launch, judgement, verdict))
-        }));
-    }
+    let undecided = guardrails().filter(|verdict| {
+        // Harm of a guardrail that only holds does so while it is not confirmed as well.
+        let is_warning = verdict.weight <= 0.0 && verdict.reason == Some(ReasonCode::Warning);
+        verdict.verdict == Verdict::Undecided && (is_warning || launch.needs_safety(needs))
+    });
+    reasons.extend(undecided.map(|verdict| {
+        let code = verdict.reason.unwrap_or(ReasonCode::Undecided);
+        of_metric(code, verdict, undecided_message(launch, judgement, verdict))
+    }));
     if !reasons.is_empty() {
         return (DecisionKind::Hold, reasons);
     }
@@ -241,6 +246,7 @@ fn blind_limit(launch: &Launch, judgement: &Judgement, limit: &LimitVerdict, cod
         None => format!("it has {} of the {least} units from which it counts", limit.units),
     };
     let message = format!("{} cannot be watched against its limit of {}: {why}", limit.metric, limit.level);
+    let message = with_since(message, blind_since(launch, judgement, &limit.metric, code));
     let (metric, arm) = (Some(limit.metric.clone()), Some(limit.arm.clone()));
     Reason { code, message, metric, arm, segment: None }
 }
@@ -279,6 +285,9 @@ fn unfinished_step(launch: &Launch, judgement: &Judgement, now: Timestamp) -> Op
     if elapsed < step.min_duration_ms {
         let message = format!("the step has seen {elapsed} ms of its {} ms", step.min_duration_ms);
         return Some(Reason::of_launch(ReasonCode::StepNotDone, message));
+    }
+    if let Some(unseen) = unseen_by_step(launch, covered) {
+        return Some(unseen);
     }
     let units = |arm: &str| {
         let row = judgement.units.iter().find(|row| row.epoch == epoch.number && row.arm == arm);
@@ -385,6 +394,10 @@ fn warning_message(launch: &Launch, judgement: &Judgement) -> String {
     // Where it is left whatever is taken away, something else keeps it from being acted on, and is said besides.
     let carried = judgement.least.filter(|least| least.ln_e < -launch.alpha.ln());
     match (carried, judgement.as_of) {
+        (Some(Least { bucket: None, .. }), _) if !judgement.stripped.is_empty() => format!(
+            "the e-value {found} for harm is not confirmed: these numbers came without their buckets of event time, by which \
+             the server that acts for the guard tells whether one alone carries it"
+        ),
         (Some(least), Some(as_of)) => {
             let left = e_value(least.ln_e);
             let alone = least.bucket.map_or_else(

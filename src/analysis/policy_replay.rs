@@ -30,7 +30,8 @@ pub fn is_stricter(would: DecisionKind, was: DecisionKind) -> bool {
 
 /// The launch as if it had begun under a policy. Scales stay what they were frozen at.
 fn under(policy: &Policy, launch: &Launch) -> Launch {
-    let policy = Policy { shadow: false, ..policy.clone() };
+    let cycle = Some(policy.cycle.unwrap_or_default());
+    let policy = Policy { shadow: false, cycle, ..policy.clone() };
     let mut launch = launch.clone();
     for pinned in &mut launch.metrics {
         pinned.metric.min_units = pinned.metric.min_units.max(policy.min_units);

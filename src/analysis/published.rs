@@ -38,7 +38,7 @@ pub struct Audited {
 impl Published {
     /// Publishes what was measured and audited. A metric whose audit failed keeps the numbers that it has in the snapshot
     /// before, and is blind; one that is merely stale is blind, and its numbers go on. One that was blind when it was measured
-    /// stays so by that cause, unless its audit failed.
+    /// stays so by that cause, unless its audit failed. Since when it is blind is kept for as long as it stays so.
     #[must_use]
     pub fn publish(
         launch: LaunchId,
@@ -50,11 +50,13 @@ impl Published {
         for (key, audited) in &mut metrics {
             let failed: Vec<&Audit> = audited.failed().collect();
             let told = failed.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            // That it has no numbers at all says more than that they are old.
-            let has_none = measurement.blind.contains_key(key);
+            let earlier = before.and_then(|before| before.measurement.blind.get(key));
+            let since = earlier.and_then(|earlier| earlier.since).or(Some(at));
             let cause = if failed.iter().any(|audit| audit.check != Check::Freshness) {
                 Cause::Audit
-            } else if has_none {
+            } else if let Some(blind) = measurement.blind.get_mut(key) {
+                // That it has no numbers at all says more than that they are old.
+                blind.since = since;
                 continue;
             } else if !failed.is_empty() {
                 Cause::Stale
@@ -67,11 +69,14 @@ impl Published {
                 Cause::Undefined => "its numbers cannot be computed from what is stored".to_owned(),
                 Cause::Stale | Cause::Audit | Cause::NoBaseline => told,
             };
-            measurement.blind.insert(key.clone(), Blindness { cause, message });
+            measurement.blind.insert(key.clone(), Blindness { cause, message, since });
             if cause != Cause::Stale {
                 let last = before.and_then(|before| before.measurement.metrics.get(key));
                 audited.as_of = before.and_then(|before| before.metrics.get(key)).and_then(|last| last.as_of);
                 measurement.metrics.insert(key.clone(), last.cloned().unwrap_or_default());
+                if before.is_some_and(|before| before.measurement.stripped.contains(key)) {
+                    measurement.stripped.insert(key.clone());
+                }
                 measurement.segments.remove(key);
                 let segments = before.and_then(|before| before.measurement.segments.get(key));
                 measurement.segments.extend(segments.map(|segments| (key.clone(), segments.clone())));
@@ -84,8 +89,9 @@ impl Published {
     #[must_use]
     pub fn without_buckets(&self) -> Self {
         let mut plain = self.clone();
-        plain.measurement.kept_from = None;
         let measured = &mut plain.measurement;
+        measured.kept_from = None;
+        measured.stripped = measured.metrics.keys().cloned().collect();
         let of_segments = measured.segments.values_mut().flat_map(BTreeMap::values_mut);
         let rows = measured.metrics.values_mut().chain(of_segments).flatten();
         rows.for_each(|row| row.past = Vec::new());

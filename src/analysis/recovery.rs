@@ -7,7 +7,7 @@
 use super::comparison::{View, total};
 use super::decision::{Compared, Judgement, MetricVerdict, Verdict};
 use super::measurement::Measurement;
-use crate::domain::launch::{Epoch, Launch, LaunchState};
+use crate::domain::launch::{Arm, Epoch, Launch, LaunchState};
 use crate::domain::metric::{Direction, Metric};
 use crate::domain::time::{DAY_MS, Timestamp};
 use crate::stats::anytime;
@@ -15,7 +15,7 @@ use crate::stats::e_process::{MIN_EXPECTED_NONZERO, Test, burn_in_done, epoch_ev
 use crate::stats::effect::Interval;
 use crate::stats::outcome::{Outcome, estimates};
 
-/// How long after a rollback it is told, in milliseconds.
+/// How long after the treatment was turned off it is told, in milliseconds.
 pub const TOLD_FOR_MS: i64 = 7 * DAY_MS;
 /// Level of the interval.
 const LEVEL: f64 = 0.95;
@@ -29,11 +29,11 @@ pub enum Recovered {
     Yes,
     /// The reverted units are still shown worse than the control.
     NotYet,
-    /// Too few units came since the rollback to tell.
+    /// Too few units came since to tell.
     TooLittle,
 }
 
-/// A harmed guardrail since the rollback.
+/// A harmed guardrail since the treatment was turned off.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recovery {
     /// Key of the metric.
@@ -42,12 +42,12 @@ pub struct Recovery {
     pub arm: String,
     /// Whether it has recovered.
     pub recovered: Recovered,
-    /// How much worse the arm was at the rollback, as a share of the metric's scale.
+    /// How much worse the arm was when it was turned off, as a share of the metric's scale.
     pub harm_before: f64,
     /// How much worse the reverted units are since: both ends hold at every look with 95 %. None while too few came, or did
     /// anything.
     pub harm_since: Option<Interval>,
-    /// Units of the control since the rollback, and what they did.
+    /// Units of the control since then, and what they did.
     pub control: Outcome,
     /// Reverted units, and what they did.
     pub reverted: Outcome,
@@ -55,10 +55,24 @@ pub struct Recovery {
     pub as_of: Timestamp,
 }
 
-/// The time since a rollback as a launch of its own, of one epoch; none where there was no rollback, or where it is too long
-/// ago.
+/// The time since treatment was turned off.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Since {
+    /// The arm that was stopped while the others go on; none after a rollback of the whole.
+    pub arm: Option<String>,
+    /// That time as a launch of its own.
+    pub launch: Launch,
+}
+
+/// The times since treatment was turned off, of the whole launch or of single arms; none where nothing was, or too long ago.
 #[must_use]
-pub fn since_rollback(launch: &Launch, now: Timestamp) -> Option<Launch> {
+pub fn since_turned_off(launch: &Launch, now: Timestamp) -> Vec<Since> {
+    let stopped = launch.arms.iter().filter_map(|arm| since_stop(launch, arm, now));
+    since_rollback(launch, now).into_iter().chain(stopped).collect()
+}
+
+/// One epoch, whose units are those that come after the launch.
+fn since_rollback(launch: &Launch, now: Timestamp) -> Option<Since> {
     let (last, ended_at) = (launch.epoch()?, launch.ended_at?);
     if launch.state != LaunchState::RolledBack || now.ms_since(ended_at) > TOLD_FOR_MS {
         return None;
@@ -66,15 +80,38 @@ pub fn since_rollback(launch: &Launch, now: Timestamp) -> Option<Launch> {
     // The number under which exposures are recorded from then on.
     let number = last.number.saturating_add(1);
     let epoch = Epoch { number, started_at: ended_at, ended_at: None, regrouped: false, ..last.clone() };
-    let metrics = launch.guardrails().cloned().collect();
-    Some(Launch { epochs: vec![epoch], metrics, started_at: ended_at, ended_at: None, ..launch.clone() })
+    Some(Since { arm: None, launch: from(launch, ended_at, vec![epoch]) })
 }
 
-/// What is known of each harmed guardrail, from the judgement that turned the treatment off and from what was measured
-/// since. Where only all guardrails together showed harm, each that is worse counts as harmed.
+/// What is left of the launch's epochs, which go on.
+fn since_stop(launch: &Launch, arm: &Arm, now: Timestamp) -> Option<Since> {
+    let stopped_at = arm.stopped_at?;
+    if !launch.is_live() || now.ms_since(stopped_at) > TOLD_FOR_MS {
+        return None;
+    }
+    let later = launch.epochs.iter().filter(|epoch| epoch.ended_at.is_none_or(|end| end > stopped_at));
+    let later = later.map(|epoch| Epoch { started_at: epoch.started_at.max(stopped_at), ..epoch.clone() });
+    Some(Since { arm: Some(arm.name.clone()), launch: from(launch, stopped_at, later.collect()) })
+}
+
+fn from(launch: &Launch, at: Timestamp, epochs: Vec<Epoch>) -> Launch {
+    let metrics = launch.guardrails().cloned().collect();
+    Launch { epochs, metrics, started_at: at, ended_at: None, ..launch.clone() }
+}
+
+/// What is known of each harmed guardrail, from the judgement that turned the treatment off, of all arms or of one, and from
+/// what was measured since. Where only all guardrails together showed harm, each that is worse counts as harmed.
 #[must_use]
-pub fn recoveries(launch: &Launch, judgement: &Judgement, since: &Measurement) -> Vec<Recovery> {
-    let guardrails = || judgement.verdicts.iter().filter(|verdict| verdict.guardrail);
+pub fn recoveries(
+    launch: &Launch,
+    arm: Option<&str>,
+    judgement: &Judgement,
+    since: &Measurement,
+) -> Vec<Recovery> {
+    let guardrails = || {
+        let of_arm = |verdict: &&MetricVerdict| arm.is_none_or(|arm| arm == verdict.arm);
+        judgement.verdicts.iter().filter(|verdict| verdict.guardrail).filter(of_arm)
+    };
     let shown = guardrails().any(|verdict| verdict.verdict == Verdict::Harm);
     let harmed = guardrails().filter(|verdict| !shown || verdict.verdict == Verdict::Harm);
     harmed.filter_map(|verdict| recovery(launch, verdict, since)).collect()

@@ -28,6 +28,7 @@ impl Judgement {
             dealt: self.dealt.clone(),
             shares: self.shares.clone(),
             kept_from: self.kept_from,
+            stripped: self.stripped.clone(),
             metrics,
             columns: self.columns.clone(),
             segments,

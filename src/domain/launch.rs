@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::metric::{Action, Metric};
-use super::policy::{PinnedPolicy, Policy, Undecided};
+use super::policy::{Cycle, PinnedPolicy, Policy, Undecided};
 use super::time::Timestamp;
 
 pub use super::policy::{ALPHA, ALPHA_HOLD};
@@ -281,11 +281,12 @@ impl Launch {
     /// Begins a launch at its first step, under a policy.
     #[must_use]
     pub fn begin_under(
-        policy: PinnedPolicy,
+        mut policy: PinnedPolicy,
         choice: GuardrailChoice,
         plan: LaunchPlan,
         now: Timestamp,
     ) -> Self {
+        policy.policy.cycle.get_or_insert_default();
         let percentage = plan.steps.first().map_or(0.0, |step| step.percentage);
         let arms = plan.arms.into_iter().map(|name| Arm { name, stopped_at: None }).collect();
         let mut launch = Self {
@@ -398,6 +399,12 @@ impl Launch {
     #[must_use]
     pub fn needs_safety(&self, needs: Needs) -> bool {
         needs == Needs::Evidence || self.policy.policy.undecided == Undecided::Hold
+    }
+
+    /// How much time its evidence must cover.
+    #[must_use]
+    pub fn cycle(&self) -> Cycle {
+        self.policy.policy.cycle.unwrap_or(Cycle::NONE)
     }
 
     /// The override in force at `now`.

@@ -19,6 +19,8 @@ pub const ANYONE: &str = "*";
 pub const DEFAULT_ENVIRONMENT: &str = "production";
 /// Most attributes by which a policy tells units apart.
 pub const MAX_SEGMENT_COLUMNS: usize = 10;
+/// Longest time that evidence must cover.
+const MAX_CYCLE_MS: i64 = 365 * DAY_MS;
 /// Longest holdback.
 const MAX_HOLDBACK_MS: i64 = 365 * DAY_MS;
 
@@ -76,6 +78,35 @@ pub struct Policy {
     /// Attributes of users by whose values guardrails are watched apart and results are told apart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<String>,
+    /// How much time evidence must cover before it lets a launch go on. Where a policy does not say, its launches begin with what
+    /// is usual; one that began before there was any has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cycle: Option<Cycle>,
+}
+
+/// How much time evidence must cover before it lets a launch go on: people do not do on Sundays what they do on Mondays, nor
+/// at night what they do by day. Steps that need only time are not kept by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cycle {
+    /// Since the step began, where the next one needs evidence; in milliseconds.
+    #[serde(default = "day")]
+    pub step_ms: i64,
+    /// Since the launch began, where by evidence everyone is to get the treatment: a group that is shipped, or a step to 100
+    /// percent; in milliseconds.
+    #[serde(default = "week")]
+    pub ship_ms: i64,
+}
+
+impl Default for Cycle {
+    fn default() -> Self {
+        Self { step_ms: day(), ship_ms: week() }
+    }
+}
+
+impl Cycle {
+    /// Evidence counts whenever it is there.
+    pub const NONE: Self = Self { step_ms: 0, ship_ms: 0 };
 }
 
 /// A share that stays without the treatment for a while at the end of a ramp to everyone.
@@ -132,6 +163,14 @@ fn alpha_hold() -> f64 {
     ALPHA_HOLD
 }
 
+fn day() -> i64 {
+    DAY_MS
+}
+
+fn week() -> i64 {
+    7 * DAY_MS
+}
+
 fn anyone() -> Vec<String> {
     vec![ANYONE.to_owned()]
 }
@@ -163,6 +202,7 @@ impl Policy {
             shadow: false,
             shadow_guardrails: Vec::new(),
             segments: Vec::new(),
+            cycle: None,
         }
     }
 
@@ -262,6 +302,11 @@ impl Document for Policy {
                 "policy.holdback.duration",
                 "must be from 1 ms to 365 days",
             );
+        }
+        let cycle = self.cycle.unwrap_or_default();
+        for (field, length_ms) in [("policy.cycle.step", cycle.step_ms), ("policy.cycle.ship", cycle.ship_ms)]
+        {
+            checks.require((0..=MAX_CYCLE_MS).contains(&length_ms), field, "must be from 0 to 365 days");
         }
         checks.finish()
     }

@@ -1,5 +1,6 @@
 //! Points and lengths of time, in whole milliseconds.
 
+use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds of one UTC day.
@@ -23,9 +24,27 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// As a text, to the millisecond; empty where no calendar has it.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let time = DateTime::from_timestamp_millis(self.0);
+        time.map(|time| time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()).unwrap_or_default()
+    }
+
     /// Number of the UTC day, counted from 1970-01-01.
     #[must_use]
     pub fn day(self) -> i64 {
         self.0.div_euclid(DAY_MS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_in_utc() {
+        assert_eq!(Timestamp(1_772_366_400_500).rfc3339(), "2026-03-01T12:00:00.500Z");
+        assert_eq!(Timestamp(i64::MAX).rfc3339(), "");
     }
 }

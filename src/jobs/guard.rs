@@ -1,9 +1,11 @@
 //! The guard: looks at every live launch, whatever its state, and carries out what the look calls for.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
@@ -12,7 +14,7 @@ use crate::analysis::judge::judge;
 use crate::analysis::plan::plan;
 use crate::analysis::published::Published;
 use crate::clock::Clock;
-use crate::domain::launch::Launch;
+use crate::domain::launch::{Launch, LaunchId};
 use crate::error::{Error, Result};
 use crate::failpoint::reach;
 use crate::live::Live;
@@ -45,17 +47,18 @@ impl Guard {
         let mut published = guard.live.watch_published();
         let mut leadership = guard.live.watch_leadership();
         let mut seen = None;
-        let mut looked_at = tokio::time::Instant::now();
+        let mut looked = HashMap::new();
         while !stop.is_cancelled() {
             // A change of the configuration is news too: a launch that has just begun is looked at soon.
             // And so is that it is on this server to act.
             let leads = leadership.borrow_and_update().leads();
-            let news =
-                Some((*published.borrow_and_update(), guard.live.in_force().catalogue.revision, leads));
-            if news != seen || looked_at.elapsed() >= guard.tick {
-                (seen, looked_at) = (news, tokio::time::Instant::now());
-                look(&guard, &stop).await;
+            published.borrow_and_update();
+            let news = Some((guard.live.in_force().catalogue.revision, leads));
+            if news != seen {
+                seen = news;
+                looked.clear();
             }
+            look(&guard, &mut looked, &stop).await;
             tokio::select! {
                 _ = published.changed() => {}
                 _ = leadership.changed() => {}
@@ -111,16 +114,30 @@ impl Guard {
     }
 }
 
-/// One look at every live launch that was measured, some side by side, each in a task of its own: one that fails, or panics,
-/// does not keep the others from theirs. A stop ends those that are under way where they wait; what is being written is
-/// written.
-async fn look(guard: &Arc<Guard>, stop: &CancellationToken) {
-    let in_force = guard.live.in_force();
+/// What a launch was last looked at by, and when.
+#[derive(Clone, Copy, Debug)]
+struct Looked {
+    /// Number of what is published; none where there was nothing.
+    number: Option<i64>,
+    at: Instant,
+}
+
+/// One look at every live launch that was measured and has new numbers, or was not looked at for a tick; some side by side,
+/// each in a task of its own: one that fails, or panics, does not keep the others from theirs. A stop ends those that are
+/// under way where they wait; what is being written is written.
+async fn look(guard: &Arc<Guard>, looked: &mut HashMap<LaunchId, Looked>, stop: &CancellationToken) {
+    let (in_force, begun) = (guard.live.in_force(), Instant::now());
     let mut looks = JoinSet::new();
     for launch in in_force.catalogue.launches.values().filter(|launch| launch.is_live()) {
         let Some(published) = guard.live.published(launch.id) else {
             continue;
         };
+        let number = published.as_ref().map(|published| published.number);
+        let is_known = |last: &Looked| last.number == number && begun.duration_since(last.at) < guard.tick;
+        if looked.get(&launch.id).is_some_and(is_known) {
+            continue;
+        }
+        looked.insert(launch.id, Looked { number, at: begun });
         let (guard, launch) = (Arc::clone(guard), Arc::clone(launch));
         if looks.len() >= LOOKS_AT_ONCE && !end_one(&mut looks, stop).await {
             return;
@@ -132,7 +149,9 @@ async fn look(guard: &Arc<Guard>, stop: &CancellationToken) {
             return;
         }
     }
-    guard.live.forget_ended(&guard.live.in_force().catalogue);
+    let catalogue = &guard.live.in_force().catalogue;
+    looked.retain(|id, _| catalogue.launches.get(id).is_some_and(|launch| launch.is_live()));
+    guard.live.forget_ended(catalogue);
 }
 
 /// Waits until a look has ended. False at the stop.

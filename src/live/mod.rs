@@ -105,14 +105,7 @@ impl Live {
         });
     }
 
-    /// When a launch was last measured, whether or not that gave anything to publish. Of what another server measures no
-    /// more is known than when it was published.
-    #[must_use]
-    pub fn measured_at(&self, launch: LaunchId) -> Option<Timestamp> {
-        self.measured.load().get(&launch).copied()
-    }
-
-    /// Notes that a launch was measured.
+    /// Notes that what is published of a launch was all that there was to measure at a moment.
     pub fn note_measured(&self, launch: LaunchId, at: Timestamp) {
         self.measured.rcu(|all| {
             let mut all = BTreeMap::clone(all);
@@ -143,10 +136,24 @@ impl Live {
         self.recoveries.store(Arc::new(recoveries));
     }
 
-    /// When a launch that is live was last judged.
+    /// Up to when the guard has watched a launch: the earlier of when it was last judged and when it was last measured. Old
+    /// numbers that are judged again are no look.
     #[must_use]
-    pub fn judged_at(&self) -> Option<Timestamp> {
-        self.judgements.load().values().map(|judgement| judgement.at).max()
+    pub fn watched_until(&self, launch: LaunchId) -> Option<Timestamp> {
+        let judged = self.judgements.load().get(&launch).map(|judgement| judgement.at)?;
+        self.measured_at(launch).map(|measured| judged.min(measured))
+    }
+
+    /// When a launch was last measured, whether or not that gave anything to publish.
+    #[must_use]
+    pub fn measured_at(&self, launch: LaunchId) -> Option<Timestamp> {
+        self.measured.load().get(&launch).copied()
+    }
+
+    /// The same of the launch that was watched last.
+    #[must_use]
+    pub fn any_watched_until(&self) -> Option<Timestamp> {
+        self.judgements.load().keys().filter_map(|launch| self.watched_until(*launch)).max()
     }
 
     /// Notes a judgement.

@@ -1,15 +1,16 @@
-//! A guard that does not look: nothing is raised, health says so, and a stop does not wait for it.
+//! A guard that does not look, or has nothing new to look at: nothing is raised, health says so, and a stop does not wait.
 
 use std::time::Duration;
 
 use portcullis::config::ServeSettings;
-use portcullis::transport::grpc::wire::DecisionAction;
+use portcullis::transport::grpc::wire::{CheckLaunchResponse, DecisionAction, ReasonCode};
 
-use crate::documents::{gate, guardrail, percentage};
+use crate::documents::{gate, guardrail, percentage, ramp, step};
 use crate::guard::assert_refused;
 use crate::home::Home;
+use crate::ramps::{approval, approve, assert_stays, until_at};
 use crate::server::{Server, TestClock, eventually, gate_target, settings};
-use crate::visitors::heartbeat;
+use crate::visitors::{Crowd, heartbeat};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_guard_has_not_looked_for_some_ticks_nothing_is_raised_and_health_says_so() {
@@ -32,6 +33,37 @@ async fn where_the_guard_has_not_looked_for_some_ticks_nothing_is_raised_and_hea
     let decisions = server.decisions(&launch.id).await;
     let edit = decisions.iter().find(|decision| decision.action() == DecisionAction::Edit).unwrap();
     assert!(edit.guard_age_ms() >= 21 * 60_000, "{edit:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_can_be_measured_for_some_ticks_no_step_is_taken_and_health_says_so() {
+    let clock = TestClock::new();
+    let server = Server::start_with(&clock).await;
+    server.create_metric(guardrail("signup", "visited_signup")).await;
+    server.create_gate(gate("new_checkout", 0.0)).await;
+    let steps = vec![approval(50.0), step(80.0, 0, 0)];
+    let begun = server.set_rollout(ramp("new_checkout", steps)).await.unwrap().launch.unwrap();
+    let target = gate_target("new_checkout");
+    Crowd::new("new_checkout", "visited_signup").come(&server, 600).await;
+    clock.advance(Duration::from_secs(1));
+    let waits = |answer: &CheckLaunchResponse| answer.reasons[0].code() == ReasonCode::AwaitingApproval;
+    server.check_until(&target, "it waits for the approval alone", waits).await;
+
+    server.home().execute("alter table watermark rename to watermark_away").await;
+    // Less than the metric's freshness. The numbers that there are go on being judged, with every tick.
+    clock.advance(Duration::from_mins(2));
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let health = server.get("/health", &[]).await.json();
+    assert_eq!((&health["guard"], &health["stalled_launches"]), (&"stalled".into(), &1.into()), "{health}");
+    assert!(health["guard_age_ms"].as_i64().unwrap() >= 120_000, "{health}");
+    assert_refused(server.set_rollout(percentage("new_checkout", 90.0)).await, "NotJudged");
+    approve(&server, &begun.id, 0).await.unwrap();
+    assert_stays(&server, &begun.id, 0).await;
+
+    server.home().execute("alter table watermark_away rename to watermark").await;
+    until_at(&server, &begun.id, 1).await;
+    let health = server.get("/health", &[]).await.json();
+    assert_eq!((&health["guard"], &health["stalled_launches"]), (&"working".into(), &0.into()), "{health}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

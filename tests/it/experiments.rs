@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::documents::{button_color_v3, condition, guardrail, number, text, values};
+use crate::policies::policy;
 use crate::server::{Server, experiment_target, fields};
 use crate::visitors::{assert_share, get_experiment, groups, ids, user};
 
@@ -193,6 +194,7 @@ async fn an_abandoned_experiment_serves_defaults() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_without_evidence_is_not_shipped_and_the_refusal_gives_the_guards_reasons() {
     let server = Server::start().await;
+    server.create_policy(policy()).await.unwrap();
     server.create_metric(guardrail("signup", "visited_signup")).await;
     let (running, _) = server.run_experiment(button_color_v3()).await;
     let refused = decide(&server, &running, Decision::ShipGroup("Red".to_owned())).await.unwrap_err();

@@ -15,6 +15,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::documents::{button_color_v3, condition, gate, guardrail, metric, percentage, ramp, rule, step};
+use crate::policies::policy;
 use crate::server::{Server, TestClock, by, eventually, experiment_target, gate_target, wire_time};
 use crate::visitors::{Crowd, Passes, check_gate, event, get_experiment, groups, ids, log, passing};
 
@@ -393,6 +394,7 @@ async fn one_bad_group_is_stopped_alone_and_the_others_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_is_shown_safe_is_shipped() {
     let server = Server::start().await;
+    server.create_policy(policy()).await.unwrap();
     let wide = Metric { ship_margin: Some(0.5), ..guardrail("signup", "visited_signup") };
     server.create_metric(wide).await;
     let (running, _) = server.run_experiment(button_color_v3()).await;

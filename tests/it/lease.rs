@@ -46,7 +46,7 @@ impl Server {
     }
 
     /// Waits until this server acts for the guard; gives its fencing number.
-    async fn until_it_leads(&self) -> i64 {
+    pub(crate) async fn until_it_leads(&self) -> i64 {
         eventually("the server leads", async || match self.lease().await {
             lease if lease["leads"] == true => Ok(lease["fencing_number"].as_i64().unwrap()),
             lease => Err(lease.to_string()),
@@ -64,7 +64,7 @@ impl Server {
     }
 
     /// Waits until the server serves the gate that another one has made.
-    async fn until_it_knows_the_gate(&self) {
+    pub(crate) async fn until_it_knows_the_gate(&self) {
         eventually("the gate is known", async || {
             let request = GetGateRequest { key: "new_checkout".to_owned() };
             self.admin().get_gate(request).await.map(|_| ()).map_err(|status| status.to_string())

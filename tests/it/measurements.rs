@@ -136,9 +136,11 @@ async fn a_failed_audit_keeps_the_last_good_numbers_and_holds_the_launch() {
         .await;
     assert_eq!(answer.decision(), DecisionKind::Hold);
     let reason = answer.reasons.iter().find(|reason| reason.metric == "spent").unwrap();
-    assert_eq!(reason.message, "spent: value is 50, at most 10 expected");
+    let told = "spent: value is 50, at most 10 expected; blind since ";
+    assert!(reason.message.starts_with(told), "{}", reason.message);
     let verdict = answer.verdicts.iter().find(|verdict| verdict.metric == "spent").unwrap();
-    assert_eq!(verdict.verdict(), Verdict::Blind);
+    assert_eq!((verdict.verdict(), &verdict.blind_since_time), (Verdict::Blind, &spent.blind_since_time));
+    assert!(spent.blind_since_time.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -127,14 +127,14 @@ async fn another_value_is_another_launch_and_another_default_another_epoch() {
 }
 
 /// An experiment with two groups of which the other than the control is shown safe.
-async fn run_safe(server: &Server) -> Experiment {
+pub(crate) async fn run_safe(server: &Server) -> Experiment {
     let wide = Metric { ship_margin: Some(0.5), ..guardrail("signup", "visited_signup") };
     server.create_metric(wide).await;
     let (running, _) = server.run_experiment(halves("halves", "red")).await;
     running
 }
 
-async fn until_safe(server: &Server) {
+pub(crate) async fn until_safe(server: &Server) {
     let visitors = ids("visitor", 600);
     let mut seen = [0_usize; 2];
     let mut events = Vec::new();
@@ -152,7 +152,7 @@ async fn until_safe(server: &Server) {
     server.check_until(&experiment_target("halves"), "the group is shown safe", safe).await;
 }
 
-async fn ship(server: &Server, experiment: &Experiment) -> Result<Experiment, Status> {
+pub(crate) async fn ship(server: &Server, experiment: &Experiment) -> Result<Experiment, Status> {
     let request = DecideExperimentRequest {
         key: experiment.key.clone(),
         revision: experiment.revision,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use portcullis::transport::grpc::wire::metric_service_client::MetricServiceClient;
 use portcullis::transport::grpc::wire::{
-    self, ArchivePolicyRequest, CreateGateRequest, CreatePolicyRequest, DecisionKind, Gate, GetPolicyRequest,
-    GuardrailChoice, Holdback, Launch, LaunchState, Metric, Policy, PreviewMetricRequest, ReasonCode,
-    ResolveLatchRequest, SetRolloutRequest, StartExperimentRequest, StepNeeds, UndecidedAction,
+    self, ArchivePolicyRequest, CreateGateRequest, CreatePolicyRequest, DecisionKind, EvidenceCycle, Gate,
+    GetPolicyRequest, GuardrailChoice, Holdback, Launch, LaunchState, Metric, Policy, PreviewMetricRequest,
+    ReasonCode, ResolveLatchRequest, SetRolloutRequest, StartExperimentRequest, StepNeeds, UndecidedAction,
     UpdatePolicyRequest,
 };
 use tonic::{Code, Status};
@@ -20,8 +20,11 @@ use crate::server::{
 };
 use crate::visitors::{Crowd, check_gate, ids, passing};
 
+/// One whose evidence counts whenever it is there.
 pub(crate) fn policy() -> Policy {
-    Policy { key: "production".to_owned(), ..Policy::default() }
+    let none = Some(wire_duration(0));
+    let cycle = Some(EvidenceCycle { step: none, ship: none });
+    Policy { key: "production".to_owned(), cycle, ..Policy::default() }
 }
 
 impl Server {
@@ -109,6 +112,7 @@ async fn what_is_wrong_with_a_policy_is_named() {
         alpha_hold: Some(0.01),
         ramp: vec![step(50.0, 0, 0), step(10.0, 0, 0)],
         holdback: Some(Holdback { percentage: 60.0, duration: Some(wire_duration(0)) }),
+        cycle: Some(EvidenceCycle { step: Some(wire_duration(-1_000)), ship: None }),
         ..Policy::default()
     };
     let refused = server.create_policy(wrong).await.unwrap_err();
@@ -119,6 +123,7 @@ async fn what_is_wrong_with_a_policy_is_named() {
         "policy.ramp[1].percentage",
         "policy.holdback.percentage",
         "policy.holdback.duration",
+        "policy.cycle.step",
     ];
     assert_eq!(fields(&refused), expected);
 }

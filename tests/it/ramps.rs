@@ -48,7 +48,7 @@ pub(crate) async fn approve(server: &Server, id: &str, step: i32) -> Result<Laun
     Ok(server.guard().approve_step(request).await?.into_inner().launch.unwrap())
 }
 
-async fn until_at(server: &Server, id: &str, step: i32) -> Launch {
+pub(crate) async fn until_at(server: &Server, id: &str, step: i32) -> Launch {
     eventually("the step is in force", async || match launch(server, id).await {
         launch if launch.current_step == step => Ok(launch),
         launch => Err(format!("{launch:?}")),

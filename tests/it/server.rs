@@ -87,10 +87,15 @@ impl Server {
 
     /// Another server on the same database, with a folder of its own.
     pub(crate) async fn beside(&self, change: impl FnOnce(&mut ServeSettings)) -> Self {
+        self.beside_at(Clock::system(), change).await
+    }
+
+    /// The same by a clock of its own.
+    pub(crate) async fn beside_at(&self, clock: Clock, change: impl FnOnce(&mut ServeSettings)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut settings = ServeSettings { data_dir: folder.path().to_owned(), ..settings(&self.home) };
         change(&mut settings);
-        let app = App::start(&settings, Clock::system()).await.expect("the server starts");
+        let app = App::start(&settings, clock).await.expect("the server starts");
         Self::of(Running::Here(app), Arc::clone(&self.home), Some(folder)).await
     }
 

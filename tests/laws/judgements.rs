@@ -1,6 +1,6 @@
 //! Laws of the assembled judgement: from what was measured to the launch-level e-value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::analysis::decision::{Judgement, Verdict};
 use portcullis::analysis::judge::judge;
@@ -61,6 +61,7 @@ fn judged(launch: &Launch, control: &[Outcome], treatment: &[Outcome], apart: bo
         units: Vec::new(),
         shares: BTreeMap::new(),
         kept_from: apart.then_some(Timestamp(0)),
+        stripped: BTreeSet::new(),
         metrics: BTreeMap::from([("value".to_owned(), rows)]),
         ..Measurement::default()
     };

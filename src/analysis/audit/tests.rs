@@ -16,18 +16,19 @@ fn steady(hours: i64, events: u64) -> Vec<Intake> {
 /// What came in of each name; its latest event has just come.
 fn came_in(intake: &[(&str, Vec<Intake>)]) -> BTreeMap<String, CameIn> {
     let of_name = |(name, intake): &(&str, Vec<Intake>)| {
-        ((*name).to_owned(), CameIn { watermark: Some(NOW), intake: intake.clone() })
+        ((*name).to_owned(), CameIn { watermark: Some(NOW), intake: intake.clone(), is_unread: false })
     };
     intake.iter().map(of_name).collect()
 }
 
 fn audits(metric: &Metric, events: &BTreeMap<String, CameIn>) -> Vec<Audit> {
-    audit(metric, &Known { now: NOW, whole: NOW, events, units: (5_000, 400), in_two_arms: 3 })
+    let (now, whole, by_user) = (NOW, NOW, true);
+    audit(metric, &Known { now, whole, events, by_user, units: (5_000, 400), in_two_arms: 3 })
 }
 
 fn failed(metric: &Metric, intake: &[Intake], units: (u64, u64), in_two_arms: u64) -> Vec<Check> {
     let events = came_in(&[("buy", intake.to_vec())]);
-    let known = Known { now: NOW, whole: NOW, events: &events, units, in_two_arms };
+    let known = Known { now: NOW, whole: NOW, events: &events, by_user: true, units, in_two_arms };
     let audits = audit(metric, &known);
     audits.iter().filter(|audit| !audit.passes()).map(|audit| audit.check).collect()
 }
@@ -50,6 +51,7 @@ fn each_check_fails_by_its_own_figure() {
     assert_eq!(with(|intake| intake.events = 0), [Check::Volume]);
     assert_eq!(with(|intake| intake.duplicates = 300), [Check::Duplicates]);
     assert_eq!(with(|intake| intake.early = 90), [Check::ClockSkew]);
+    assert_eq!(with(|intake| intake.without_unit = 90), [Check::WithoutUnit]);
     assert_eq!(with(|intake| intake.without_value = 90), [Check::WithoutValue]);
     assert_eq!(failed(&metric, &steady(24, 100), (5_000, 400), 60), [Check::InTwoArms]);
     let bounded = Metric {
@@ -67,7 +69,7 @@ fn each_check_fails_by_its_own_figure() {
 fn old_events_are_stale() {
     let metric = Metric::of("buys", MetricKind::Count, "buy");
     let watermark = Some(NOW.plus_ms(-metric.freshness_ms - 1));
-    let events = BTreeMap::from([("buy".to_owned(), CameIn { watermark, intake: Vec::new() })]);
+    let events = BTreeMap::from([("buy".to_owned(), CameIn { watermark, ..CameIn::default() })]);
     let failed: Vec<Audit> = audits(&metric, &events).into_iter().filter(|audit| !audit.passes()).collect();
     assert_eq!(failed.len(), 1);
     assert_eq!(
@@ -129,7 +131,7 @@ fn a_ratio_is_audited_by_each_of_its_names() {
     // One that is stale is not hidden by another one, nor by one that never came.
     let old = NOW.plus_ms(-metric.freshness_ms - 1);
     let watermark = |events: &BTreeMap<String, CameIn>, metric: &Metric| {
-        Known { now: NOW, whole: NOW, events, units: (0, 0), in_two_arms: 0 }.watermark(metric)
+        Known { now: NOW, whole: NOW, events, by_user: true, units: (0, 0), in_two_arms: 0 }.watermark(metric)
     };
     let mut events = came_in(&[("paid", Vec::new()), ("viewed", Vec::new())]);
     events.get_mut("viewed").unwrap().watermark = Some(old);
@@ -141,4 +143,29 @@ fn a_ratio_is_audited_by_each_of_its_names() {
     metric.rare = true;
     assert_eq!(watermark(&events, &metric), Some(NOW));
     assert!(failed(&metric, &events).is_empty());
+}
+
+#[test]
+fn events_of_other_units_than_users_need_no_user_id() {
+    let metric = Metric::of("buys", MetricKind::Count, "buy");
+    let nobody = |minute: Intake| Intake { without_unit: minute.events, ..minute };
+    let events = came_in(&[("buy", steady(24, 100).into_iter().map(nobody).collect())]);
+    let passes = |by_user| {
+        let known =
+            Known { now: NOW, whole: NOW, events: &events, by_user, units: (5_000, 400), in_two_arms: 3 };
+        audit(&metric, &known).iter().all(Audit::passes)
+    };
+    assert!(passes(false) && !passes(true));
+}
+
+#[test]
+fn what_came_in_and_can_not_be_read_is_not_to_be_believed() {
+    let metric = Metric::of("buys", MetricKind::Count, "buy");
+    let events = BTreeMap::from([(
+        "buy".to_owned(),
+        CameIn { watermark: Some(NOW), is_unread: true, ..CameIn::default() },
+    )]);
+    let failed: Vec<Check> =
+        audits(&metric, &events).iter().filter(|audit| !audit.passes()).map(|audit| audit.check).collect();
+    assert_eq!(failed, [Check::Intake]);
 }

@@ -32,10 +32,7 @@ pub(super) struct Place<'h> {
 pub(super) fn firsts<'h>(history: &'h History, arrival: i64, definition: &Definition) -> Vec<&'h Exposed> {
     let mut firsts: Vec<&'h Exposed> = Vec::new();
     for exposed in history.exposures.iter().filter(|exposed| exposed.arrival <= arrival) {
-        let counts = definition
-            .epoch(exposed.epoch)
-            .is_some_and(|span| span.ended_at.is_none_or(|end| exposed.at < end));
-        if !counts {
+        if !definition.knows(exposed) {
             continue;
         }
         let same = |first: &&mut &'h Exposed| first.epoch == exposed.epoch && first.arm == exposed.arm;

@@ -32,6 +32,25 @@ pub struct Definition {
     /// Reverted units count in the arm that was turned off, to tell what became of them since.
     #[serde(default)]
     pub with_reverted: bool,
+    /// Only exposures since one arm was stopped count, to tell the same of it while the others go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_stop: Option<Stop>,
+}
+
+/// When an arm was stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The arm.
+    pub arm: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Stop {
+    /// Whether an exposure came since, and its unit did not get what was stopped from rules that were older.
+    fn counts(&self, exposed: &Exposed) -> bool {
+        exposed.at >= self.at && (exposed.arm != self.arm || exposed.reverted)
+    }
 }
 
 /// The time of an epoch.
@@ -62,12 +81,20 @@ impl Definition {
             thresholds: BTreeMap::new(),
             segments: None,
             with_reverted: false,
+            since_stop: None,
         }
     }
 
     /// Whether an exposure counts in its arm.
     pub(super) fn counts(&self, exposed: &Exposed) -> bool {
         self.with_reverted || !exposed.reverted
+    }
+
+    /// Whether an exposure says where a unit belongs.
+    pub(super) fn knows(&self, exposed: &Exposed) -> bool {
+        let span = self.epoch(exposed.epoch);
+        span.is_some_and(|span| span.ended_at.is_none_or(|end| exposed.at < end))
+            && self.since_stop.as_ref().is_none_or(|stop| stop.counts(exposed))
     }
 
     /// Keeps what was frozen under an earlier definition.
@@ -102,6 +129,7 @@ impl Definition {
             && self.segments == earlier.segments
             && self.thresholds == earlier.thresholds
             && self.with_reverted == earlier.with_reverted
+            && self.since_stop == earlier.since_stop
             && self.ended_since(earlier).all(|end| end >= merged_before)
             && earlier.epochs.iter().all(|span| {
                 let now = self.epoch(span.number);
@@ -116,7 +144,9 @@ impl Definition {
     /// has ended takes no more, and one that was not known takes all.
     pub fn changed_since<'d>(&'d self, earlier: &'d Self) -> impl Iterator<Item = (u32, Timestamp)> + 'd {
         self.epochs.iter().filter_map(|span| match earlier.epoch(span.number) {
-            None => Some((span.number, Timestamp::default())),
+            None => {
+                Some((span.number, self.since_stop.as_ref().map_or_else(Timestamp::default, |stop| stop.at)))
+            }
             Some(earlier) if earlier.ended_at.is_some() => None,
             Some(_) => span.ended_at.map(|end| (span.number, end)),
         })

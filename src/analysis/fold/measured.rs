@@ -1,6 +1,6 @@
 //! From cells to what is measured at a cut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::cells::{CellKey, Cells};
@@ -65,6 +65,7 @@ pub fn measurement(
         dealt: units(cells, UNITS, &ends),
         shares: BTreeMap::new(),
         kept_from: Some(kept_from),
+        stripped: BTreeSet::new(),
         metrics,
         columns: definition.segments.clone(),
         segments,
@@ -78,7 +79,7 @@ fn no_baseline() -> Blindness {
         "no baseline: fewer than {BASELINE_VALUES} values of its units are stored from the {days} days before the launch, \
          and no threshold is written"
     );
-    Blindness { cause: Cause::NoBaseline, message }
+    Blindness { cause: Cause::NoBaseline, message, since: None }
 }
 
 fn ends(launch: &Launch, definition: &Definition, as_of: Timestamp) -> BTreeMap<u32, Ends> {

@@ -18,7 +18,7 @@ mod track;
 mod tests;
 
 pub use cells::{CellKey, Cells, Delta, apply};
-pub use definition::{Definition, Span};
+pub use definition::{Definition, Span, Stop};
 pub use measure::Measure;
 pub use measured::{Cut, measurement};
 pub use sums::{Shape, Sums};

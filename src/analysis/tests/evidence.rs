@@ -1,9 +1,12 @@
 //! What counts as evidence: marks, fresh starts, buckets of event time, and the arms' shares.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::analysis::decision::Bucket;
 use crate::analysis::measurement::{Past, WEEK_MS};
 use crate::analysis::outlook::outlook;
+use crate::analysis::published::Published;
 use crate::stats::combination::{Weighted, ln_weighted_mean};
 use crate::stats::e_process::{self, Test, epoch_evidence};
 
@@ -142,6 +145,55 @@ fn a_judgement_of_arms_that_begin_one_after_the_other_can_be_made_again_from_its
     let found = Measurement { kept_from: Some(kept_from), ..unbucketed(Vec::new(), metrics) };
     let found = judge(&launch, Some(&found), NOW);
     assert_eq!(judge(&launch, found.measurement(&launch).as_ref(), NOW), found);
+}
+
+/// Harm that came over some minutes, and the same as a server gets it that does not measure.
+fn as_followed(launch: &Launch) -> [Measurement; 2] {
+    let states = |ones: u64| [1, 2, 3, 4].map(|minute| moments(1_000 * minute, ones * minute));
+    let own = by_minute(launch, &states(200), &states(50));
+    let (number, metrics) = (1, BTreeMap::new());
+    let published = Published { launch: launch.id, number, at: NOW, measurement: own.clone(), metrics };
+    [own, published.without_buckets().measurement]
+}
+
+#[test]
+fn harm_in_numbers_that_came_without_their_buckets_is_a_warning() {
+    let launch = ramp(Needs::Time);
+    let [own, followed] = as_followed(&launch).map(|found| judge(&launch, Some(&found), NOW));
+    assert_eq!(plan(&launch, &own, None, NOW).action, Action::RollBack);
+    assert!((followed.ln_e - own.ln_e).abs() < 1e-12, "{} {}", followed.ln_e, own.ln_e);
+    let said = plan(&launch, &followed, None, NOW);
+    assert_eq!((said.kind, said.action), (DecisionKind::Hold, Action::None));
+    assert_eq!(said.reasons[0].code, ReasonCode::Warning);
+    assert!(said.reasons[0].message.contains("came without their buckets"), "{}", said.reasons[0].message);
+    assert_eq!(only(&followed).verdict, Verdict::Undecided);
+    assert!(followed.arms.iter().all(|arm| !arm.harmed));
+    assert_eq!(judge(&launch, followed.measurement(&launch).as_ref(), NOW), followed);
+    // A table without times has none to leave out.
+    let table = Measurement { stripped: BTreeSet::new(), ..as_followed(&launch)[1].clone() };
+    let found = judge(&launch, Some(&table), NOW);
+    assert_eq!(plan(&launch, &found, None, NOW).action, Action::RollBack);
+}
+
+#[test]
+fn what_a_guardrail_only_holds_by_it_holds_by_without_buckets_too() {
+    let only_holds = Metric { action: crate::domain::metric::Action::Hold, ..guardrail("buys") };
+    let launch = gate(vec![only_holds], vec![Step::at_once(50.0), Step::at_once(80.0)]);
+    for found in as_followed(&launch) {
+        let said = plan(&launch, &judge(&launch, Some(&found), NOW), None, NOW);
+        assert_eq!((said.kind, said.action), (DecisionKind::Hold, Action::None));
+    }
+}
+
+#[test]
+fn a_metric_without_its_buckets_does_not_keep_another_one_from_being_acted_on() {
+    let launch = gate(vec![guardrail("buys"), guardrail("signs")], vec![Step::at_once(50.0)]);
+    let [mut found, _] = as_followed(&launch);
+    let rows = found.metrics["buys"].clone();
+    found.metrics.insert("signs".to_owned(), rows);
+    found.stripped = BTreeSet::from(["buys".to_owned()]);
+    let said = plan(&launch, &judge(&launch, Some(&found), NOW), None, NOW);
+    assert_eq!(said.action, Action::RollBack);
 }
 
 /// A ramp at its second step, with what the units of each step did.

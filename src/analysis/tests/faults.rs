@@ -147,11 +147,12 @@ fn lately(measurement: Measurement, before: impl Fn(&str) -> Moments) -> Measure
 fn audited(launch: &Launch, found: Measurement, intake: Intake, before: &Measurement) -> Measurement {
     let publish = |measurement: Measurement, intake: &[Intake], before: Option<&Published>| {
         let of_metric = |pinned: &PinnedMetric| {
-            let of_name =
-                |name: &str| (name.to_owned(), CameIn { watermark: Some(NOW), intake: intake.to_vec() });
+            let of_name = |name: &str| {
+                (name.to_owned(), CameIn { watermark: Some(NOW), intake: intake.to_vec(), is_unread: false })
+            };
             let events = pinned.metric.events().map(of_name).collect();
-            let known =
-                Known { now: NOW, whole: NOW, events: &events, units: (40_000, 4_000), in_two_arms: 0 };
+            let (now, whole, units) = (NOW, NOW, (40_000, 4_000));
+            let known = Known { now, whole, events: &events, by_user: true, units, in_two_arms: 0 };
             let audits = audit(&pinned.metric, &known);
             let audited = Audited { as_of: Some(NOW), watermark: Some(NOW), audits };
             (pinned.metric.key.clone(), audited)

@@ -77,7 +77,7 @@ fn a_limit_of_a_metric_that_is_not_to_be_believed_is_blind_and_holds() {
         (Cause::NoBaseline, ReasonCode::NoBaseline),
     ] {
         let message = "duplicates is 0.4, at most 0.05 expected".to_owned();
-        let blind = BTreeMap::from([("errors".to_owned(), Blindness { cause, message })]);
+        let blind = BTreeMap::from([("errors".to_owned(), Blindness { cause, message, since: Some(NOW) })]);
         let measurement = Measurement { blind, ..everyone(&launch, moments(1_000, 20)) };
         let found = judge(&launch, Some(&measurement), NOW);
         assert_eq!((found.limits[0].verdict, found.limits[0].reason), (Verdict::Blind, Some(code)));

@@ -1,5 +1,7 @@
 //! What the guard says and does.
 
+mod blindness;
+mod cycle;
 mod evidence;
 mod faults;
 mod left_behind;
@@ -9,7 +11,7 @@ mod scorecard;
 mod segments;
 mod situations;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -23,6 +25,7 @@ use crate::domain::launch::{
     CONTROL, Launch, LaunchId, LaunchPlan, LaunchState, Needs, PinnedMetric, Step, TREATMENT, Target,
 };
 use crate::domain::metric::{DEFAULT_SHIP_MARGIN, Direction, GUARDRAIL_TAG, Metric, MetricKind};
+use crate::domain::policy::Cycle;
 use crate::domain::time::Timestamp;
 use crate::stats::moments::{Moments, RawSums};
 use crate::stats::outcome::Outcome;
@@ -48,7 +51,9 @@ pub(super) fn launch(target: Target, arms: &[&str], metrics: Vec<Metric>, steps:
         rollback_percentage: 0.0,
         principal: "alice".to_owned(),
     };
-    Launch::begin(plan, START)
+    let mut launch = Launch::begin(plan, START);
+    launch.policy.policy.cycle = Some(Cycle::NONE);
+    launch
 }
 
 pub(super) fn gate(metrics: Vec<Metric>, steps: Vec<Step>) -> Launch {
@@ -105,6 +110,7 @@ pub(super) fn unbucketed(units: Vec<ArmUnits>, metrics: BTreeMap<String, Vec<Arm
         units,
         shares,
         kept_from: None,
+        stripped: BTreeSet::new(),
         metrics,
         ..Measurement::default()
     }

@@ -1,6 +1,6 @@
 //! What is said of harmed guardrails since the rollback.
 
-use super::super::recovery::{Recovered, TOLD_FOR_MS, recoveries, since_rollback};
+use super::super::recovery::{Recovered, TOLD_FOR_MS, recoveries, since_turned_off};
 use super::*;
 use crate::domain::metric::Direction;
 
@@ -10,9 +10,9 @@ fn told(metric: Metric, harm: [Moments; 2], since: [(u64, u64); 2]) -> Option<Re
     let mut launch = gate(vec![metric], vec![Step::at_once(50.0)]);
     let judgement = look(&launch, &harm);
     launch.end(LaunchState::RolledBack, NOW);
-    let afterwards = since_rollback(&launch, NOW).unwrap();
+    let afterwards = since_turned_off(&launch, NOW).remove(0).launch;
     let measured = measured(&afterwards, &since.map(|(n, ones)| moments(n, ones)));
-    let told = recoveries(&launch, &judgement, &measured);
+    let told = recoveries(&launch, None, &judgement, &measured);
     assert!(told.len() <= 1, "{told:?}");
     told.first().map(|recovery| recovery.recovered)
 }
@@ -54,13 +54,37 @@ fn what_was_not_harmed_does_not_recover() {
 #[test]
 fn it_is_told_of_rollbacks_alone_and_for_a_week() {
     let mut launch = ramp(Needs::Time);
-    assert!(since_rollback(&launch, NOW).is_none());
+    assert!(since_turned_off(&launch, NOW).is_empty());
     launch.end(LaunchState::RolledBack, NOW);
-    let since = since_rollback(&launch, NOW.plus_ms(TOLD_FOR_MS)).unwrap();
+    let since = since_turned_off(&launch, NOW.plus_ms(TOLD_FOR_MS)).remove(0).launch;
     let epochs: Vec<(u32, Timestamp)> =
         since.epochs.iter().map(|epoch| (epoch.number, epoch.started_at)).collect();
     assert_eq!(epochs, [(2, NOW)]);
-    assert!(since_rollback(&launch, NOW.plus_ms(TOLD_FOR_MS + 1)).is_none());
+    assert!(since_turned_off(&launch, NOW.plus_ms(TOLD_FOR_MS + 1)).is_empty());
     launch.end(LaunchState::Cancelled, NOW);
-    assert!(since_rollback(&launch, NOW).is_none());
+    assert!(since_turned_off(&launch, NOW).is_empty());
+}
+
+#[test]
+fn a_stopped_arm_is_told_of_by_what_came_since_while_the_launch_goes_on() {
+    let mut launch = experiment();
+    launch.begin_epoch(100.0, NOW);
+    launch.stop_arm("b", NOW.plus_ms(HOUR_MS));
+    launch.begin_epoch(100.0, NOW.plus_ms(2 * HOUR_MS));
+    let later = NOW.plus_ms(3 * HOUR_MS);
+    let [since] = since_turned_off(&launch, later).try_into().unwrap();
+    assert_eq!(since.arm.as_deref(), Some("b"));
+    let starts: Vec<(u32, Timestamp)> =
+        since.launch.epochs.iter().map(|epoch| (epoch.number, epoch.started_at)).collect();
+    assert_eq!(starts, [(2, NOW.plus_ms(HOUR_MS)), (3, NOW.plus_ms(2 * HOUR_MS))]);
+    // Of the others nothing is told, however bad they were.
+    let bad = [moments(20_000, 2_000), moments(20_000, 900), moments(20_000, 900)];
+    let found = Measurement { as_of: later, ..measured(&experiment(), &[&bad[..], &bad[..2]].concat()) };
+    let judgement = judge(&experiment(), Some(&found), NOW);
+    let told = recoveries(&launch, since.arm.as_deref(), &judgement, &found);
+    let arms: Vec<&str> = told.iter().map(|recovery| recovery.arm.as_str()).collect();
+    assert_eq!(arms, ["b"]);
+    assert!(since_turned_off(&launch, NOW.plus_ms(HOUR_MS + TOLD_FOR_MS + 1)).is_empty());
+    launch.end(LaunchState::Completed, later);
+    assert!(since_turned_off(&launch, later).is_empty());
 }

@@ -1,6 +1,6 @@
 //! One simulated launch: units come, are dealt to arms, do things, and are measured as the guard measures them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use portcullis::analysis::measurement::{ArmMoments, ArmUnits, KEPT_BUCKETS, Measurement, Past};
 use portcullis::domain::launch::{
@@ -198,6 +198,7 @@ impl<'d> World<'d> {
             units: epochs().flat_map(|epoch| arms.map(|arm| units(epoch, arm))).collect(),
             shares: BTreeMap::new(),
             kept_from: if with_buckets { self.past.front().map(|(at, _)| *at) } else { None },
+            stripped: BTreeSet::new(),
             metrics: metrics.map(|(index, pinned)| (pinned.metric.key.clone(), rows(index))).collect(),
             ..Measurement::default()
         }

@@ -1,6 +1,6 @@
 //! A file as the guard sees it: a launch of one step, what was measured of it at each look, and what the guard says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -13,6 +13,7 @@ use crate::analysis::judge::judge;
 use crate::analysis::measurement::{ArmMoments, ArmUnits, KEPT_BUCKETS, Measurement, Past};
 use crate::analysis::plan::{Plan, plan};
 use crate::domain::launch::{Launch, LaunchId, LaunchPlan, Needs, Step, Target};
+use crate::domain::policy::Cycle;
 use crate::domain::time::Timestamp;
 use crate::stats::outcome::Outcome;
 
@@ -42,7 +43,10 @@ pub(super) fn launch(args: &AnalyzeArgs, treatments: &[String], guardrails: &[Gu
         rollback_percentage: 0.0,
         principal: String::new(),
     };
-    Launch { alpha: args.alpha, ..Launch::begin(plan, START) }
+    let mut launch = Launch { alpha: args.alpha, ..Launch::begin(plan, START) };
+    // How much of the calendar a file covers is for those who have it.
+    launch.policy.policy.cycle = Some(Cycle::NONE);
+    launch
 }
 
 /// Judges a table, whose units are all of one moment.
@@ -107,6 +111,7 @@ fn measurement<R: Fn(&str) -> ArmMoments>(
         units,
         shares,
         kept_from,
+        stripped: BTreeSet::new(),
         metrics: metrics.collect(),
         ..Measurement::default()
     }

@@ -56,7 +56,7 @@ impl Record<'_> {
     pub(super) fn is_wanted(&self) -> bool {
         self.chosen.only.iter().all(|(place, wanted)| match self.cell(*place) {
             Some(Cell::Text(text)) => text == wanted,
-            Some(Cell::Time(time)) => rfc3339(*time) == *wanted,
+            Some(Cell::Time(time)) => time.rfc3339() == *wanted,
             None => wanted.is_empty(),
         })
     }
@@ -128,7 +128,7 @@ impl Record<'_> {
     pub(super) fn column(&self, place: usize) -> Option<String> {
         self.cell(place).map(|cell| match cell {
             Cell::Text(text) => text.clone(),
-            Cell::Time(time) => rfc3339(*time),
+            Cell::Time(time) => time.rfc3339(),
         })
     }
 
@@ -193,14 +193,6 @@ fn parse_time(text: &str, unit: Option<TimeUnit>) -> Result<Timestamp, String> {
     Ok(Timestamp(ms))
 }
 
-/// A time as a text; empty where no calendar has it.
-fn rfc3339(time: Timestamp) -> String {
-    let Some(time) = DateTime::from_timestamp_millis(time.0) else {
-        return String::new();
-    };
-    time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +216,5 @@ mod tests {
         for (text, unit) in [("noon", Some(TimeUnit::S)), ("2026-03-01", None), ("NaN", Some(TimeUnit::Ms))] {
             assert!(parse_time(text, unit).is_err(), "{text}");
         }
-        assert_eq!(rfc3339(Timestamp(1_772_366_400_500)), "2026-03-01T12:00:00.500Z");
     }
 }

@@ -32,7 +32,7 @@ fn recovery_in_words(recovery: &Recovery) -> String {
     };
     let state = name(recovery.state().as_str_name());
     format!(
-        "{metric} of {arm} is {state} after the rollback: {:.1} % worse at it, {since}",
+        "{metric} of {arm} is {state} after it was turned off: {:.1} % worse then, {since}",
         100.0 * harm_before
     )
 }

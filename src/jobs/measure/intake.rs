@@ -1,6 +1,7 @@
 //! What came in of each event's name: the day is read only every so often, its last minutes whenever something came in.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -16,10 +17,10 @@ const GOOD_FOR: Duration = Duration::from_secs(30);
 /// How far back of the last reading is read again, for servers whose clocks differ.
 const AGAIN_MS: i64 = 60_000;
 
-/// What came in, by name.
+/// What came in, by name. Who reads one name keeps nobody from reading another one.
 #[derive(Debug, Default)]
 pub(super) struct Intakes {
-    by_name: Mutex<HashMap<String, Known>>,
+    by_name: Mutex<HashMap<String, Arc<Mutex<Option<Known>>>>>,
 }
 
 /// What is known of a name.
@@ -45,8 +46,9 @@ impl Intakes {
         arrival: i64,
         now: Timestamp,
     ) -> Result<Vec<audit::Intake>> {
-        let mut by_name = self.by_name.lock().await;
-        let known = by_name.remove(name).filter(|known| known.whole_at.elapsed() < GOOD_FOR);
+        let own = Arc::clone(self.by_name.lock().await.entry(name.to_owned()).or_default());
+        let mut of_name = own.lock().await;
+        let known = of_name.take().filter(|known| known.whole_at.elapsed() < GOOD_FOR);
         let known = match known {
             Some(known) if known.arrival >= arrival => known,
             Some(known) => known.with_newest(events, name, arrival, now).await?,
@@ -56,7 +58,7 @@ impl Intakes {
             }
         };
         let minutes = known.minutes.clone();
-        by_name.insert(name.to_owned(), known);
+        *of_name = Some(known);
         Ok(minutes)
     }
 }

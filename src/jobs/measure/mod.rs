@@ -6,6 +6,7 @@ mod others;
 mod rebuild;
 mod recovering;
 mod refresh;
+mod rounds;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 use self::frozen::Asked;
 use self::intake::Intakes;
 pub use self::rebuild::{Rebuilt, rebuild};
-use self::recovering::{Aside, RolledBack};
+use self::recovering::{Aside, TurnedOff};
 use self::refresh::Kept;
-use crate::analysis::published::Published;
+use self::rounds::Rounds;
 use crate::clock::Clock;
 use crate::domain::launch::LaunchId;
 use crate::domain::time::Timestamp;
@@ -62,7 +63,7 @@ pub struct Measurer {
     kept: Mutex<HashMap<LaunchId, Kept>>,
     intakes: Intakes,
     baselines: Mutex<HashMap<LaunchId, Asked>>,
-    rolled_back: Mutex<HashMap<LaunchId, RolledBack>>,
+    turned_off: Mutex<HashMap<(LaunchId, Option<String>), TurnedOff>>,
 }
 
 impl Measurer {
@@ -70,7 +71,7 @@ impl Measurer {
     #[must_use]
     pub fn new(parts: MeasurerParts) -> Self {
         let (kept, intakes) = (Mutex::default(), Intakes::default());
-        Self { parts, kept, intakes, baselines: Mutex::default(), rolled_back: Mutex::default() }
+        Self { parts, kept, intakes, baselines: Mutex::default(), turned_off: Mutex::default() }
     }
 
     /// Measures until the stop: as soon as event time has gone on by a bucket or the configuration has changed, and every
@@ -80,6 +81,7 @@ impl Measurer {
         let mut leadership = measurer.parts.live.watch_leadership();
         let mut seen: Option<(Option<Fence>, Option<Timestamp>, i64)> = None;
         let (mut measured_at, mut recoveries) = (Instant::now(), Aside::default());
+        let mut rounds = Rounds::new(Arc::clone(&measurer));
         while !stop.is_cancelled() {
             let leads = leadership.borrow_and_update().leads();
             let led = seen.and_then(|(fence, ..)| fence);
@@ -89,9 +91,10 @@ impl Measurer {
             if let Some(fence) = leads {
                 let revision = measurer.parts.live.in_force().catalogue.revision;
                 let news = Some((leads, measurer.reached().await, revision));
-                if news != seen || measured_at.elapsed() >= measurer.parts.tick {
+                let is_new = news != seen || measured_at.elapsed() >= measurer.parts.tick;
+                rounds.begin(fence, is_new, &stop).await;
+                if is_new {
                     (seen, measured_at) = (news, Instant::now());
-                    measure_all(&measurer, fence).await;
                     recoveries.tell(&measurer);
                 }
             } else {
@@ -105,6 +108,7 @@ impl Measurer {
                 () = stop.cancelled() => {}
             }
         }
+        rounds.end().await;
     }
 
     /// Takes over what another server has published.
@@ -119,7 +123,7 @@ impl Measurer {
         match self.parts.events.reach(&[]).await {
             Ok(reach) => {
                 let events = reach.watermark?.min(self.parts.ingest.exposures_until());
-                Some(self.bucket(events.plus_ms(-self.parts.allowed_lateness_ms)))
+                Some(self.as_of(events))
             }
             Err(error) => {
                 tracing::error!(error = error.in_full(), "the watermark could not be read");
@@ -132,54 +136,13 @@ impl Measurer {
         i64::try_from(self.parts.tick.as_millis()).unwrap_or(i64::MAX).max(1)
     }
 
+    /// The bucket of event time up to which numbers are complete where data have come in up to a watermark.
+    fn as_of(&self, watermark: Timestamp) -> Timestamp {
+        self.bucket(watermark.plus_ms(-self.parts.allowed_lateness_ms))
+    }
+
     fn bucket(&self, at: Timestamp) -> Timestamp {
         let width_ms = self.width_ms();
         Timestamp(at.0.div_euclid(width_ms).saturating_mul(width_ms))
-    }
-}
-
-/// Measures every live launch, each in a task of its own: one that fails, or panics, does not keep the others from theirs.
-async fn measure_all(measurer: &Arc<Measurer>, fence: Fence) {
-    let live = &measurer.parts.live;
-    let launches: Vec<LaunchId> = live
-        .in_force()
-        .catalogue
-        .launches
-        .values()
-        .filter(|launch| launch.is_live())
-        .map(|launch| launch.id)
-        .collect();
-    let mut is_new = false;
-    for id in &launches {
-        let (own, id, at) = (Arc::clone(measurer), *id, measurer.parts.clock.now());
-        let published = match tokio::spawn(async move { own.refresh(fence, id).await }).await {
-            Ok(Ok(published)) => {
-                live.note_measured(id, at);
-                published.map(Arc::new)
-            }
-            Ok(Err(error)) => {
-                let error = error.in_full();
-                tracing::error!(error, launch = %id, "the launch could not be measured; what was published stands");
-                None
-            }
-            Err(error) => {
-                tracing::error!(%error, launch = %id, "measuring a launch failed; it is tried again with the next tick");
-                None
-            }
-        };
-        let known = live.published(id);
-        let is_known = |published: &Arc<Published>| {
-            let known = known.iter().flatten().next();
-            known.is_some_and(|known| known.number == published.number && known.has_buckets())
-        };
-        if published.as_ref().map_or(known.is_none(), |published| !is_known(published)) {
-            live.note_published(id, published.as_ref());
-            is_new = true;
-        }
-    }
-    measurer.kept.lock().await.retain(|id, _| launches.contains(id));
-    measurer.baselines.lock().await.retain(|id, _| launches.contains(id));
-    if is_new {
-        live.announce_published();
     }
 }

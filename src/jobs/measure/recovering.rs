@@ -1,26 +1,30 @@
-//! What became of harmed guardrails since their rollback, folded from what was stored since. It is kept in memory only: all of
+//! What became of harmed guardrails since their treatment was turned off, folded from what was stored since. It is kept in memory only: all of
 //! it follows from events and exposures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
 use super::Measurer;
-use crate::analysis::decision::Judgement;
-use crate::analysis::fold::{Cells, Cut, Definition, Measure, apply, measurement};
+use crate::analysis::decision::{Decision, DecisionAction, DecisionKind, Judgement};
+use crate::analysis::fold::{Cells, Cut, Definition, Measure, Stop, apply, measurement};
 use crate::analysis::measurement::KEPT_BUCKETS;
-use crate::analysis::recovery::{Recovery, recoveries, since_rollback};
+use crate::analysis::recovery::{Recovery, Since, recoveries, since_turned_off};
 use crate::domain::launch::{Launch, LaunchId};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::events::Reach;
 use crate::events::folding::fold;
+use crate::store::DecisionQuery;
 
-/// What is kept of a launch that was rolled back.
+/// Decisions that are looked through for the one by which an arm was stopped.
+const MOST_DECISIONS: i64 = 1_000;
+
+/// What is kept of a launch, or of one arm, that was turned off.
 #[derive(Debug)]
-pub(super) struct RolledBack {
-    /// What the rollback rests on.
+pub(super) struct TurnedOff {
+    /// What that rests on.
     judgement: Judgement,
     /// The write up to which everything is folded; none before the first time.
     arrival: Option<i64>,
@@ -54,91 +58,125 @@ impl Drop for Aside {
 }
 
 impl Measurer {
-    /// Tells of all launches that were rolled back lately. Where one cannot be measured, what was told of it stands.
+    /// Tells of all launches and arms that were turned off lately. Where one cannot be measured, what was told of it stands.
     async fn tell_recoveries(&self) {
         let live = &self.parts.live;
         let in_force = live.in_force();
         let now = self.parts.clock.now();
-        let lately: Vec<(&Arc<Launch>, Launch)> = in_force
-            .catalogue
-            .launches
-            .values()
-            .filter_map(|launch| since_rollback(launch, now).map(|since| (launch, since)))
-            .collect();
         let mut told: BTreeMap<LaunchId, Vec<Recovery>> = BTreeMap::new();
-        for (launch, since) in &lately {
-            let found = self.recoveries(launch, since).await.unwrap_or_else(|error| {
-                let error = error.in_full();
-                tracing::error!(error, launch = %launch.id, "the recovery could not be measured");
-                live.recoveries(launch.id)
-            });
-            told.insert(launch.id, found);
+        let mut known = BTreeSet::new();
+        for launch in in_force.catalogue.launches.values() {
+            for since in since_turned_off(launch, now) {
+                let found = self.recoveries(launch, &since).await.unwrap_or_else(|error| {
+                    let error = error.in_full();
+                    tracing::error!(error, launch = %launch.id, "the recovery could not be measured");
+                    let mut before = live.recoveries(launch.id);
+                    before.retain(|recovery| since.arm.as_ref().is_none_or(|arm| *arm == recovery.arm));
+                    before
+                });
+                told.entry(launch.id).or_default().extend(found);
+                known.insert((launch.id, since.arm));
+            }
         }
-        self.rolled_back.lock().await.retain(|id, _| told.contains_key(id));
+        self.turned_off.lock().await.retain(|of, _| known.contains(of));
         live.note_recoveries(told);
     }
 
-    async fn recoveries(&self, launch: &Launch, since: &Launch) -> Result<Vec<Recovery>> {
+    async fn recoveries(&self, launch: &Launch, since: &Since) -> Result<Vec<Recovery>> {
         let exposures_until = self.parts.ingest.exposures_until();
         let reach = self.parts.events.reach(&[]).await?;
-        let kept = self.rolled_back.lock().await.remove(&launch.id);
+        let of = (launch.id, since.arm.clone());
+        let kept = self.turned_off.lock().await.remove(&of);
         let kept = match kept {
             Some(kept) => Some(kept),
-            None => self.rolled_back_now(launch, since).await?,
+            None => self.turned_off_now(launch, since).await?,
         };
         let (Some(mut kept), Some(watermark)) = (kept, reach.watermark) else {
             return Ok(Vec::new());
         };
         let watermark = watermark.min(exposures_until);
         let as_of = self.fold_since(since, &mut kept, &reach, watermark).await?;
-        let measures = Measure::all(since, &kept.definition);
+        let measures = Measure::all(&since.launch, &kept.definition);
         let cut = Cut { as_of, watermark };
-        let found = measurement(since, &kept.definition, &measures, &kept.cells, cut);
-        let recoveries = recoveries(launch, &kept.judgement, &found);
-        self.rolled_back.lock().await.insert(launch.id, kept);
+        let found = measurement(&since.launch, &kept.definition, &measures, &kept.cells, cut);
+        let recoveries = recoveries(launch, since.arm.as_deref(), &kept.judgement, &found);
+        self.turned_off.lock().await.insert(of, kept);
         Ok(recoveries)
     }
 
     /// Folds what is new; gives the event time up to which everything is counted.
     async fn fold_since(
         &self,
-        since: &Launch,
-        kept: &mut RolledBack,
+        since: &Since,
+        kept: &mut TurnedOff,
         reach: &Reach,
         watermark: Timestamp,
     ) -> Result<Timestamp> {
-        let as_of = self.bucket(watermark.plus_ms(-self.parts.allowed_lateness_ms));
-        let kept_ms = kept.definition.width_ms.saturating_mul(KEPT_BUCKETS);
-        let as_of = as_of.max(kept.merged_before.plus_ms(kept_ms));
-        let mut earlier = kept.definition.clone();
+        // A launch of which one arm was stopped goes on, and may come to other epochs.
+        let mut definition = self.definition_since(since);
+        definition.keep_frozen(&kept.definition);
+        let mut earlier = std::mem::replace(&mut kept.definition, definition);
+        if kept.arrival.is_some() && !kept.definition.carries_on(&earlier, kept.merged_before) {
+            kept.cells.clear();
+            (kept.arrival, kept.merged_before) = (None, Timestamp::default());
+        }
         if kept.arrival.is_none() {
-            // As if the epoch were new to what is known: its units are read, and none of the many that came before.
+            // As if the epochs were new to what is known: their units are read, and none of the many that came before.
             earlier.epochs.clear();
         }
+        let as_of = self.as_of(watermark);
+        let kept_ms = kept.definition.width_ms.saturating_mul(KEPT_BUCKETS);
+        let as_of = as_of.max(kept.merged_before.plus_ms(kept_ms));
         let before = Some((kept.arrival.unwrap_or(reach.arrival), &earlier));
-        let measures = Measure::all(since, &kept.definition);
+        let measures = Measure::all(&since.launch, &kept.definition);
         let events = self.parts.events.as_ref();
         kept.merged_before = kept.definition.kept_from(as_of).max(kept.merged_before);
         let into = (&kept.definition, kept.merged_before);
-        let delta = fold(events, since, &measures, before, into, reach.arrival).await?;
+        let delta = fold(events, &since.launch, &measures, before, into, reach.arrival).await?;
         apply(&mut kept.cells, delta, &kept.definition, kept.merged_before);
         kept.cells.retain(|_, sums| !sums.is_empty());
         kept.arrival = Some(reach.arrival);
         Ok(as_of)
     }
 
-    /// A launch of which nothing was folded yet; none where no judgement is on record.
-    async fn rolled_back_now(&self, launch: &Launch, since: &Launch) -> Result<Option<RolledBack>> {
-        let decision = self.parts.store.latest_decision(launch.id, true).await?;
+    fn definition_since(&self, since: &Since) -> Definition {
+        let at = since.launch.started_at;
+        let mut definition = Definition::of(&since.launch, self.width_ms());
+        definition.with_reverted = true;
+        definition.since_stop = since.arm.clone().map(|arm| Stop { arm, at });
+        definition
+    }
+
+    /// What nothing was folded of yet; none where no judgement is on record.
+    async fn turned_off_now(&self, launch: &Launch, since: &Since) -> Result<Option<TurnedOff>> {
+        let decision = match &since.arm {
+            Some(arm) => self.stop_of(launch, arm).await?,
+            None => self.parts.store.latest_decision(launch.id, true).await?,
+        };
         let Some(judgement) = decision.and_then(|decision| decision.judgement) else {
             return Ok(None);
         };
-        let mut definition = Definition::of(since, self.width_ms());
-        definition.with_reverted = true;
+        let mut definition = self.definition_since(since);
         if let Some((position, _)) = self.parts.store.measured(launch.id).await? {
             definition.thresholds = position.definition.thresholds;
         }
         let (arrival, merged_before, cells) = (None, Timestamp::default(), Cells::new());
-        Ok(Some(RolledBack { judgement, arrival, merged_before, definition, cells }))
+        Ok(Some(TurnedOff { judgement, arrival, merged_before, definition, cells }))
+    }
+
+    /// The decision by which an arm was stopped.
+    async fn stop_of(&self, launch: &Launch, arm: &str) -> Result<Option<Decision>> {
+        // Arms are few, and each is stopped once.
+        let query = DecisionQuery {
+            launch: Some(launch.id),
+            kinds: vec![DecisionKind::RollBack],
+            limit: MOST_DECISIONS,
+            ..DecisionQuery::default()
+        };
+        let recorded = self.parts.store.decisions(&query).await?;
+        let is_stop = |decision: &Decision| {
+            decision.action == DecisionAction::StopArm && decision.arm.as_deref() == Some(arm)
+        };
+        Ok(recorded.into_iter().map(|recorded| recorded.decision).find(is_stop))
     }
 }

@@ -10,6 +10,7 @@ use crate::analysis::published::{Audited, Published};
 use crate::domain::launch::{Launch, LaunchId, Target};
 use crate::domain::metric::Metric;
 use crate::domain::time::Timestamp;
+use crate::domain::user::{USER_ID, canonical_unit_type};
 use crate::error::Result;
 use crate::events::Reach;
 use crate::events::folding::fold;
@@ -48,10 +49,7 @@ impl Measurer {
         let Some(launch) = self.parts.live.in_force().catalogue.launches.get(&id).cloned() else {
             return Ok(None);
         };
-        // Where no guardrail is made from events, none are waited for.
-        let needs_events = launch.guardrails().any(|pinned| pinned.metric.events().next().is_some());
-        let events = if needs_events { reach.watermark } else { Some(exposures_until) };
-        let Some(watermark) = events.map(|events| events.min(exposures_until)) else {
+        let Some(watermark) = complete_until(&launch, &reach, exposures_until) else {
             return Ok(None);
         };
         let kept = self.kept.lock().await.remove(&id);
@@ -59,7 +57,7 @@ impl Measurer {
             Some(kept) => Some(kept),
             None => self.parts.store.measured(id).await?.map(|(position, cells)| Kept { position, cells }),
         };
-        let as_of = self.bucket(watermark.plus_ms(-self.parts.allowed_lateness_ms));
+        let as_of = self.as_of(watermark);
         let advanced = self.advance(&launch, kept, &reach, as_of).await?;
         let cut = Cut { as_of: advanced.as_of, watermark };
         let before = match self.parts.live.published(id).flatten() {
@@ -145,12 +143,8 @@ impl Measurer {
         let found = measurement(launch, definition, &measures, &kept.cells, cut);
         let found = Measurement { shares: self.shares(launch), ..found };
         let in_two_arms = in_two_arms(&kept.cells, cut.as_of);
-        let mut events = BTreeMap::new();
-        for name in self.names(launch.id) {
-            let intake = self.intakes.of(self.parts.events.as_ref(), &name, reach.arrival, now).await?;
-            let watermark = reach.by_name.get(&name).copied();
-            events.insert(name, CameIn { watermark, intake });
-        }
+        let events = self.came_in(launch, reach, now).await;
+        let by_user = canonical_unit_type(&launch.unit_type) == USER_ID;
         let mut metrics = BTreeMap::new();
         for measure in &measures {
             let metric: &Metric = &measure.metric;
@@ -158,12 +152,28 @@ impl Measurer {
             let units = rows.fold((0, 0), |(units, joined), row| {
                 (units + row.moments.n(), joined + row.moments.counted().nonzero)
             });
-            let known = Known { now, whole: cut.watermark, events: &events, units, in_two_arms };
+            let known = Known { now, whole: cut.watermark, events: &events, by_user, units, in_two_arms };
             let (watermark, audits) = (known.watermark(metric), audit(metric, &known));
             let audited = Audited { as_of: Some(cut.as_of), watermark, audits };
             metrics.insert(metric.key.clone(), audited);
         }
         Ok(Published::publish(launch.id, now, found, metrics, before))
+    }
+
+    /// What came in of the events that a launch's metrics are made from, by name. Where that cannot be read, it is said of that
+    /// name alone.
+    async fn came_in(&self, launch: &Launch, reach: &Reach, now: Timestamp) -> BTreeMap<String, CameIn> {
+        let mut events = BTreeMap::new();
+        for name in self.names(launch.id) {
+            let intake = self.intakes.of(self.parts.events.as_ref(), &name, reach.arrival, now).await;
+            if let Err(error) = &intake {
+                let error = error.in_full();
+                tracing::error!(error, launch = %launch.id, event = name, "what came in of an event could not be read");
+            }
+            let (watermark, is_unread) = (reach.by_name.get(&name).copied(), intake.is_err());
+            events.insert(name, CameIn { watermark, intake: intake.unwrap_or_default(), is_unread });
+        }
+        events
     }
 
     /// Names of all events that a launch's metrics are made from.
@@ -184,6 +194,17 @@ impl Measurer {
         let groups = stored.iter().flat_map(|stored| &stored.document.groups);
         groups.map(|group| (group.name.clone(), group.weight)).collect()
     }
+}
+
+/// Event time up to which a launch can be measured. Where no guardrail is made from events, none are waited for.
+pub(super) fn complete_until(
+    launch: &Launch,
+    reach: &Reach,
+    exposures_until: Timestamp,
+) -> Option<Timestamp> {
+    let needs_events = launch.guardrails().any(|pinned| pinned.metric.events().next().is_some());
+    let events = if needs_events { reach.watermark } else { Some(exposures_until) };
+    events.map(|events| events.min(exposures_until))
 }
 
 /// Units left out of both arms, over all epochs.

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Measurer, MeasurerParts, measure_all};
+use super::rounds::Rounds;
+use super::{Measurer, MeasurerParts};
 use crate::analysis::audit::Check;
 use crate::analysis::history::History;
 use crate::analysis::measurement::Cause;
@@ -153,7 +154,9 @@ impl Measured {
 
     /// One round over all launches, as the job does it; gives what is published afterwards.
     async fn measure(&self) -> Published {
-        measure_all(&self.measurer, Fence(0)).await;
+        let mut rounds = Rounds::new(Arc::clone(&self.measurer));
+        rounds.begin(Fence(0), true, &CancellationToken::new()).await;
+        rounds.end().await;
         (*self.parts.live.published(launch_id()).unwrap().unwrap()).clone()
     }
 

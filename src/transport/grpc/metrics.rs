@@ -137,6 +137,7 @@ fn sent(published: &Published) -> wire::Measurement {
             audits: audited.audits.iter().map(audit).collect(),
             arms: found.metrics.get(key).map(|rows| arms(rows)).unwrap_or_default(),
             segments: found.segments.get(key).map(segments).unwrap_or_default(),
+            blind_since_time: blind.and_then(|blind| blind.since).map(wire_time),
         }
     };
     let dealt = |row: &ArmUnits| wire::DealtUnits {

@@ -4,6 +4,7 @@ use super::convert::{count, wire_step, wire_target, wire_time};
 use super::documents::policy;
 use super::wire;
 use crate::admin::{Answer, Recorded, ReplayedDecision, ReplayedLaunch};
+use crate::analysis::blindness::blind_since;
 use crate::analysis::decision::{
     ArmEvidence, DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode,
     SegmentVerdict, Verdict,
@@ -85,12 +86,12 @@ fn metrics(launch: &Launch) -> Vec<wire::LaunchMetric> {
 /// What the guard says now.
 pub(super) fn answer(answer: &Answer) -> wire::CheckLaunchResponse {
     let judgement = answer.judgement.as_ref();
-    let alpha = answer.launch.as_ref().map_or(0.0, |launch| launch.alpha);
+    let judged = answer.launch.as_ref().zip(judgement);
     wire::CheckLaunchResponse {
         decision: kind(answer.kind).into(),
         reasons: answer.reasons.iter().map(reason).collect(),
         e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e)),
-        verdicts: judgement.map(|found| verdicts(found, alpha)).unwrap_or_default(),
+        verdicts: judged.map(|(launch, found)| verdicts(launch, found)).unwrap_or_default(),
         as_of: judgement.and_then(|judgement| judgement.as_of).map(wire_time),
         judge_time: judgement.map(|judgement| wire_time(judgement.at)),
         launch: answer.launch.as_ref().map(launch),
@@ -135,7 +136,7 @@ pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
         reasons: decision.reasons.iter().map(reason).collect(),
         e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e)),
         alpha: decision.launch.alpha,
-        verdicts: judgement.map(|found| verdicts(found, decision.launch.alpha)).unwrap_or_default(),
+        verdicts: judgement.map(|found| verdicts(&decision.launch, found)).unwrap_or_default(),
         as_of: judgement.and_then(|judgement| judgement.as_of).map(wire_time),
         actor: decision.actor.clone(),
         time: Some(wire_time(decision.at)),
@@ -190,8 +191,8 @@ pub(super) fn latch(latch: &Latch, now: Timestamp) -> wire::Latch {
     }
 }
 
-fn verdicts(judgement: &Judgement, alpha: f64) -> Vec<wire::MetricVerdict> {
-    judgement.verdicts.iter().map(|verdict| metric_verdict(verdict, alpha)).collect()
+fn verdicts(launch: &Launch, judgement: &Judgement) -> Vec<wire::MetricVerdict> {
+    judgement.verdicts.iter().map(|verdict| metric_verdict(launch, judgement, verdict)).collect()
 }
 
 fn arms(judgement: &Judgement) -> Vec<wire::ArmEvidence> {
@@ -247,7 +248,9 @@ fn verdict(verdict: Verdict) -> wire::Verdict {
     }
 }
 
-fn metric_verdict(found: &MetricVerdict, alpha: f64) -> wire::MetricVerdict {
+fn metric_verdict(launch: &Launch, judgement: &Judgement, found: &MetricVerdict) -> wire::MetricVerdict {
+    let blind = found.reason.filter(|_| found.verdict == Verdict::Blind);
+    let blind_since = blind.and_then(|reason| blind_since(launch, judgement, &found.metric, reason));
     let epoch = |epoch: &EpochMoments| wire::EpochMoments {
         epoch: number(epoch.epoch),
         control: Some(moments(epoch.within.control.counted())),
@@ -266,7 +269,8 @@ fn metric_verdict(found: &MetricVerdict, alpha: f64) -> wire::MetricVerdict {
         weight: found.weight,
         epochs: found.by_epoch().iter().map(epoch).collect(),
         scale: found.scale.unwrap_or_default(),
-        alpha_spent: found.weight * alpha,
+        alpha_spent: found.weight * launch.alpha,
+        blind_since_time: blind_since.map(wire_time),
     }
 }
 

@@ -22,9 +22,9 @@ struct Sources {
     clock: Clock,
 }
 
-/// Answers with what is in force, how long ago the guard last judged a launch (null where it never did), whether it has
-/// stalled, so that nothing is raised while serving goes on, who acts for the guard, and what waits on the local disk for
-/// the store.
+/// Answers with what is in force, how long ago the guard last judged new numbers of a launch (null where it never did), whether
+/// it has stalled, so that nothing is raised while serving goes on, who acts for the guard, and what waits on the local disk
+/// for the store.
 pub(super) fn route(live: Arc<Live>, admin: Admin, ingest: Ingest, clock: Clock) -> MethodRouter {
     get(health).with_state(Sources { live, admin, ingest, clock })
 }

@@ -16,15 +16,16 @@ use crate::visitors::{get_experiment, ids};
 const GROUPS: [(&str, &str); 5] =
     [("control", "grey"), ("a", "red"), ("b", "green"), ("c", "blue"), ("d", "white")];
 
-fn five_colors() -> Experiment {
+/// So many groups, a color each, the control first.
+pub(super) fn colors(key: &str, groups: usize) -> Experiment {
     let group = |(name, color): (&str, &str)| ExperimentGroup {
         name: name.to_owned(),
-        weight: 20.0,
+        weight: 100.0 / groups as f64,
         parameters: Some(values(&[("color", text(color))])),
         id: None,
     };
-    let groups = GROUPS.map(group).to_vec();
-    Experiment { key: "five_colors".to_owned(), groups, ..Experiment::default() }
+    let groups = GROUPS.into_iter().take(groups).map(group).collect();
+    Experiment { key: key.to_owned(), groups, ..Experiment::default() }
 }
 
 fn color(answer: &GetExperimentResponse) -> Option<Value> {
@@ -39,7 +40,7 @@ async fn served(scene: &Scene, visitors: &[String]) -> BTreeMap<String, GetExper
 async fn one_bad_arm_of_four_goes_off_alone_and_the_others_go_on_being_served_and_watched() {
     let mut scene = Scene::new(experiment_target("five_colors")).await;
     scene.server.create_metric(signup()).await;
-    scene.server.run_experiment(five_colors()).await;
+    scene.server.run_experiment(colors("five_colors", 5)).await;
     let bad_c: Habits<'_> = &[("visited_signup", |arm| if arm == "c" { 0.15 } else { 0.5 })];
     scene.come_until_harm_is_seen(250, bad_c).await;
 

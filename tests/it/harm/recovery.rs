@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use portcullis::transport::grpc::wire::{CheckLaunchResponse, Event, Recovery, RecoveryState};
+use portcullis::transport::grpc::wire::{CheckLaunchResponse, Event, LaunchState, Recovery, RecoveryState};
 
-use super::{HARMFUL, Scene, signup};
+use super::experiments::colors;
+use super::{HARMFUL, HARMLESS, Habits, Scene, signup};
 use crate::commands::run;
 use crate::documents::gate;
-use crate::server::gate_target;
+use crate::server::{experiment_target, gate_target};
 
 /// A gate that was rolled back for what half of its visitors got.
 async fn rolled_back() -> Scene {
@@ -44,8 +45,8 @@ async fn told(scene: &Scene, what: &str, state: RecoveryState) -> Recovery {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_had_the_treatment_is_told_to_have_recovered_or_not_yet() {
     for (one_in, state, line) in [
-        (2, RecoveryState::Recovered, "is recovered after the rollback"),
-        (10, RecoveryState::NotYet, "is not_yet after the rollback"),
+        (2, RecoveryState::Recovered, "is recovered after it was turned off"),
+        (10, RecoveryState::NotYet, "is not_yet after it was turned off"),
     ] {
         let scene = rolled_back().await;
         let nothing = told(&scene, "nobody has done anything since", RecoveryState::TooLittleData).await;
@@ -62,4 +63,27 @@ async fn who_had_the_treatment_is_told_to_have_recovered_or_not_yet() {
         let checked = run(Some(&scene.server), &["launch", "check", "new_checkout"]).await;
         assert!(checked.out.contains(line), "{}", checked.out);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_arm_that_was_stopped_is_told_to_have_recovered_while_the_others_go_on() {
+    let mut scene = Scene::new(experiment_target("colors")).await;
+    scene.server.create_metric(signup()).await;
+    scene.server.run_experiment(colors("colors", 4)).await;
+    let bad_b: Habits<'_> = &[("visited_signup", |arm| if arm == "b" { 0.15 } else { 0.5 })];
+    scene.come_until_harm_is_seen(300, bad_b).await;
+    let nothing = told(&scene, "nobody has come since", RecoveryState::TooLittleData).await;
+    assert_eq!((nothing.metric.as_str(), nothing.arm.as_str()), ("signup", "b"));
+    assert!(nothing.harm_before > 0.3, "{nothing:?}");
+    let mut came = 0;
+    while scene.come(600, HARMLESS).await.recoveries[0].state() != RecoveryState::Recovered {
+        came += 600;
+        assert!(came < 6_000, "{:?}", scene.server.check(&scene.target).await.recoveries);
+    }
+    let recovery = told(&scene, "it has recovered", RecoveryState::Recovered).await;
+    // Who was there before the stop is not counted.
+    let reverted = usize::try_from(recovery.reverted.unwrap().n).unwrap();
+    assert!(reverted < scene.visitors.len() / 2, "{recovery:?}");
+    let launch = scene.launch().await;
+    assert_eq!(launch.state(), LaunchState::Steady);
 }

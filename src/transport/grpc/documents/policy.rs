@@ -2,7 +2,7 @@
 
 use super::DocumentMessage;
 use crate::domain::metric::GUARDRAIL_TAG;
-use crate::domain::policy::{ALPHA, ALPHA_HOLD, ANYONE, Holdback, Policy, Undecided};
+use crate::domain::policy::{ALPHA, ALPHA_HOLD, ANYONE, Cycle, Holdback, Policy, Undecided};
 use crate::domain::stored::Stored;
 use crate::error::{Error, Result};
 use crate::transport::grpc::convert::{count, duration_ms, step, wire_duration, wire_step, wire_time};
@@ -39,6 +39,7 @@ impl DocumentMessage for wire::Policy {
             shadow: self.shadow,
             shadow_guardrails: self.shadow_guardrails,
             segments: self.segments,
+            cycle: self.cycle.as_ref().map(cycle).transpose()?,
         };
         Ok((policy, self.revision))
     }
@@ -82,6 +83,10 @@ pub(in crate::transport::grpc) fn sent(policy: &Policy, revision: i64) -> wire::
         shadow: policy.shadow,
         shadow_guardrails: policy.shadow_guardrails.clone(),
         segments: policy.segments.clone(),
+        cycle: policy.cycle.map(|cycle| wire::EvidenceCycle {
+            step: Some(wire_duration(cycle.step_ms)),
+            ship: Some(wire_duration(cycle.ship_ms)),
+        }),
         create_time: None,
         update_time: None,
         archived: false,
@@ -95,6 +100,17 @@ fn holdback(message: &wire::Holdback) -> Result<Holdback> {
     // No share at all is none that could be held back.
     let percentage = if message.percentage == 0.0 { default.percentage } else { message.percentage };
     Ok(Holdback { percentage, duration_ms: given.unwrap_or(default.duration_ms) })
+}
+
+fn cycle(message: &wire::EvidenceCycle) -> Result<Cycle> {
+    let Cycle { step_ms, ship_ms } = Cycle::default();
+    let or = |field, length: Option<&prost_types::Duration>, default| {
+        length.map_or(Ok(default), |length| duration_ms(field, length))
+    };
+    Ok(Cycle {
+        step_ms: or("policy.cycle.step", message.step.as_ref(), step_ms)?,
+        ship_ms: or("policy.cycle.ship", message.ship.as_ref(), ship_ms)?,
+    })
 }
 
 /// The list, or its default where it is empty.
