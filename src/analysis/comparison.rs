@@ -214,7 +214,9 @@ fn compare(
     // Only what changed something in this comparison, from nothing on: the control's moments are shared with other arms, and
     // a record must not depend on when those got theirs.
     let mut known = <[Compared; 2]>::default();
-    past.retain(|past| std::mem::replace(&mut known, [past.within, past.settled]) != [past.within, past.settled]);
+    past.retain(|past| {
+        std::mem::replace(&mut known, [past.within, past.settled]) != [past.within, past.settled]
+    });
     EpochMoments {
         epoch,
         week,

@@ -126,8 +126,9 @@ fn a_judgement_of_arms_that_begin_one_after_the_other_can_be_made_again_from_its
     let launch = experiment();
     // All come in another minute: first an arm, then the control, then the other arms.
     let states = |first: usize| {
-        let sums: Vec<Moments> =
-            (0..6_usize).map(|minute| moments(if minute < first { 0 } else { 900 + minute as u64 }, 7)).collect();
+        let sums: Vec<Moments> = (0..6_usize)
+            .map(|minute| moments(if minute < first { 0 } else { 900 + minute as u64 }, 7))
+            .collect();
         sums
     };
     let rows = ARMS.iter().zip([2, 1, 3, 0, 4]).map(|(arm, first)| {
