@@ -104,7 +104,9 @@ fn evidence(compared: &Compared, metric: &Metric, test: Test, scale: f64) -> Res
 }
 
 /// Whether marks are counted besides means: for events that a unit has or has not, and few have. The share of both arms
-/// together says nothing of their difference, so that going by it is no look at the evidence.
+/// together says nothing of their difference, so that going by it is no look at the evidence; once there is a scale it tells
+/// the same and stays. The scale of what is 0 or 1 is the control's share, or where that is less a twentieth of a spread of at
+/// most a half, so that both are at or under [`MAX_RATE`] together.
 fn goes_by_marks(comparison: &Comparison<'_>) -> bool {
     let pooled = || {
         let [control, treatment] = counts(comparison.moments(), View::Within);

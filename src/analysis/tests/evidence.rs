@@ -70,6 +70,40 @@ fn marks_are_not_counted_where_most_units_have_the_event() {
 }
 
 #[test]
+fn marks_are_counted_however_few_units_have_the_event_and_up_to_a_fifth_of_them() {
+    let metric = Metric { kind: MetricKind::Conversion, ..guardrail("buys") };
+    for (ones, counted) in [(20, true), (200, true), (3_000, true), (4_200, false), (15_000, false)] {
+        let launch = gate(vec![metric.clone()], vec![Step::at_once(50.0)]);
+        let arms = [moments(20_000, ones), moments(20_000, ones - ones / 8)];
+        let both = look(&launch, &arms);
+        let mut by_means = launch.clone();
+        by_means.metrics[0].metric.kind = MetricKind::Count;
+        let differs = (both.ln_e - look(&by_means, &arms).ln_e).abs() > 1e-6;
+        assert!(only(&both).scale.is_some() && differs == counted, "{ones}: {both:?}");
+    }
+}
+
+/// Units with a spread of 1 about `mean`.
+fn spread_about(mean: f64) -> Moments {
+    Moments::from_mean_and_variance(1_000_000, mean, 1.0, 1_000_000)
+}
+
+#[test]
+fn a_metric_of_either_sign_with_a_mean_near_zero_is_weighed_by_its_spread() {
+    let launch = ramp(Needs::Time);
+    let found = look(&launch, &[spread_about(0.001), spread_about(-0.009)]);
+    assert_eq!(only(&found).verdict, Verdict::Harm, "{found:?}");
+    assert_eq!(plan(&launch, &found, None, NOW).action, Action::RollBack);
+    let scale = only(&found).scale.unwrap();
+    assert!((scale - 0.05).abs() < 1e-5, "{scale}");
+    // Less than a standard error of the difference.
+    let found = look(&launch, &[spread_about(0.001), spread_about(0.0)]);
+    assert_eq!((found.warned, plan(&launch, &found, None, NOW).action), (false, Action::Advance));
+    let found = look(&launch, &[spread_about(0.001), spread_about(0.011)]);
+    assert_eq!((found.warned, plan(&launch, &found, None, NOW).action), (false, Action::Advance));
+}
+
+#[test]
 fn harm_of_one_minute_holds_and_harm_of_two_is_acted_on() {
     let launch = ramp(Needs::Time);
     let control = [moments(5_000, 500), moments(6_000, 600), moments(7_000, 700)];

@@ -153,7 +153,7 @@ fn example_6_one_guardrail_of_ten_carries_a_rollback() {
     let found = several(10, 400.0, moments(20_000, 2_600));
     let first = found.0.verdicts[0].ln_e.exp();
     assert!((400.0..440.0).contains(&first), "{first}");
-    assert_near(found.0.ln_e.exp(), 0.1 * first, 0.01);
+    assert_near(found.0.ln_e.exp(), 0.1 * first, 0.06);
     assert_rolled_back(&found);
 }
 
