@@ -14,9 +14,6 @@ use crate::stats::effect::{Alternative, Effect, Interval};
 use crate::stats::outcome::{Outcome, estimates};
 use crate::stats::undefined::Undefined;
 
-/// Why there is no interval that holds at every look.
-pub const NO_EVIDENCE: &str = "too few units or events so far, or no spread, for evidence to count";
-
 /// One metric of a launch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoredMetric {
@@ -143,12 +140,12 @@ fn score(launch: &Launch, comparison: &Comparison<'_>, level: f64) -> Score {
     let (absolute, relative) = (effect(comparison), relative_effect(comparison));
     let (effect, relative_effect) = points(&control, &treatment, absolute, relative);
     let one_look = |effect: Result<Effect, Undefined>| {
-        effect.map(|effect| effect.interval(Alternative::TwoSided, level)).map_err(Undefined::reason)
+        effect.map(|effect| effect.interval(Alternative::TwoSided, level))
     };
     let evidence = signed_evidence(comparison);
     let every_look = |unit: fn(f64) -> f64| {
-        let (evidence, scale) = evidence.zip(comparison.scale).ok_or(NO_EVIDENCE)?;
-        let found = anytime::interval(evidence, level).ok_or(NO_EVIDENCE)?;
+        let (evidence, scale) = (evidence?, comparison.scale.ok_or(Undefined::BurnIn)?);
+        let found = anytime::interval(evidence, level).ok_or(Undefined::TooLarge)?;
         Ok(Interval { low: unit(scale) * found.low, high: unit(scale) * found.high })
     };
     let ln_e = ln_e_harm(comparison, Marked::Any);
@@ -161,9 +158,7 @@ fn score(launch: &Launch, comparison: &Comparison<'_>, level: f64) -> Score {
         one_look_relative: one_look(relative),
         every_look: every_look(|scale| scale),
         every_look_relative: every_look(|_| 1.0),
-        p_value: absolute
-            .map(|effect| effect.ln_p(Alternative::TwoSided, 0.0).exp())
-            .map_err(Undefined::reason),
+        p_value: absolute.map(|effect| effect.ln_p(Alternative::TwoSided, 0.0).exp()),
         p_value_at_every_look: anytime::p_value(ln_e),
         ln_e,
     }
@@ -176,7 +171,7 @@ fn side(arm: &str, outcome: &Outcome) -> Side {
 /// The difference of both sides: Welch's where units came in one epoch, else that of all epochs by their precision.
 fn effect(comparison: &Comparison<'_>) -> Result<Effect, Undefined> {
     match epochs(comparison).as_slice() {
-        [] => Err(Undefined::TooFewUnits),
+        [] => Err(Undefined::NoUnits),
         [only] => absolute(&only.control, &only.treatment),
         several => together(several, comparison.pinned.metric.direction),
     }
@@ -184,7 +179,7 @@ fn effect(comparison: &Comparison<'_>) -> Result<Effect, Undefined> {
 
 fn relative_effect(comparison: &Comparison<'_>) -> Result<Effect, Undefined> {
     match epochs(comparison).as_slice() {
-        [] => Err(Undefined::TooFewUnits),
+        [] => Err(Undefined::NoUnits),
         [only] => relative(&only.control, &only.treatment),
         several => {
             let Compared { control, treatment } =
@@ -205,7 +200,7 @@ fn together(epochs: &[Compared], direction: Direction) -> Result<Effect, Undefin
         (Ok(sum), Err(_)) | (Err(_), Ok(sum)) => Ok(sum),
         (Err(why), Err(_)) => Err(why),
     });
-    let Evidence { score, information } = sum.unwrap_or(Err(Undefined::TooFewUnits))?;
+    let Evidence { score, information } = sum.unwrap_or(Err(Undefined::TooFewInEpoch))?;
     Ok(Effect {
         estimate: worse(direction) * score / information,
         standard_error: 1.0 / information.sqrt(),
@@ -214,9 +209,9 @@ fn together(epochs: &[Compared], direction: Direction) -> Result<Effect, Undefin
 }
 
 /// Evidence for a difference upwards, once there is enough.
-fn signed_evidence(comparison: &Comparison<'_>) -> Option<Evidence> {
-    let harm = difference(comparison).ok()?;
-    Some(Evidence { score: worse(comparison.pinned.metric.direction) * harm.score, ..harm })
+fn signed_evidence(comparison: &Comparison<'_>) -> Result<Evidence, Undefined> {
+    let harm = difference(comparison)?;
+    Ok(Evidence { score: worse(comparison.pinned.metric.direction) * harm.score, ..harm })
 }
 
 /// The sign of what is worse.

@@ -69,7 +69,7 @@ pub fn epoch_evidence(
     scale: f64,
 ) -> Result<Evidence, Undefined> {
     if control.n().min(treatment.n()) < MIN_EPOCH_UNITS {
-        return Err(Undefined::TooFewUnits);
+        return Err(Undefined::TooFewInEpoch);
     }
     let [control, treatment, both] = estimates(control, treatment)?;
     let (control_n, treatment_n) = (control.n() as f64, treatment.n() as f64);

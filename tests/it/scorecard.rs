@@ -114,7 +114,8 @@ async fn a_table_brought_in_unit_by_unit_is_scored_as_analyze_scores_it() {
             let verdict = answer.verdicts.iter().find(|verdict| verdict.metric == "retention_7");
             let epoch = verdict.and_then(|verdict| verdict.epochs.first());
             let arms = epoch.and_then(|epoch| Some(epoch.control?.n + epoch.treatment?.n));
-            arms == Some(units) && verdict.is_some_and(|verdict| verdict.scale > 0.0)
+            arms == Some(units)
+                && verdict.is_some_and(|verdict| verdict.scale.is_some_and(|scale| scale > 0.0))
         })
         .await;
     let mut furthest = 0.0_f64;

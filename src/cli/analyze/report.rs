@@ -14,7 +14,7 @@ use super::table::{BadRow, CrossedUnit, Listed};
 use crate::analysis::decision::{DecisionKind, Reason};
 use crate::analysis::measurement::KEPT_BUCKETS;
 use crate::analysis::plan::Action;
-use crate::cli::number::{Number, Reasons, reasons};
+use crate::cli::number::{Number, Reasons};
 use crate::domain::launch::Launch;
 use crate::stats::anytime::p_value;
 use crate::stats::e_process::MIN_EPOCH_UNITS;
@@ -35,6 +35,7 @@ pub(super) struct Report {
     pub(super) stopped_arms: Vec<String>,
     pub(super) reasons: Vec<Reason>,
     pub(super) e_value: Number,
+    #[serde(flatten)]
     pub(super) undefined: Reasons,
     pub(super) ln_e: f64,
     /// Over all looks.
@@ -115,7 +116,7 @@ impl Report {
             stopped_arms,
             reasons: reasons_told,
             e_value,
-            undefined: reasons(&[("e_value", e_value)]),
+            undefined: Reasons::of(&[("e_value", e_value)]),
             ln_e: judgement.ln_e,
             p_value: p_value(largest),
             alpha: launch.alpha,

@@ -11,7 +11,7 @@ use super::judged::judge_table;
 use super::measure::Arms;
 use crate::analysis::decision::MetricVerdict;
 use crate::analysis::effects::{absolute, contrasts, value};
-use crate::cli::number::{Interval, Number, Reasons, reasons};
+use crate::cli::number::{Interval, Number, Reasons};
 use crate::domain::launch::Launch;
 use crate::stats::combination::{Weighted, ln_adjusted};
 use crate::stats::effect::{Alternative, Effect};
@@ -41,6 +41,7 @@ pub(super) struct SegmentReport {
     pub(super) ln_e_adjusted: f64,
     /// Whether that reaches the level of harm.
     pub(super) harm: bool,
+    #[serde(flatten)]
     pub(super) undefined: Reasons,
 }
 
@@ -105,10 +106,10 @@ fn report(
     let level = LEVELS.last().copied().unwrap_or_default();
     let interval = found.map(|effect| effect.interval(Alternative::TwoSided, level));
     let effect = Number::new(found.map_or_else(|_| difference(), |effect| Ok(effect.estimate)));
-    let interval = Interval::new(interval.map(|ends| (ends.low, ends.high)).map_err(Undefined::reason));
+    let interval = Interval::new(interval.map(|ends| (ends.low, ends.high)));
     let e_value = Number::e_value(verdict.ln_e);
-    let none = Number::new(Err("not compared"));
-    let undefined = reasons(&[("effect", effect), ("interval", interval.low), ("e_value", e_value)]);
+    let none = Number::new(Err(Undefined::TooFewSegments));
+    let undefined = Reasons::of(&[("effect", effect), ("interval", interval.low), ("e_value", e_value)]);
     SegmentReport {
         segment: segment.to_owned(),
         metric: verdict.metric.clone(),
@@ -133,10 +134,10 @@ fn differ<'r>(reports: impl Iterator<Item = &'r mut SegmentReport>, effects: Vec
         report.shrunk = Number::new(found.map(|contrast| contrast.shrunk));
         report.interaction = Number::new(found.map(|contrast| contrast.interaction));
         report.interaction_p_value = Number::new(found.map(|contrast| contrast.p_value));
-        report.undefined.extend(reasons(&[
+        report.undefined.add(&[
             ("shrunk", report.shrunk),
             ("interaction", report.interaction),
             ("interaction_p_value", report.interaction_p_value),
-        ]));
+        ]);
     }
 }

@@ -192,7 +192,7 @@ fn write_notes(report: &Report, out: &mut dyn Write) -> io::Result<()> {
                 ("relative_effect", "the relative effect"),
                 ("every_look", "the interval at every look"),
             ] {
-                if let Some(why) = comparison.own.undefined.get(field) {
+                if let Some(why) = comparison.own.undefined.undefined.get(field) {
                     let (metric, arm) = (&metric.metric, &comparison.own.arm);
                     line(out, &format!("{metric}, {arm}: {word} is undefined: {why}."))?;
                 }

@@ -17,6 +17,7 @@ mod metrics;
 mod records;
 mod scorecards;
 mod status;
+mod undefined;
 pub mod wire;
 
 use std::sync::Arc;

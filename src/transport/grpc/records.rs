@@ -2,7 +2,7 @@
 
 use super::convert::{count, wire_step, wire_target, wire_time};
 use super::documents::policy;
-use super::wire;
+use super::{undefined, wire};
 use crate::admin::{Answer, Recorded, ReplayedDecision, ReplayedLaunch};
 use crate::analysis::decision::{
     ArmEvidence, DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode,
@@ -265,7 +265,8 @@ fn metric_verdict(found: &MetricVerdict, alpha: f64) -> wire::MetricVerdict {
         e_value_safe: e_value(found.ln_e_safe),
         weight: found.weight,
         epochs: found.by_epoch().iter().map(epoch).collect(),
-        scale: found.scale.unwrap_or_default(),
+        scale: found.scale,
+        undefined: found.undefined.map_or(wire::UndefinedReason::Unspecified, undefined::reason).into(),
         alpha_spent: found.weight * alpha,
     }
 }

@@ -122,6 +122,7 @@ fn a_total_loss_at_one_percent_is_evidence_although_the_arm_has_no_spread() {
 fn a_total_loss_of_twenty_units_is_no_evidence_yet() {
     let found = of_counts((99_000, 9_900), (20, 0), "value");
     assert_eq!((&found["e_value"], &found["reasons"][0]["code"]), (&1.0.into(), &"burn_in".into()));
+    assert_eq!(found["metrics"][0]["treatments"][0]["undefined_reasons"]["every_look"], "burn_in");
 }
 
 #[test]
@@ -139,6 +140,7 @@ fn undefined_numbers_are_null_with_a_reason() {
     let new = &found["metrics"][0]["treatments"][0];
     assert_eq!(new["relative_effect"], Value::Null);
     assert_eq!(new["undefined"]["relative_effect"], "the control mean is 0");
+    assert_eq!(new["undefined_reasons"]["relative_effect"], "control_is_zero");
     assert_eq!(new["interval"]["low"], Value::Null);
     assert_eq!(new["undefined"]["interval"], "all units of an arm have the same value");
     assert_eq!(new["effect"], 0.5);
