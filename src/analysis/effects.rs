@@ -1,9 +1,12 @@
 //! The effect of a treatment, whatever the metric is made of, and whether it differs between segments.
 
+use serde::Serialize;
+
 use crate::stats::correction::{Correction, adjusted};
 use crate::stats::covariate::{self, WithCovariate};
-use crate::stats::effect::Effect;
+use crate::stats::effect::{Alternative, Effect, Interval};
 use crate::stats::outcome::Outcome;
+use crate::stats::proportion::{DifferenceMethod, Proportion, difference_interval};
 use crate::stats::segments::{Segment, compare};
 use crate::stats::undefined::Undefined;
 
@@ -35,6 +38,37 @@ pub fn absolute(control: &Outcome, treatment: &Outcome) -> Result<Effect, Undefi
     match with_slope(control, treatment)? {
         Some((control, treatment, slope)) => covariate::absolute_effect(&control, &treatment, slope),
         None => Effect::absolute(&control.estimate()?, &treatment.estimate()?),
+    }
+}
+
+/// How the interval of a difference for one planned look is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntervalMethod {
+    /// Welch's, from the spread of each arm.
+    Welch,
+    /// Newcombe's, of units that are 0 or 1, where Welch's is undefined because all of an arm are the same.
+    Newcombe,
+    /// Of several epochs put together by their precision.
+    Epochs,
+}
+
+/// The interval of a difference for one planned look, and how it is found: by Welch's, where `absolute` is defined.
+pub fn one_look(
+    control: &Outcome,
+    treatment: &Outcome,
+    absolute: Result<Effect, Undefined>,
+    level: f64,
+) -> (Known<Interval>, IntervalMethod) {
+    let proportions = || Proportion::of_outcome(control).zip(Proportion::of_outcome(treatment));
+    match (absolute, absolute.err().and_then(|_| proportions())) {
+        (Err(_), Some((control, treatment))) => {
+            let method = DifferenceMethod::Newcombe;
+            (Ok(difference_interval(&control, &treatment, method, level)), IntervalMethod::Newcombe)
+        }
+        (effect, _) => {
+            (effect.map(|effect| effect.interval(Alternative::TwoSided, level)), IntervalMethod::Welch)
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::stats::e_process::MIN_EPOCH_UNITS;
 use crate::stats::marks::MIN_TREATED;
 use crate::stats::outcome::estimates;
+use crate::stats::undefined::Undefined;
 
 /// What is said of a launch, and what is to be done about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,12 +113,13 @@ pub(super) fn by_evidence(
         let code = verdict.reason.unwrap_or(ReasonCode::NoData);
         of_metric(code, verdict, blind_message(launch, verdict, judgement, code))
     }));
+    let undecided = guardrails().filter(|verdict| verdict.verdict == Verdict::Undecided);
+    let undecided = undecided.map(|verdict| {
+        let code = verdict.reason.unwrap_or(ReasonCode::Undecided);
+        of_metric(code, verdict, undecided_message(launch, judgement, verdict))
+    });
     if launch.needs_safety(needs) {
-        let undecided = guardrails().filter(|verdict| verdict.verdict == Verdict::Undecided);
-        reasons.extend(undecided.map(|verdict| {
-            let code = verdict.reason.unwrap_or(ReasonCode::Undecided);
-            of_metric(code, verdict, undecided_message(launch, judgement, verdict))
-        }));
+        reasons.extend(undecided.clone());
     }
     if !reasons.is_empty() {
         return (DecisionKind::Hold, reasons);
@@ -128,7 +130,8 @@ pub(super) fn by_evidence(
         let message = format!("no harm shown: e-value {}", e_value(judgement.ln_e));
         Reason::of_launch(ReasonCode::NoHarmShown, message)
     };
-    let mut reasons = vec![reason];
+    // What is not known goes on, and is said.
+    let mut reasons: Vec<Reason> = std::iter::once(reason).chain(undecided).collect();
     if sample_ratio::is_suspicious(judgement.ln_e_sample_ratio) {
         reasons.push(Reason::of_launch(ReasonCode::SampleRatio, sample_ratio_message(judgement)));
     }
@@ -363,14 +366,18 @@ fn undecided_message(launch: &Launch, judgement: &Judgement, verdict: &MetricVer
         if verdict.ln_e >= -launch.alpha_hold.ln() { "some evidence of harm" } else { "no harm shown" };
     let outlook = outlook(launch, judgement, verdict);
     let excluded = outlook.excluded.map_or_else(
-        || "no size of harm is excluded yet".to_owned(),
+        |_| Undefined::NothingExcluded.reason().to_owned(),
         |harm| format!("harm of {:.2} % or more is excluded so far", 100.0 * harm),
     );
-    let missing = outlook.missing_units.map_or_else(String::new, |units| {
-        let days =
-            outlook.missing_days.map_or_else(String::new, |days| format!(", {days:.1} days at this pace"));
-        format!("; about {units} more units of {} until it is known{days}", verdict.arm)
-    });
+    let missing = outlook.missing_units.map_or_else(
+        |_| String::new(),
+        |units| {
+            let days = outlook
+                .missing_days
+                .map_or_else(|_| String::new(), |days| format!(", {days:.1} days at this pace"));
+            format!("; about {units} more units of {} until it is known{days}", verdict.arm)
+        },
+    );
     format!(
         "{harm}, and not shown safe: {}, e-value {} for harm and {} for safety; {excluded}{missing}",
         verdict_message(verdict),

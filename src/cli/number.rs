@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
+use crate::stats::effect;
 use crate::stats::undefined::Undefined;
 
 /// Why numbers are null, by the name of their field.
@@ -54,6 +55,11 @@ impl Interval {
             Ok(_) => Self { low: Number(Err(Undefined::TooLarge)), high: Number(Err(Undefined::TooLarge)) },
             Err(why) => Self { low: Number(Err(why)), high: Number(Err(why)) },
         }
+    }
+
+    /// The interval as it was found.
+    pub(super) fn of(found: Result<effect::Interval, Undefined>) -> Self {
+        Self::new(found.map(|ends| (ends.low, ends.high)))
     }
 
     /// Both ends as numbers.

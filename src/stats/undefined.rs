@@ -30,6 +30,10 @@ pub enum Undefined {
     TooLarge,
     /// More successes than units, or planned shares that are not positive numbers, one for each arm.
     NoSuchCounts,
+    /// Not even the largest harm is excluded yet.
+    NothingExcluded,
+    /// No unit came since the share was changed, so that there is no pace.
+    NoTraffic,
     /// A plan for an effect of zero, without traffic, or at a level that is no probability.
     NeverDetected,
 }
@@ -51,6 +55,8 @@ impl Undefined {
             Self::TooFewEvents => "an arm has too few events for this quantile",
             Self::TooLarge => "too large for a number of 64 bits",
             Self::NoSuchCounts => "the counts do not fit what they are compared with",
+            Self::NothingExcluded => "no size of harm is excluded yet",
+            Self::NoTraffic => "no unit came since the share was changed",
             Self::NeverDetected => "no number of units can show this",
         }
     }

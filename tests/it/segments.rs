@@ -18,7 +18,8 @@ use portcullis::transport::grpc::wire::get_scorecard_request::Subject;
 use portcullis::transport::grpc::wire::metric_service_client::MetricServiceClient;
 use portcullis::transport::grpc::wire::{
     CheckGateRequest, CheckLaunchResponse, DecisionAction, DecisionKind, GetScorecardRequest,
-    GetScorecardResponse, LaunchState, Policy, Range, ReasonCode, Score, ScoredMetric, UndefinedReason, User,
+    GetScorecardResponse, IntervalMethod, LaunchState, Policy, Range, ReasonCode, Score, ScoredMetric,
+    UndefinedReason, User,
 };
 use serde_json::Value;
 use tonic::{Code, Status};
@@ -279,9 +280,10 @@ async fn a_scorecard_by_segment_says_what_the_statistics_say_of_the_same_units()
     let viewed = of_metric(&scorecard, "viewed");
     let score = viewed.groups[0].score.as_ref().unwrap();
     assert_eq!((viewed.guardrail, scorecard.level, score.mean), (false, 0.95, Some(0.0)));
-    assert_eq!((score.one_look, score.p_value), (None, None));
-    assert_eq!(score.undefined["one_look"], "all units of an arm have the same value");
-    assert_eq!(score.undefined_reasons["one_look"], i32::from(UndefinedReason::NoVariance));
+    assert_eq!((score.one_look_method(), score.p_value), (IntervalMethod::Newcombe, None));
+    assert!(score.one_look.is_some_and(|interval| interval.low < 0.0 && interval.high > 0.0), "{score:?}");
+    assert_eq!(score.undefined["p_value"], "all units of an arm have the same value");
+    assert_eq!(score.undefined_reasons["p_value"], i32::from(UndefinedReason::NoVariance));
     assert_eq!(
         score.undefined_reasons.keys().collect::<Vec<_>>(),
         score.undefined.keys().collect::<Vec<_>>()

@@ -1,6 +1,7 @@
 //! The scorecard of a launch whose shares were changed on the way, and of one of which little is known.
 
 use super::*;
+use crate::analysis::effects::IntervalMethod;
 use crate::analysis::scorecard::{Score, scorecard};
 use crate::stats::e_process::{Test, epoch_evidence};
 use crate::stats::undefined::Undefined;
@@ -80,6 +81,19 @@ fn what_is_not_known_is_a_reason() {
     // Nobody in the treatment does it: the value is known, and its spread is not.
     let score = only_score(&launch, &measured(&launch, &[moments(2_000, 200), moments(2_000, 0)]));
     assert_eq!(score.effect, Ok(-0.1));
+    let interval = score.one_look.unwrap();
+    assert_eq!(score.one_look_method, IntervalMethod::Newcombe);
+    assert!(interval.low < -0.1 && interval.high > -0.1 && interval.high < -0.08, "{interval:?}");
+    assert_eq!(
+        (score.one_look_relative, score.p_value),
+        (Err(Undefined::NoVariance), Err(Undefined::NoVariance))
+    );
+    // With a spread on both sides it is Welch's.
+    let score = only_score(&launch, &measured(&launch, &[moments(2_000, 200), moments(2_000, 1)]));
+    assert_eq!((score.one_look.is_ok(), score.one_look_method), (true, IntervalMethod::Welch));
+    // What is neither 0 nor 1 has no such interval.
+    let sums = [Moments::from_mean_and_variance(2_000, 5.0, 4.0, 900), moments(2_000, 0)];
+    let score = only_score(&launch, &measured(&launch, &sums));
     assert_eq!(score.one_look, Err(Undefined::NoVariance));
     assert!(score.every_look.is_ok_and(|ends| ends.high < 0.0) && score.ln_e > 10.0, "{score:?}");
 }

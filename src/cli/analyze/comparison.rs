@@ -6,7 +6,7 @@ use super::effects::{Effects, Intervals};
 use super::guardrail::Guardrail;
 use super::names::Names;
 use crate::analysis::decision::{MetricVerdict, ReasonCode, Verdict};
-use crate::analysis::effects::value;
+use crate::analysis::effects::{IntervalMethod, value};
 use crate::cli::number::{Interval, Number, Reasons};
 use crate::domain::metric::Direction;
 use crate::stats::anytime::p_value;
@@ -62,6 +62,8 @@ pub(super) struct Comparison {
     pub(super) relative_effect: Number,
     /// At 95 %, for one planned look.
     pub(super) interval: Interval,
+    /// How that is found; null where it is undefined.
+    pub(super) interval_method: Option<IntervalMethod>,
     pub(super) intervals: Vec<Intervals>,
     pub(super) e_value: Number,
     pub(super) ln_e: f64,
@@ -140,6 +142,7 @@ impl Comparison {
             effect: effects.effect,
             relative_effect: effects.relative,
             interval,
+            interval_method: effects.method,
             intervals: effects.intervals.to_vec(),
             e_value,
             ln_e: verdict.ln_e,

@@ -3,12 +3,12 @@
 
 use serde::Serialize;
 
-use crate::analysis::effects::{absolute, points, relative};
+use crate::analysis::effects::{IntervalMethod, absolute, one_look, points, relative};
 use crate::cli::number::{Interval, Number};
 use crate::domain::metric::Direction;
 use crate::stats::anytime;
 use crate::stats::e_process::{Evidence, Test, epoch_evidence};
-use crate::stats::effect::{Alternative, Effect};
+use crate::stats::effect::Alternative;
 use crate::stats::outcome::Outcome;
 use crate::stats::undefined::Undefined;
 
@@ -34,6 +34,8 @@ pub(super) struct Intervals {
 pub(super) struct Effects {
     pub(super) effect: Number,
     pub(super) relative: Number,
+    /// How the intervals of the effect for one planned look are found; none where there are none.
+    pub(super) method: Option<IntervalMethod>,
     pub(super) intervals: [Intervals; LEVELS.len()],
 }
 
@@ -57,10 +59,8 @@ impl Effects {
             Ok((Evidence { score: signed * harm.score, ..harm }, scale))
         });
         let intervals = LEVELS.map(|level| {
-            let one_look = |effect: Result<Effect, Undefined>| {
-                let ends = effect.map(|effect| effect.interval(Alternative::TwoSided, level));
-                Interval::new(ends.map(|ends| (ends.low, ends.high)))
-            };
+            let (difference, _) = one_look(control, treatment, absolute, level);
+            let share = relative.map(|effect| effect.interval(Alternative::TwoSided, level));
             let every_look = |unit: fn(f64) -> f64| {
                 let found = evidence.and_then(|(evidence, scale)| {
                     let found = anytime::interval(evidence, level).ok_or(Undefined::TooLarge)?;
@@ -70,12 +70,13 @@ impl Effects {
             };
             Intervals {
                 level,
-                one_look: one_look(absolute),
-                one_look_relative: one_look(relative),
+                one_look: Interval::of(difference),
+                one_look_relative: Interval::of(share),
                 every_look: every_look(|scale| scale),
                 every_look_relative: every_look(|_| 1.0),
             }
         });
-        Self { effect, relative: relative_effect, intervals }
+        let (found, method) = one_look(control, treatment, absolute, LEVELS[0]);
+        Self { effect, relative: relative_effect, method: found.ok().map(|_| method), intervals }
     }
 }

@@ -18,6 +18,7 @@ mod records;
 mod scorecards;
 mod status;
 mod undefined;
+mod verdicts;
 pub mod wire;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use super::records::{e_value, launch};
 use super::undefined::{Reasons, reason};
 use super::wire;
 use crate::admin::Scorecard;
-use crate::analysis::effects::{Contrast, Known};
+use crate::analysis::effects::{Contrast, IntervalMethod, Known};
 use crate::analysis::scorecard::{Score, ScoredGroup, ScoredMetric, ScoredSegment};
 use crate::domain::metric::Direction;
 use crate::stats::effect::Interval;
@@ -71,11 +71,23 @@ fn score(score: &Score) -> wire::Score {
         one_look_relative: undefined.known("one_look_relative", range(score.one_look_relative)),
         every_look: undefined.known("every_look", range(score.every_look)),
         every_look_relative: undefined.known("every_look_relative", range(score.every_look_relative)),
+        one_look_method: score
+            .one_look
+            .map_or(wire::IntervalMethod::Unspecified, |_| method(score.one_look_method))
+            .into(),
         p_value: undefined.known("p_value", number(score.p_value)),
         p_value_at_every_look: score.p_value_at_every_look,
         e_value: e_value(score.ln_e),
         undefined: undefined.words(),
         undefined_reasons: undefined.codes(),
+    }
+}
+
+fn method(method: IntervalMethod) -> wire::IntervalMethod {
+    match method {
+        IntervalMethod::Welch => wire::IntervalMethod::Welch,
+        IntervalMethod::Newcombe => wire::IntervalMethod::Newcombe,
+        IntervalMethod::Epochs => wire::IntervalMethod::Epochs,
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) fn reason(undefined: Undefined) -> wire::UndefinedReason {
         Undefined::TooFewEvents => wire::UndefinedReason::TooFewEvents,
         Undefined::TooLarge => wire::UndefinedReason::TooLarge,
         Undefined::NoSuchCounts => wire::UndefinedReason::NoSuchCounts,
+        Undefined::NothingExcluded => wire::UndefinedReason::NothingExcluded,
+        Undefined::NoTraffic => wire::UndefinedReason::NoTraffic,
         Undefined::NeverDetected => wire::UndefinedReason::NeverDetected,
     }
 }
