@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Every file of the API, by its path below `proto/`.
-const FILES: [&str; 19] = [
+const FILES: [&str; 20] = [
     "portcullis/v1/admin.proto",
     "portcullis/v1/condition.proto",
     "portcullis/v1/config.proto",
@@ -22,6 +22,7 @@ const FILES: [&str; 19] = [
     "portcullis/v1/ramp.proto",
     "portcullis/v1/scorecard.proto",
     "portcullis/v1/segment.proto",
+    "portcullis/v1/undefined.proto",
     "portcullis/v1/webhook.proto",
 ];
 

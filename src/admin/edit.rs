@@ -359,6 +359,7 @@ impl Edit {
             guard_age_ms: self.admin.guard_age_ms(launch.id, self.now()),
             target_revision: target_revision(self.catalogue(), &launch.target),
             latch: said.latch,
+            tells_undecided: true,
         };
         let wanted = self.catalogue().webhooks.values().filter(|stored| {
             !stored.archived && stored.document.wants(decision.kind, &decision.launch.target)

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::decision::{Decision, DecisionAction, GUARD};
+use super::decision::{Decision, DecisionAction, DecisionKind, GUARD, Reason, ReasonCode};
 use super::judge::judge;
 use super::plan::{Action, Plan, plan};
 
@@ -44,6 +44,7 @@ pub fn again(decision: &Decision) -> Again {
         let Plan { kind, reasons, action } =
             plan(&decision.launch, &judged, decision.latch.as_ref(), judged.at);
         compare("kind", &decision.kind, &kind, &mut found);
+        let reasons = if decision.tells_undecided { reasons } else { as_once_told(decision, reasons) };
         compare("reasons", &decision.reasons, &reasons, &mut found);
         let (action, arms) = recorded_as(&action);
         compare("action", &decision.action, &action, &mut found);
@@ -57,6 +58,14 @@ pub fn again(decision: &Decision) -> Again {
         }
     }
     if found.is_empty() { Again::Agrees } else { Again::Differs(found) }
+}
+
+/// The reasons of a record from before an allowance told what is undecided, unless it was told for another cause.
+fn as_once_told(decision: &Decision, mut reasons: Vec<Reason>) -> Vec<Reason> {
+    if decision.kind == DecisionKind::Allow && decision.reasons != reasons {
+        reasons.retain(|reason| !matches!(reason.code, ReasonCode::Undecided | ReasonCode::NoVariance));
+    }
+    reasons
 }
 
 /// Whether an action is one that a plan calls for. What follows for other launches from what the guard did to one is none.

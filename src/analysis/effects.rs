@@ -1,14 +1,17 @@
 //! The effect of a treatment, whatever the metric is made of, and whether it differs between segments.
 
+use serde::Serialize;
+
 use crate::stats::correction::{Correction, adjusted};
 use crate::stats::covariate::{self, WithCovariate};
-use crate::stats::effect::Effect;
+use crate::stats::effect::{Alternative, Effect, Interval};
 use crate::stats::outcome::Outcome;
-use crate::stats::segments::compare;
+use crate::stats::proportion::{DifferenceMethod, Proportion, difference_interval};
+use crate::stats::segments::{Segment, compare};
 use crate::stats::undefined::Undefined;
 
 /// What is known, or why it is not.
-pub type Known<T> = Result<T, &'static str>;
+pub type Known<T> = Result<T, Undefined>;
 
 /// One segment beside the others of its column.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,10 +28,8 @@ pub struct Contrast {
 pub fn value(outcome: &Outcome) -> Known<f64> {
     match outcome {
         // A mean takes no spread, and so one unit is enough.
-        Outcome::Mean(_) | Outcome::Adjusted(_) => outcome.counted().mean().ok_or("the arm has no units"),
-        Outcome::Ratio(_) | Outcome::AdjustedRatio(_) => {
-            outcome.estimate().map(|estimate| estimate.value()).map_err(Undefined::reason)
-        }
+        Outcome::Mean(_) | Outcome::Adjusted(_) => outcome.counted().mean().ok_or(Undefined::NoUnits),
+        Outcome::Ratio(_) | Outcome::AdjustedRatio(_) => outcome.estimate().map(|estimate| estimate.value()),
     }
 }
 
@@ -37,6 +38,37 @@ pub fn absolute(control: &Outcome, treatment: &Outcome) -> Result<Effect, Undefi
     match with_slope(control, treatment)? {
         Some((control, treatment, slope)) => covariate::absolute_effect(&control, &treatment, slope),
         None => Effect::absolute(&control.estimate()?, &treatment.estimate()?),
+    }
+}
+
+/// How the interval of a difference for one planned look is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntervalMethod {
+    /// Welch's, from the spread of each arm.
+    Welch,
+    /// Newcombe's, of units that are 0 or 1, where Welch's is undefined because all of an arm are the same.
+    Newcombe,
+    /// Of several epochs put together by their precision.
+    Epochs,
+}
+
+/// The interval of a difference for one planned look, and how it is found: by Welch's, where `absolute` is defined.
+pub fn one_look(
+    control: &Outcome,
+    treatment: &Outcome,
+    absolute: Result<Effect, Undefined>,
+    level: f64,
+) -> (Known<Interval>, IntervalMethod) {
+    let proportions = || Proportion::of_outcome(control).zip(Proportion::of_outcome(treatment));
+    match (absolute, absolute.err().and_then(|_| proportions())) {
+        (Err(_), Some((control, treatment))) => {
+            let method = DifferenceMethod::Newcombe;
+            (Ok(difference_interval(&control, &treatment, method, level)), IntervalMethod::Newcombe)
+        }
+        (effect, _) => {
+            (effect.map(|effect| effect.interval(Alternative::TwoSided, level)), IntervalMethod::Welch)
+        }
     }
 }
 
@@ -63,9 +95,9 @@ pub fn points(
     };
     let share = match relative {
         Ok(effect) => Ok(effect.estimate),
-        Err(why @ (Undefined::ControlIsZero | Undefined::ControlNearZero)) => Err(why.reason()),
+        Err(why @ (Undefined::ControlIsZero | Undefined::ControlNearZero)) => Err(why),
         Err(_) => effect.and_then(|effect| match base? {
-            0.0 => Err(Undefined::ControlIsZero.reason()),
+            0.0 => Err(Undefined::ControlIsZero),
             base => Ok(effect / base.abs()),
         }),
     };
@@ -78,17 +110,17 @@ pub fn points(
 pub fn contrasts(columns: &[Vec<Result<Effect, Undefined>>]) -> Vec<Vec<Known<Contrast>>> {
     let compared = columns.iter().map(|effects| {
         let sound: Vec<Effect> = effects.iter().filter_map(|effect| effect.ok()).collect();
-        compare(&sound).unwrap_or_default()
+        compare(&sound)
     });
     let compared: Vec<_> = compared.collect();
-    let p_values: Vec<f64> = compared.iter().flatten().map(|segment| segment.ln_p.exp()).collect();
+    let p_values: Vec<f64> = compared.iter().flatten().flatten().map(|segment| segment.ln_p.exp()).collect();
     let mut p_values = adjusted(&p_values, Correction::Holm).into_iter();
-    let of_column = |(effects, compared): (&Vec<Result<Effect, Undefined>>, Vec<_>)| {
-        let mut compared = compared.into_iter();
+    let of_column = |(effects, compared): (&Vec<Result<Effect, Undefined>>, Result<Vec<Segment>, _>)| {
+        let why = compared.as_ref().err().copied().unwrap_or(Undefined::TooFewSegments);
+        let mut compared = compared.unwrap_or_default().into_iter();
         let mut of_effect = |effect: &Result<Effect, Undefined>| {
-            effect.map_err(Undefined::reason)?;
-            let found: crate::stats::segments::Segment =
-                compared.next().ok_or("fewer than two segments have an effect with an error")?;
+            (*effect)?;
+            let found = compared.next().ok_or(why)?;
             let p_value = p_values.next().unwrap_or(1.0);
             Ok(Contrast { shrunk: found.shrunk, interaction: found.interaction.estimate, p_value })
         };

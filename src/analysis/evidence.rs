@@ -60,7 +60,7 @@ pub(super) fn safety(comparison: &Comparison<'_>, view: View, margin: f64) -> Re
     if is_burnt_in(comparison, view) {
         all_stretches(comparison, view, Test::Safety(margin))
     } else {
-        Err(Undefined::TooFewUnits)
+        Err(Undefined::BurnIn)
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) fn difference(comparison: &Comparison<'_>) -> Result<Evidence, Undefi
     if is_burnt_in(comparison, View::Within) {
         all_stretches(comparison, View::Within, Test::Harm(0.0))
     } else {
-        Err(Undefined::TooFewUnits)
+        Err(Undefined::BurnIn)
     }
 }
 
@@ -78,12 +78,12 @@ fn all_stretches(comparison: &Comparison<'_>, view: View, test: Test) -> Result<
     let metric = &comparison.pinned.metric;
     // Where not even a scale can be had, any will do to tell why.
     let scale = comparison.scale.unwrap_or(1.0);
-    let mut sum = Err(Undefined::TooFewUnits);
+    let mut sum = Err(Undefined::TooFewInEpoch);
     for stretch in &comparison.stretches {
         sum = match (sum, evidence(view.of(&stretch.moments), metric, test, scale)) {
             (Ok(sum), Ok(more)) => Ok(sum + more),
             (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
-            (Err(Undefined::TooFewUnits), Err(reason)) | (Err(reason), Err(_)) => Err(reason),
+            (Err(Undefined::TooFewInEpoch), Err(reason)) | (Err(reason), Err(_)) => Err(reason),
         };
     }
     if comparison.scale.is_some() { sum } else { sum.and(Err(Undefined::NoVariance)) }
@@ -104,7 +104,9 @@ fn evidence(compared: &Compared, metric: &Metric, test: Test, scale: f64) -> Res
 }
 
 /// Whether marks are counted besides means: for events that a unit has or has not, and few have. The share of both arms
-/// together says nothing of their difference, so that going by it is no look at the evidence.
+/// together says nothing of their difference, so that going by it is no look at the evidence; once there is a scale it tells
+/// the same and stays. The scale of what is 0 or 1 is the control's share, or where that is less a twentieth of a spread of at
+/// most a half, so that both are at or under [`MAX_RATE`] together.
 fn goes_by_marks(comparison: &Comparison<'_>) -> bool {
     let pooled = || {
         let [control, treatment] = counts(comparison.moments(), View::Within);

@@ -14,6 +14,7 @@ use crate::domain::launch::{Epoch, Launch};
 use crate::domain::limit::Limit;
 use crate::domain::metric::Metric;
 use crate::domain::time::Timestamp;
+use crate::stats::anytime;
 use crate::stats::e_process::MIN_EPOCH_UNITS;
 use crate::stats::undefined::Undefined;
 
@@ -79,13 +80,43 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
 }
 
 impl Judgement {
-    /// Keeps in the launch what later looks need: whether it is warned of, and the scales of its metrics once there are any.
+    /// Keeps in the launch what later looks need: whether it is warned of, the scales of its metrics once there are any, and
+    /// the largest evidence of a look that can be trusted.
     pub fn note_in(&self, launch: &mut Launch) {
         launch.warned = self.warned;
+        if self.is_trusted() {
+            launch.largest_evidence.note_launch(self.ln_e);
+            for MetricVerdict { metric, arm, ln_e, .. } in &self.verdicts {
+                launch.largest_evidence.note(metric, arm, *ln_e);
+            }
+        }
         for pinned in launch.metrics.iter_mut().filter(|pinned| pinned.scale.is_none()) {
             let mut of_metric = self.verdicts.iter().filter(|verdict| verdict.metric == pinned.metric.key);
             pinned.scale = of_metric.find_map(|verdict| verdict.scale);
         }
+    }
+
+    /// Whether the arms got the units that they were to get, as far as their shares are known, so that they can be compared.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        sample_ratio::is_trusted(self.ln_e_sample_ratio)
+    }
+
+    /// The p-value of the launch that holds at every look: 1 over the largest e-value of all looks that could be trusted, up
+    /// to this one at the launch as it was judged.
+    #[must_use]
+    pub fn p_value(&self, launch: &Launch) -> f64 {
+        self.p_value_of(launch.largest_evidence.launch, self.ln_e)
+    }
+
+    /// The same of one metric in one arm.
+    #[must_use]
+    pub fn p_value_of_verdict(&self, launch: &Launch, verdict: &MetricVerdict) -> f64 {
+        self.p_value_of(launch.largest_evidence.of(&verdict.metric, &verdict.arm), verdict.ln_e)
+    }
+
+    fn p_value_of(&self, largest: f64, now: f64) -> f64 {
+        anytime::p_value(if self.is_trusted() { largest.max(now) } else { largest })
     }
 }
 

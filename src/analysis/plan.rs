@@ -18,6 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::stats::e_process::MIN_EPOCH_UNITS;
 use crate::stats::marks::MIN_TREATED;
 use crate::stats::outcome::estimates;
+use crate::stats::undefined::Undefined;
 
 /// What is said of a launch, and what is to be done about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,15 +116,16 @@ pub(super) fn by_evidence(
         let since = blind_since(launch, judgement, &verdict.metric, code);
         of_metric(code, verdict, with_since(blind_message(launch, verdict, judgement, code), since))
     }));
-    let undecided = guardrails().filter(|verdict| {
+    let undecided = guardrails().filter(|verdict| verdict.verdict == Verdict::Undecided);
+    let undecided = undecided.map(|verdict| {
         // Harm of a guardrail that only holds does so while it is not confirmed as well.
         let is_warning = verdict.weight <= 0.0 && verdict.reason == Some(ReasonCode::Warning);
-        verdict.verdict == Verdict::Undecided && (is_warning || launch.needs_safety(needs))
-    });
-    reasons.extend(undecided.map(|verdict| {
         let code = verdict.reason.unwrap_or(ReasonCode::Undecided);
-        of_metric(code, verdict, undecided_message(launch, judgement, verdict))
-    }));
+        let reason = of_metric(code, verdict, undecided_message(launch, judgement, verdict));
+        (is_warning || launch.needs_safety(needs), reason)
+    });
+    let (holding, told): (Vec<_>, Vec<_>) = undecided.partition(|(holds, _)| *holds);
+    reasons.extend(holding.into_iter().map(|(_, reason)| reason));
     if !reasons.is_empty() {
         return (DecisionKind::Hold, reasons);
     }
@@ -133,7 +135,9 @@ pub(super) fn by_evidence(
         let message = format!("no harm shown: e-value {}", e_value(judgement.ln_e));
         Reason::of_launch(ReasonCode::NoHarmShown, message)
     };
-    let mut reasons = vec![reason];
+    // What is not known goes on, and is said.
+    let mut reasons: Vec<Reason> =
+        std::iter::once(reason).chain(told.into_iter().map(|(_, reason)| reason)).collect();
     if sample_ratio::is_suspicious(judgement.ln_e_sample_ratio) {
         reasons.push(Reason::of_launch(ReasonCode::SampleRatio, sample_ratio_message(judgement)));
     }
@@ -372,14 +376,18 @@ fn undecided_message(launch: &Launch, judgement: &Judgement, verdict: &MetricVer
         if verdict.ln_e >= -launch.alpha_hold.ln() { "some evidence of harm" } else { "no harm shown" };
     let outlook = outlook(launch, judgement, verdict);
     let excluded = outlook.excluded.map_or_else(
-        || "no size of harm is excluded yet".to_owned(),
+        |_| Undefined::NothingExcluded.reason().to_owned(),
         |harm| format!("harm of {:.2} % or more is excluded so far", 100.0 * harm),
     );
-    let missing = outlook.missing_units.map_or_else(String::new, |units| {
-        let days =
-            outlook.missing_days.map_or_else(String::new, |days| format!(", {days:.1} days at this pace"));
-        format!("; about {units} more units of {} until it is known{days}", verdict.arm)
-    });
+    let missing = outlook.missing_units.map_or_else(
+        |_| String::new(),
+        |units| {
+            let days = outlook
+                .missing_days
+                .map_or_else(|_| String::new(), |days| format!(", {days:.1} days at this pace"));
+            format!("; about {units} more units of {} until it is known{days}", verdict.arm)
+        },
+    );
     format!(
         "{harm}, and not shown safe: {}, e-value {} for harm and {} for safety; {excluded}{missing}",
         verdict_message(verdict),

@@ -2,9 +2,10 @@
 
 use super::comparison::{Comparison, View, total};
 use super::decision::{Compared, EpochMoments};
-use super::effects::{Contrast, Known, absolute, contrasts, points, relative, value};
+use super::effects::{self, Contrast, IntervalMethod, Known, absolute, contrasts, points, relative, value};
 use super::evidence::{Marked, difference, ln_e_harm};
 use super::measurement::Measurement;
+use super::sample_ratio::{self, is_trusted};
 use super::tested::{comparisons_by_segment, first_scale};
 use crate::domain::launch::{Launch, PinnedMetric};
 use crate::domain::metric::Direction;
@@ -13,9 +14,6 @@ use crate::stats::e_process::{Evidence, Test, epoch_evidence};
 use crate::stats::effect::{Alternative, Effect, Interval};
 use crate::stats::outcome::{Outcome, estimates};
 use crate::stats::undefined::Undefined;
-
-/// Why there is no interval that holds at every look.
-pub const NO_EVIDENCE: &str = "too few units or events so far, or no spread, for evidence to count";
 
 /// One metric of a launch.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +75,8 @@ pub struct Score {
     pub relative_effect: Known<f64>,
     /// Interval of the effect for one planned look.
     pub one_look: Known<Interval>,
+    /// How that is found.
+    pub one_look_method: IntervalMethod,
     /// Of the relative effect, for one planned look.
     pub one_look_relative: Known<Interval>,
     /// Of the effect, at every look.
@@ -85,7 +85,8 @@ pub struct Score {
     pub every_look_relative: Known<Interval>,
     /// Two-sided, for no effect, for one planned look.
     pub p_value: Known<f64>,
-    /// For no harm beyond the margin, at every look: from the evidence there is now.
+    /// For no harm beyond the margin, at every look. Of all units: from the largest evidence of the looks that could be trusted.
+    /// Of a segment: from the evidence there is now.
     pub p_value_at_every_look: f64,
     /// ln of the e-value for harm beyond the margin; 0 before the burn-in.
     pub ln_e: f64,
@@ -105,8 +106,15 @@ fn metric(launch: &Launch, pinned: &PinnedMetric, measurement: &Measurement, lev
     for group in &mut groups {
         group.scale = scale;
     }
+    let trusted = is_trusted(sample_ratio::ln_e(launch, measurement));
+    let of_whole = |whole: &Comparison<'_>| {
+        let score = score(launch, whole, level);
+        let before = launch.largest_evidence.of(&pinned.metric.key, whole.arm);
+        let largest = if trusted { before.max(score.ln_e) } else { before };
+        Score { p_value_at_every_look: anytime::p_value(largest), ..score }
+    };
     let group = |whole: &Comparison<'_>| ScoredGroup {
-        score: score(launch, whole, level),
+        score: of_whole(whole),
         segments: segments(launch, measurement, whole, level),
     };
     ScoredMetric {
@@ -142,13 +150,11 @@ fn score(launch: &Launch, comparison: &Comparison<'_>, level: f64) -> Score {
     let Compared { control, treatment } = total(comparison.moments(), View::Within);
     let (absolute, relative) = (effect(comparison), relative_effect(comparison));
     let (effect, relative_effect) = points(&control, &treatment, absolute, relative);
-    let one_look = |effect: Result<Effect, Undefined>| {
-        effect.map(|effect| effect.interval(Alternative::TwoSided, level)).map_err(Undefined::reason)
-    };
+    let (one_look, one_look_method) = one_look(comparison, absolute, level);
     let evidence = signed_evidence(comparison);
     let every_look = |unit: fn(f64) -> f64| {
-        let (evidence, scale) = evidence.zip(comparison.scale).ok_or(NO_EVIDENCE)?;
-        let found = anytime::interval(evidence, level).ok_or(NO_EVIDENCE)?;
+        let (evidence, scale) = (evidence?, comparison.scale.ok_or(Undefined::BurnIn)?);
+        let found = anytime::interval(evidence, level).ok_or(Undefined::TooLarge)?;
         Ok(Interval { low: unit(scale) * found.low, high: unit(scale) * found.high })
     };
     let ln_e = ln_e_harm(comparison, Marked::Any);
@@ -157,13 +163,12 @@ fn score(launch: &Launch, comparison: &Comparison<'_>, level: f64) -> Score {
         group: side(comparison.arm, &treatment),
         effect,
         relative_effect,
-        one_look: one_look(absolute),
-        one_look_relative: one_look(relative),
+        one_look,
+        one_look_method,
+        one_look_relative: relative.map(|effect| effect.interval(Alternative::TwoSided, level)),
         every_look: every_look(|scale| scale),
         every_look_relative: every_look(|_| 1.0),
-        p_value: absolute
-            .map(|effect| effect.ln_p(Alternative::TwoSided, 0.0).exp())
-            .map_err(Undefined::reason),
+        p_value: absolute.map(|effect| effect.ln_p(Alternative::TwoSided, 0.0).exp()),
         p_value_at_every_look: anytime::p_value(ln_e),
         ln_e,
     }
@@ -173,10 +178,22 @@ fn side(arm: &str, outcome: &Outcome) -> Side {
     Side { arm: arm.to_owned(), units: outcome.n(), mean: value(outcome) }
 }
 
+/// The interval of the difference for one planned look, and how it is found.
+fn one_look(
+    comparison: &Comparison<'_>,
+    absolute: Result<Effect, Undefined>,
+    level: f64,
+) -> (Known<Interval>, IntervalMethod) {
+    match epochs(comparison).as_slice() {
+        [only] => effects::one_look(&only.control, &only.treatment, absolute, level),
+        _ => (absolute.map(|effect| effect.interval(Alternative::TwoSided, level)), IntervalMethod::Epochs),
+    }
+}
+
 /// The difference of both sides: Welch's where units came in one epoch, else that of all epochs by their precision.
 fn effect(comparison: &Comparison<'_>) -> Result<Effect, Undefined> {
     match epochs(comparison).as_slice() {
-        [] => Err(Undefined::TooFewUnits),
+        [] => Err(Undefined::NoUnits),
         [only] => absolute(&only.control, &only.treatment),
         several => together(several, comparison.pinned.metric.direction),
     }
@@ -184,7 +201,7 @@ fn effect(comparison: &Comparison<'_>) -> Result<Effect, Undefined> {
 
 fn relative_effect(comparison: &Comparison<'_>) -> Result<Effect, Undefined> {
     match epochs(comparison).as_slice() {
-        [] => Err(Undefined::TooFewUnits),
+        [] => Err(Undefined::NoUnits),
         [only] => relative(&only.control, &only.treatment),
         several => {
             let Compared { control, treatment } =
@@ -205,7 +222,7 @@ fn together(epochs: &[Compared], direction: Direction) -> Result<Effect, Undefin
         (Ok(sum), Err(_)) | (Err(_), Ok(sum)) => Ok(sum),
         (Err(why), Err(_)) => Err(why),
     });
-    let Evidence { score, information } = sum.unwrap_or(Err(Undefined::TooFewUnits))?;
+    let Evidence { score, information } = sum.unwrap_or(Err(Undefined::TooFewInEpoch))?;
     Ok(Effect {
         estimate: worse(direction) * score / information,
         standard_error: 1.0 / information.sqrt(),
@@ -214,9 +231,9 @@ fn together(epochs: &[Compared], direction: Direction) -> Result<Effect, Undefin
 }
 
 /// Evidence for a difference upwards, once there is enough.
-fn signed_evidence(comparison: &Comparison<'_>) -> Option<Evidence> {
-    let harm = difference(comparison).ok()?;
-    Some(Evidence { score: worse(comparison.pinned.metric.direction) * harm.score, ..harm })
+fn signed_evidence(comparison: &Comparison<'_>) -> Result<Evidence, Undefined> {
+    let harm = difference(comparison)?;
+    Ok(Evidence { score: worse(comparison.pinned.metric.direction) * harm.score, ..harm })
 }
 
 /// The sign of what is worse.

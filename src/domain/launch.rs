@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::largest_evidence::LargestEvidence;
 use super::metric::{Action, Metric};
 use super::policy::{Cycle, PinnedPolicy, Policy, Undecided};
 use super::time::Timestamp;
@@ -199,6 +200,9 @@ pub struct Launch {
     pub alpha_hold: f64,
     /// Whether the hold level was reached and not yet left again.
     pub warned: bool,
+    /// The largest evidence of harm at any look that could be trusted.
+    #[serde(default, skip_serializing_if = "LargestEvidence::is_none")]
+    pub largest_evidence: LargestEvidence,
     /// Where the guard falls back to.
     pub rollback_percentage: f64,
     /// The policy it began under.
@@ -304,6 +308,7 @@ impl Launch {
             alpha: policy.policy.alpha,
             alpha_hold: policy.policy.alpha_hold,
             warned: false,
+            largest_evidence: LargestEvidence::default(),
             rollback_percentage: plan.rollback_percentage,
             policy,
             choice,

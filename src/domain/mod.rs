@@ -12,6 +12,7 @@ pub mod gate;
 pub mod holdout;
 pub mod key;
 pub mod latch;
+pub mod largest_evidence;
 pub mod launch;
 pub mod layer;
 pub mod limit;

@@ -20,6 +20,8 @@ use crate::domain::metric::Direction;
 pub const MIN_EPOCH_UNITS: u64 = 30;
 /// Expected units with a value other than zero in the smaller arm before evidence counts.
 pub const MIN_EXPECTED_NONZERO: f64 = 10.0;
+/// The scale is no less than the spread of a unit over this.
+const SPREADS_IN_SCALE: f64 = 20.0;
 /// Effect sizes of the mixture, as shares of the scale, each with [`POINT_WEIGHT`].
 const POINTS: [f64; 7] = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64];
 const POINT_WEIGHT: f64 = 0.12;
@@ -67,7 +69,7 @@ pub fn epoch_evidence(
     scale: f64,
 ) -> Result<Evidence, Undefined> {
     if control.n().min(treatment.n()) < MIN_EPOCH_UNITS {
-        return Err(Undefined::TooFewUnits);
+        return Err(Undefined::TooFewInEpoch);
     }
     let [control, treatment, both] = estimates(control, treatment)?;
     let (control_n, treatment_n) = (control.n() as f64, treatment.n() as f64);
@@ -114,13 +116,14 @@ pub fn burn_in_done(control: Counts, treatment: Counts, min_units: u64) -> bool 
         && smaller as f64 * both.nonzero as f64 / both.units as f64 >= MIN_EXPECTED_NONZERO
 }
 
-/// The scale of a metric without history: the control's mean; where that is zero the mean of both arms, so that an
-/// error which only the treatment has is weighed against its own size; where that is zero too, a twentieth of the
-/// spread.
+/// The scale of a metric without history: the control's mean, or where that is zero the mean of both arms, so that an error
+/// which only the treatment has is weighed against its own size; and no less than a twentieth of the spread, so that effects
+/// on a metric whose mean is near to zero are not taken for many times its size.
 pub fn first_scale(control: &Outcome, treatment: &Outcome) -> Result<f64, Undefined> {
     let [control, _, both] = estimates(control, treatment)?;
-    let candidates = [control.value().abs(), both.value().abs(), both.variance().sqrt() / 20.0];
-    candidates.into_iter().find(|scale| *scale > 0.0).ok_or(Undefined::NoVariance)
+    let size = if control.value() == 0.0 { both.value().abs() } else { control.value().abs() };
+    let scale = size.max(both.variance().sqrt() / SPREADS_IN_SCALE);
+    if scale > 0.0 { Ok(scale) } else { Err(Undefined::NoVariance) }
 }
 
 /// ln of the e-value of the mixture of seven effect sizes and one half-normal; finite for every finite evidence.

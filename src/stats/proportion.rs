@@ -3,7 +3,11 @@
 use super::beta;
 use super::effect::{Effect, Interval};
 use super::normal;
+use super::outcome::Outcome;
 use super::undefined::Undefined;
+
+/// What centred squares of ones and zeros may be off by, as a share.
+const ROUNDING: f64 = 1e-9;
 
 /// How many of an arm's units are successes; at least one unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,22 @@ impl Proportion {
             return Err(Undefined::TooFewUnits);
         }
         if successes > units { Err(Undefined::NoSuchCounts) } else { Ok(Self { successes, units }) }
+    }
+
+    /// The units of an arm of which each has the value 0 or 1, from their moments; none where there are other values, or no
+    /// units.
+    ///
+    /// Σy = Σy² = the number of values other than zero leaves none but ones among those, because Σ(y − 1)² over them is 0.
+    #[must_use]
+    pub fn of_outcome(outcome: &Outcome) -> Option<Self> {
+        let Outcome::Mean(moments) = outcome else {
+            return None;
+        };
+        let ones = moments.nonzero as f64;
+        let expected = ones - ones * ones / moments.n as f64;
+        let are_ones = moments.sum().total_cmp(&ones).is_eq()
+            && (moments.centred_squares() - expected).abs() <= ROUNDING * expected.max(1.0);
+        Self::new(moments.nonzero, moments.n).ok().filter(|_| are_ones)
     }
 
     /// The share of successes.
@@ -167,6 +187,21 @@ mod tests {
 
     fn of(successes: u64, units: u64) -> Proportion {
         Proportion::new(successes, units).unwrap()
+    }
+
+    #[test]
+    fn only_units_that_are_all_zero_or_one_are_a_proportion() {
+        let of = |values: &[f64]| {
+            let mut moments = super::super::moments::Moments::default();
+            for value in values {
+                moments.add(*value);
+            }
+            Proportion::of_outcome(&Outcome::Mean(moments))
+        };
+        assert_eq!(of(&[0.0, 1.0, 1.0]), Proportion::new(2, 3).ok());
+        assert_eq!(of(&[0.0, 0.0]), Proportion::new(0, 2).ok());
+        assert_eq!(of(&[1.0]), Proportion::new(1, 1).ok());
+        assert_eq!([of(&[]), of(&[0.5, 1.5]), of(&[2.0, 0.0]), of(&[2.0, 2.0, -1.0])], [None; 4]);
     }
 
     #[test]

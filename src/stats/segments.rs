@@ -21,7 +21,7 @@ pub struct Segment {
 /// 1/(se² + τ²).
 pub fn compare(effects: &[Effect]) -> Result<Vec<Segment>, Undefined> {
     if effects.len() < 2 {
-        return Err(Undefined::TooFewUnits);
+        return Err(Undefined::TooFewSegments);
     }
     let between = between_variance(effects);
     let centre = Mean::of(effects, between).value;
@@ -106,6 +106,6 @@ mod tests {
 
     #[test]
     fn one_segment_has_nothing_to_be_compared_with() {
-        assert_eq!(compare(&[effect(1.0, 1.0)]), Err(Undefined::TooFewUnits));
+        assert_eq!(compare(&[effect(1.0, 1.0)]), Err(Undefined::TooFewSegments));
     }
 }

@@ -310,7 +310,8 @@ async fn where_undecided_holds_a_step_waits_until_every_guardrail_is_shown_safe(
             .come_until(&server, "it is known what becomes of the first step", async |server| {
                 let answer = server.check(&target).await;
                 let step = launch(server, &begun.id).await.current_step;
-                let undecided = answer.reasons.iter().any(|reason| reason.code() == ReasonCode::Undecided);
+                let undecided = answer.decision() == DecisionKind::Hold
+                    && answer.reasons.iter().any(|reason| reason.code() == ReasonCode::Undecided);
                 let counted = answer.verdicts.iter().any(|verdict| {
                     verdict.epochs.iter().any(|epoch| epoch.treatment.is_some_and(|it| it.n > 200))
                 });
@@ -318,6 +319,20 @@ async fn where_undecided_holds_a_step_waits_until_every_guardrail_is_shown_safe(
             })
             .await;
         assert_eq!(launch(&server, &begun.id).await.current_step == 1, goes_on);
+        if !goes_on {
+            let answer = server.check(&target).await;
+            let signup = &answer.verdicts[0];
+            let told = [
+                ("excluded_harm", signup.excluded_harm.is_some()),
+                ("missing_units", signup.missing_units.is_some()),
+                ("missing_days", signup.missing_days.is_some()),
+            ];
+            for (field, is_told) in told {
+                assert_ne!(is_told, signup.undefined_reasons.contains_key(field), "{field}: {signup:?}");
+            }
+            assert!(signup.missing_units.is_some_and(|units| units > 0), "{signup:?}");
+            assert!(answer.p_value.unwrap() > 0.0 && signup.p_value > 0.05, "{answer:?}");
+        }
     }
 }
 

@@ -92,7 +92,8 @@ async fn compare(server: &Server, rows: &[String]) {
             let verdict = answer.verdicts.iter().find(|verdict| verdict.metric == "retention_7");
             let epoch = verdict.and_then(|verdict| verdict.epochs.first());
             let arms = epoch.and_then(|epoch| Some(epoch.control?.n + epoch.treatment?.n));
-            arms == Some(units) && verdict.is_some_and(|verdict| verdict.scale > 0.0)
+            arms == Some(units)
+                && verdict.is_some_and(|verdict| verdict.scale.is_some_and(|scale| scale > 0.0))
         })
         .await;
     let mut close = Close { furthest: 0.0 };

@@ -18,7 +18,8 @@ use portcullis::transport::grpc::wire::get_scorecard_request::Subject;
 use portcullis::transport::grpc::wire::metric_service_client::MetricServiceClient;
 use portcullis::transport::grpc::wire::{
     CheckGateRequest, CheckLaunchResponse, DecisionAction, DecisionKind, GetScorecardRequest,
-    GetScorecardResponse, LaunchState, Policy, Range, ReasonCode, Score, ScoredMetric, User,
+    GetScorecardResponse, IntervalMethod, LaunchState, Policy, Range, ReasonCode, Score, ScoredMetric,
+    UndefinedReason, User,
 };
 use serde_json::Value;
 use tonic::{Code, Status};
@@ -258,7 +259,7 @@ async fn a_scorecard_by_segment_says_what_the_statistics_say_of_the_same_units()
     for _ in 0..10 {
         answer = world.wave().await;
     }
-    let scale = answer.verdicts.iter().find(|verdict| verdict.metric == "signup").unwrap().scale;
+    let scale = answer.verdicts.iter().find(|verdict| verdict.metric == "signup").unwrap().scale.unwrap();
     assert!(scale > 0.0 && answer.launch.as_ref().unwrap().end_time.is_none(), "{answer:?}");
 
     for level in [0.80, 0.90, 0.95] {
@@ -294,9 +295,17 @@ async fn a_scorecard_by_segment_says_what_the_statistics_say_of_the_same_units()
     let viewed = of_metric(&scorecard, "viewed");
     let score = viewed.groups[0].score.as_ref().unwrap();
     assert_eq!((viewed.guardrail, scorecard.level, score.mean), (false, 0.95, Some(0.0)));
-    assert_eq!((score.one_look, score.p_value), (None, None));
-    assert_eq!(score.undefined["one_look"], "all units of an arm have the same value");
-    assert!(viewed.groups[0].segments.iter().all(|segment| !segment.undefined.is_empty()));
+    assert_eq!((score.one_look_method(), score.p_value), (IntervalMethod::Newcombe, None));
+    assert!(score.one_look.is_some_and(|interval| interval.low < 0.0 && interval.high > 0.0), "{score:?}");
+    assert_eq!(score.undefined["p_value"], "all units of an arm have the same value");
+    assert_eq!(score.undefined_reasons["p_value"], i32::from(UndefinedReason::NoVariance));
+    assert_eq!(
+        score.undefined_reasons.keys().collect::<Vec<_>>(),
+        score.undefined.keys().collect::<Vec<_>>()
+    );
+    assert!(viewed.groups[0].segments.iter().all(|segment| {
+        !segment.undefined.is_empty() && segment.undefined_reason() != UndefinedReason::Unspecified
+    }));
     assert_eq!(fields(&world.scorecard(Some(1.0)).await.unwrap_err()), ["level"]);
 
     let told = run(Some(&world.server), &["launch", "scorecard", "new_checkout", "--level", "90"]).await;

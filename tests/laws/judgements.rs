@@ -15,6 +15,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::magnitudes::{self, mostly};
 use super::{direction, finite, near, opposite, outcome};
 
 const BUCKET_MS: i64 = 10_000;
@@ -83,22 +84,46 @@ fn without(outcomes: &[Outcome], left_out: usize) -> Vec<Outcome> {
     kept.map(|(bucket, outcome)| if bucket == left_out { Outcome::default() } else { *outcome }).collect()
 }
 
+/// Whether evidence was had of them; that every number of their judgement is finite.
+fn has_finite_numbers(
+    control: &[Vec<f64>],
+    treatment: &[Vec<f64>],
+    direction: Direction,
+    margin: f64,
+) -> Result<bool, TestCaseError> {
+    let launch = launch(direction, margin, MetricKind::Sum);
+    let found = judged(&launch, &outcomes(control, 1.0), &outcomes(treatment, 1.0), true);
+    let verdict = &found.verdicts[0];
+    let least = found.least.map_or(0.0, |least| least.ln_e);
+    for ln_e in
+        [found.ln_e, least, found.ln_e_sample_ratio, verdict.ln_e, verdict.ln_e_adjusted, verdict.ln_e_safe]
+    {
+        prop_assert!(ln_e.is_finite(), "{found:?}");
+    }
+    Ok(verdict.undefined.is_none() && verdict.scale.is_some_and(|scale| scale.is_finite() && scale > 0.0))
+}
+
+#[test]
+fn every_number_of_a_judgement_is_finite_for_values_of_any_one_size_and_nearly_always_defined() {
+    let units = 30 * BUCKETS;
+    let drawn = (magnitudes::two_arms(units..units + 1), direction(), 0.0_f64..0.9);
+    mostly(200, 0.8, &drawn, |([control, treatment], direction, margin)| {
+        let [control, treatment] =
+            [control, treatment].map(|arm| arm.chunks(30).map(<[f64]>::to_vec).collect::<Vec<_>>());
+        has_finite_numbers(&control, &treatment, direction, margin)
+    });
+}
+
 proptest! {
     // Each case draws hundreds of values. What fails is shown, and becomes a test of its own.
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_number_of_a_judgement_is_finite_for_any_values(
+    fn every_number_of_a_judgement_is_finite_for_values_of_wildly_different_sizes(
         control in buckets(finite()), treatment in buckets(finite()), direction in direction(),
         margin in 0.0_f64..0.9
     ) {
-        let launch = launch(direction, margin, MetricKind::Sum);
-        let found = judged(&launch, &outcomes(&control, 1.0), &outcomes(&treatment, 1.0), true);
-        let verdict = &found.verdicts[0];
-        let least = found.least.map_or(0.0, |least| least.ln_e);
-        for ln_e in [found.ln_e, least, found.ln_e_sample_ratio, verdict.ln_e, verdict.ln_e_adjusted, verdict.ln_e_safe] {
-            prop_assert!(ln_e.is_finite(), "{found:?}");
-        }
+        has_finite_numbers(&control, &treatment, direction, margin)?;
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn a_total_loss_at_one_percent_is_harm_by_the_spread_of_both_arms() {
 fn a_total_loss_of_twenty_units_is_no_evidence_yet() {
     let (control, treatment) = (proportion(99_000, 9_900), proportion(20, 0));
     let found = epoch_evidence(&control, &treatment, Direction::HigherIsBetter, Test::Harm(0.0), 0.1);
-    assert_eq!(found, Err(Undefined::TooFewUnits));
+    assert_eq!(found, Err(Undefined::TooFewInEpoch));
     // Even if it counted, it would say little.
     let variance =
         control.counted().variance().unwrap() * 98_999.0 / 99_018.0 * (1.0 / 20.0 + 1.0 / 99_000.0);

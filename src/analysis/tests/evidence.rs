@@ -7,8 +7,10 @@ use crate::analysis::decision::Bucket;
 use crate::analysis::measurement::{Past, WEEK_MS};
 use crate::analysis::outlook::outlook;
 use crate::analysis::published::Published;
+use crate::analysis::scorecard::scorecard;
 use crate::stats::combination::{Weighted, ln_weighted_mean};
 use crate::stats::e_process::{self, Test, epoch_evidence};
+use crate::stats::undefined::Undefined;
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -70,6 +72,40 @@ fn marks_are_not_counted_where_most_units_have_the_event() {
     let test = Test::Harm(0.0);
     let by_means = epoch_evidence(&control, &treatment, Direction::HigherIsBetter, test, 0.5).unwrap();
     assert!((look(&launch, &arms).ln_e - e_process::ln_e(by_means)).abs() < 1e-9);
+}
+
+#[test]
+fn marks_are_counted_however_few_units_have_the_event_and_up_to_a_fifth_of_them() {
+    let metric = Metric { kind: MetricKind::Conversion, ..guardrail("buys") };
+    for (ones, counted) in [(20, true), (200, true), (3_000, true), (4_200, false), (15_000, false)] {
+        let launch = gate(vec![metric.clone()], vec![Step::at_once(50.0)]);
+        let arms = [moments(20_000, ones), moments(20_000, ones - ones / 8)];
+        let both = look(&launch, &arms);
+        let mut by_means = launch.clone();
+        by_means.metrics[0].metric.kind = MetricKind::Count;
+        let differs = (both.ln_e - look(&by_means, &arms).ln_e).abs() > 1e-6;
+        assert!(only(&both).scale.is_some() && differs == counted, "{ones}: {both:?}");
+    }
+}
+
+/// Units with a spread of 1 about `mean`.
+fn spread_about(mean: f64) -> Moments {
+    Moments::from_mean_and_variance(1_000_000, mean, 1.0, 1_000_000)
+}
+
+#[test]
+fn a_metric_of_either_sign_with_a_mean_near_zero_is_weighed_by_its_spread() {
+    let launch = ramp(Needs::Time);
+    let found = look(&launch, &[spread_about(0.001), spread_about(-0.009)]);
+    assert_eq!(only(&found).verdict, Verdict::Harm, "{found:?}");
+    assert_eq!(plan(&launch, &found, None, NOW).action, Action::RollBack);
+    let scale = only(&found).scale.unwrap();
+    assert!((scale - 0.05).abs() < 1e-5, "{scale}");
+    // Less than a standard error of the difference.
+    let found = look(&launch, &[spread_about(0.001), spread_about(0.0)]);
+    assert_eq!((found.warned, plan(&launch, &found, None, NOW).action), (false, Action::Advance));
+    let found = look(&launch, &[spread_about(0.001), spread_about(0.011)]);
+    assert_eq!((found.warned, plan(&launch, &found, None, NOW).action), (false, Action::Advance));
 }
 
 #[test]
@@ -326,6 +362,66 @@ fn what_is_excluded_shrinks_and_what_is_missing_is_what_it_takes() {
     // The units came in an hour.
     let hours = early.missing_days.unwrap() * 24.0;
     assert!((hours * 20_000.0 / early.missing_units.unwrap() as f64 - 1.0).abs() < 1e-3, "{early:?}");
+}
+
+#[test]
+fn a_rise_by_more_than_the_whole_may_be_what_is_excluded() {
+    let metric = Metric { direction: Direction::LowerIsBetter, ..guardrail("errors") };
+    let launch = gate(vec![metric], vec![Step::at_once(50.0)]);
+    let excluded = |arms: [Moments; 2]| {
+        let found = look(&launch, &arms);
+        assert_eq!(only(&found).verdict, Verdict::Undecided, "{found:?}");
+        outlook(&launch, &found, only(&found)).excluded
+    };
+    let few = excluded([moments(600, 60), moments(600, 76)]).unwrap();
+    assert!((1.0..2.0).contains(&few), "{few}");
+    assert!(excluded([moments(20_000, 2_000), moments(20_000, 2_000)]).unwrap() < 0.2);
+    // Of a fall, no more than all can be lost.
+    let found = look(&ramp(Needs::Time), &[moments(240, 24), moments(240, 4)]);
+    let excluded = outlook(&ramp(Needs::Time), &found, only(&found)).excluded;
+    assert_eq!(excluded, Err(Undefined::NothingExcluded));
+}
+
+#[test]
+fn what_is_missing_says_why_it_cannot_be_told() {
+    let launch = ramp(Needs::Time);
+    let mut nobody = measured(&launch, &[moments(20_000, 2_000); 2]);
+    nobody.units = Vec::new();
+    let found = judge(&launch, Some(&nobody), NOW);
+    let told = outlook(&launch, &found, only(&found));
+    assert!(told.missing_units.is_ok() && told.missing_days == Err(Undefined::NoTraffic), "{told:?}");
+    let found = look(&launch, &[moments(20, 2); 2]);
+    let told = outlook(&launch, &found, only(&found));
+    assert_eq!((told.excluded, told.missing_units), (Err(Undefined::BurnIn), Err(Undefined::BurnIn)));
+}
+
+#[test]
+fn a_p_value_is_that_of_the_largest_evidence_of_looks_that_can_be_trusted() {
+    let mut launch = ramp(Needs::Time);
+    let warning = look(&launch, &[moments(5_000, 500), moments(5_000, 415)]);
+    warning.note_in(&mut launch);
+    let then = warning.p_value(&launch);
+    assert!(then < 0.2 && (then * warning.ln_e.exp() - 1.0).abs() < 1e-9, "{then}");
+    let calm = look(&launch, &[moments(9_000, 900), moments(9_000, 900)]);
+    assert!(calm.ln_e < warning.ln_e);
+    assert_eq!((calm.p_value(&launch), calm.p_value_of_verdict(&launch, only(&calm))), (then, then));
+    calm.note_in(&mut launch);
+    let scored = scorecard(&launch, &measured(&launch, &[moments(9_000, 900); 2]), 0.95);
+    let of_scorecard = scored[0].groups[0].score.p_value_at_every_look;
+    assert_eq!((calm.p_value(&launch), of_scorecard), (then, then));
+    // Far fewer in the treatment than its share: whatever they show, it counts for nothing.
+    let skewed = look(&launch, &[moments(9_000, 900), moments(6_000, 200)]);
+    assert!(skewed.ln_e > warning.ln_e + 1.0);
+    skewed.note_in(&mut launch);
+    assert_eq!((skewed.p_value(&launch), calm.p_value(&launch)), (then, then));
+}
+
+#[test]
+fn a_launch_of_a_time_before_p_values_were_kept_is_read() {
+    let launch = ramp(Needs::Time);
+    let mut stored = serde_json::to_value(&launch).unwrap();
+    assert!(stored.as_object_mut().unwrap().remove("largest_evidence").is_none());
+    assert_eq!(serde_json::from_value::<Launch>(stored).unwrap(), launch);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod recovery;
 mod scorecard;
 mod segments;
 mod situations;
+mod worked_examples;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,7 @@
 //! The scorecard of a launch whose shares were changed on the way, and of one of which little is known.
 
 use super::*;
+use crate::analysis::effects::IntervalMethod;
 use crate::analysis::scorecard::{Score, scorecard};
 use crate::stats::e_process::{Test, epoch_evidence};
 use crate::stats::undefined::Undefined;
@@ -56,17 +57,43 @@ fn effects_of_epochs_count_by_their_precision() {
 }
 
 #[test]
+fn epochs_too_small_for_evidence_are_said_to_be() {
+    let few = [moments(20, 2), moments(20, 2)];
+    let (launch, measurement) = two_epochs([few, few]);
+    let score = only_score(&launch, &measurement);
+    assert_eq!(
+        (score.one_look, score.p_value),
+        (Err(Undefined::TooFewInEpoch), Err(Undefined::TooFewInEpoch))
+    );
+    assert_eq!(score.effect, Ok(0.0));
+}
+
+#[test]
 fn what_is_not_known_is_a_reason() {
     let launch = ramp(Needs::Time);
     let score = only_score(&launch, &measured(&launch, &[moments(0, 0), moments(1, 1)]));
-    assert_eq!(score.control.mean, Err("the arm has no units"));
+    assert_eq!(score.control.mean, Err(Undefined::NoUnits));
     assert_eq!(score.group.mean, Ok(1.0));
-    let why = Undefined::TooFewUnits.reason();
+    let why = Undefined::NoUnits;
     assert_eq!((score.one_look, score.p_value), (Err(why), Err(why)));
-    assert_eq!((score.every_look.is_err(), score.ln_e, score.p_value_at_every_look), (true, 0.0, 1.0));
+    assert_eq!(score.every_look, Err(Undefined::BurnIn));
+    assert_eq!((score.ln_e, score.p_value_at_every_look), (0.0, 1.0));
     // Nobody in the treatment does it: the value is known, and its spread is not.
     let score = only_score(&launch, &measured(&launch, &[moments(2_000, 200), moments(2_000, 0)]));
     assert_eq!(score.effect, Ok(-0.1));
-    assert_eq!(score.one_look, Err(Undefined::NoVariance.reason()));
+    let interval = score.one_look.unwrap();
+    assert_eq!(score.one_look_method, IntervalMethod::Newcombe);
+    assert!(interval.low < -0.1 && interval.high > -0.1 && interval.high < -0.08, "{interval:?}");
+    assert_eq!(
+        (score.one_look_relative, score.p_value),
+        (Err(Undefined::NoVariance), Err(Undefined::NoVariance))
+    );
+    // With a spread on both sides it is Welch's.
+    let score = only_score(&launch, &measured(&launch, &[moments(2_000, 200), moments(2_000, 1)]));
+    assert_eq!((score.one_look.is_ok(), score.one_look_method), (true, IntervalMethod::Welch));
+    // What is neither 0 nor 1 has no such interval.
+    let sums = [Moments::from_mean_and_variance(2_000, 5.0, 4.0, 900), moments(2_000, 0)];
+    let score = only_score(&launch, &measured(&launch, &sums));
+    assert_eq!(score.one_look, Err(Undefined::NoVariance));
     assert!(score.every_look.is_ok_and(|ends| ends.high < 0.0) && score.ln_e > 10.0, "{score:?}");
 }

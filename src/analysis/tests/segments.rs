@@ -140,6 +140,7 @@ fn harm_that_moves_to_another_segment_is_news_and_the_same_again_is_not() {
         at: NOW,
         config_revision: 1,
         guard_age_ms: None,
+        tells_undecided: true,
         target_revision: None,
         latch: None,
     };

@@ -211,21 +211,24 @@ fn a_step_of_time_goes_on_when_its_time_is_covered_and_its_units_are_there() {
     let launch = ramp(Needs::Time);
     let done = decide(&launch, &same());
     assert_eq!((done.kind, done.action), (DecisionKind::Allow, Action::Advance));
-    assert_eq!(codes(&done.reasons), [ReasonCode::NoHarmShown]);
+    // What is not known goes on, and never silently.
+    assert_eq!(codes(&done.reasons), [ReasonCode::NoHarmShown, ReasonCode::Undecided]);
+    assert!(done.reasons[1].message.contains("not shown safe"), "{}", done.reasons[1].message);
 
     let mut early = measured(&launch, &same());
     early.as_of = NOW.plus_ms(-1);
     let judgement = judge(&launch, Some(&early), NOW);
     let waiting = plan(&launch, &judgement, None, NOW);
     assert_eq!((waiting.kind, waiting.action), (DecisionKind::Allow, Action::None));
-    assert_eq!(codes(&waiting.reasons), [ReasonCode::NoHarmShown, ReasonCode::StepNotDone]);
+    let all = [ReasonCode::NoHarmShown, ReasonCode::Undecided, ReasonCode::StepNotDone];
+    assert_eq!(codes(&waiting.reasons), all);
 
     let mut few = measured(&launch, &same());
     few.units[1].units = 499;
     let judgement = judge(&launch, Some(&few), NOW);
     let waiting = plan(&launch, &judgement, None, NOW);
     assert_eq!(waiting.action, Action::None);
-    assert!(waiting.reasons[1].message.contains("499 of its 500"), "{}", waiting.reasons[1].message);
+    assert!(waiting.reasons[2].message.contains("499 of its 500"), "{}", waiting.reasons[2].message);
 }
 
 #[test]

@@ -14,12 +14,14 @@ use crate::world::Design;
 const CAUGHT: f64 = 0.98;
 /// It may need so many times the units.
 const MOST_RATIO: f64 = 1.5;
-/// A ratio this many standard errors above that breaks the bound.
+/// A ratio this many standard errors above that, or a share that is caught as far below what it must be, breaks its bound.
 const ALLOWED_ERRORS: f64 = 2.0;
 /// A launch is watched for so many times the units that the theory expects.
 const PATIENCE: f64 = 5.0;
 /// In this time the guard is made to look so often; a later look costs it the time to the next.
 const LOOKS: u32 = 1_000;
+/// In launches of fewer ticks it may need more, because of the bucket that is left out.
+const BOUNDED_FROM: u32 = 1_000;
 /// Most units of an arm.
 const MOST_UNITS: f64 = 1_000_000.0;
 
@@ -64,14 +66,15 @@ impl Subject {
     /// One of them at other speeds: the fewer ticks the evidence is spread over, the more of it is left out with the tick
     /// that has most of it.
     pub(crate) fn faster(ticks: &[u32]) -> Vec<Self> {
-        let (kind, share, drop, bounded) = (Kind::Proportion, 0.5, 0.2, false);
-        ticks.iter().map(|ticks| Self { kind, share, drop, ticks: *ticks, bounded }).collect()
+        let (kind, share, drop) = (Kind::Proportion, 0.5, 0.2);
+        let at = |ticks: &u32| Self { kind, share, drop, ticks: *ticks, bounded: *ticks >= BOUNDED_FROM };
+        ticks.iter().map(at).collect()
     }
 
     fn design(&self) -> Design {
         let Self { kind, share, drop, ticks, .. } = *self;
-        let a_tick = self.expected() / share / f64::from(ticks);
-        let last = (PATIENCE * f64::from(ticks)).min(MOST_UNITS / share.max(1.0 - share) / a_tick);
+        let a_tick = self.units_a_tick();
+        let last = (PATIENCE * f64::from(ticks)).min(self.most_ticks());
         let arrivals = (1..).map(f64::from).take_while(|tick| *tick <= last);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most some millions")]
         let up_to = |tick: f64| (tick * a_tick).floor() as u64;
@@ -85,6 +88,21 @@ impl Subject {
             drift: 0.0,
             delay: None,
         }
+    }
+
+    /// Units of both arms that come in a tick.
+    fn units_a_tick(&self) -> f64 {
+        self.expected() / self.share / f64::from(self.ticks)
+    }
+
+    /// Ticks until the larger arm has its most units.
+    fn most_ticks(&self) -> f64 {
+        MOST_UNITS / self.share.max(1.0 - self.share) / self.units_a_tick()
+    }
+
+    /// Whether a launch ends before its time is up, because there are no more units.
+    fn is_cut(&self) -> bool {
+        self.most_ticks() < PATIENCE * f64::from(self.ticks)
     }
 
     /// Runs launches of it.
@@ -133,10 +151,20 @@ impl Cell {
         self.caught() >= CAUGHT
     }
 
-    /// Whether the guard needs more than it may where it catches nearly all.
+    /// Whether the guard needs more than it may where it catches nearly all, or misses more than it may where a launch goes on
+    /// for its whole time.
     pub(crate) fn breaks_bound(&self) -> bool {
+        self.is_too_slow() || self.misses_too_many()
+    }
+
+    fn is_too_slow(&self) -> bool {
         let (ratio, error) = self.ratio();
         self.subject.bounded && self.is_caught() && ratio - ALLOWED_ERRORS * error > MOST_RATIO
+    }
+
+    fn misses_too_many(&self) -> bool {
+        let error = (CAUGHT * (1.0 - CAUGHT) / self.ended.len() as f64).sqrt();
+        !self.subject.is_cut() && self.caught() + ALLOWED_ERRORS * error < CAUGHT
     }
 }
 
@@ -155,11 +183,12 @@ pub(crate) fn table(cells: &[Cell]) -> String {
         let known = units.iter().map(|(_, known)| known).sum::<f64>() / n;
         let (ratio, error) = cell.ratio();
         let ratio = if cell.is_caught() { format!("{ratio:.2} ± {error:.2}") } else { "—".to_owned() };
-        let mark = if cell.breaks_bound() { " **above the bound**" } else { "" };
+        let mark = if cell.is_too_slow() { " **above the bound**" } else { "" };
+        let missed = if cell.misses_too_many() { " **below the bound**" } else { "" };
         let Subject { kind, share, drop, ticks, .. } = cell.subject;
         let _ = writeln!(
             table,
-            "| {} | {} % | {} % | {} | {:.1} % | {} | {} | {} | {ratio}{mark} | {} |",
+            "| {} | {} % | {} % | {} | {:.1} %{missed} | {} | {} | {} | {ratio}{mark} | {} |",
             kind.name(),
             100.0 * share,
             100.0 * drop,
@@ -185,4 +214,27 @@ fn thousands(number: f64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(share: f64, drop: f64, caught: u64) -> Cell {
+        let subject = Subject { kind: Kind::Proportion, share, drop, ticks: 1_000, bounded: true };
+        let ended = |launch| Ended {
+            rolled_back: (launch < caught).then_some(1_400 + launch % 2),
+            by_known_effect: Some(1_000),
+            units: 9_000,
+        };
+        Cell { subject, ended: (0..100).map(ended).collect() }
+    }
+
+    #[test]
+    fn a_guard_that_never_fires_breaks_the_bound_where_launches_go_on_for_their_whole_time() {
+        assert!(cell(0.5, 0.2, 0).breaks_bound() && cell(0.5, 0.2, 90).breaks_bound());
+        assert!(!cell(0.5, 0.2, 98).breaks_bound());
+        // Here the units end before the time does.
+        assert!(!cell(0.01, 0.02, 0).breaks_bound());
+    }
 }

@@ -6,11 +6,12 @@ use super::effects::{Effects, Intervals};
 use super::guardrail::Guardrail;
 use super::names::Names;
 use crate::analysis::decision::{MetricVerdict, ReasonCode, Verdict};
-use crate::analysis::effects::value;
-use crate::cli::number::{Interval, Number, Reasons, reasons};
+use crate::analysis::effects::{IntervalMethod, value};
+use crate::cli::number::{Interval, Number, Reasons};
 use crate::domain::metric::Direction;
 use crate::stats::anytime::p_value;
 use crate::stats::outcome::Outcome;
+use crate::stats::undefined::Undefined;
 
 /// One guardrail in every arm.
 #[derive(Debug, Serialize)]
@@ -48,6 +49,7 @@ pub(super) struct ArmReport {
     pub(super) n: u64,
     /// The mean, or the ratio.
     pub(super) mean: Number,
+    #[serde(flatten)]
     pub(super) undefined: Reasons,
 }
 
@@ -60,6 +62,8 @@ pub(super) struct Comparison {
     pub(super) relative_effect: Number,
     /// At 95 %, for one planned look.
     pub(super) interval: Interval,
+    /// How that is found; null where it is undefined.
+    pub(super) interval_method: Option<IntervalMethod>,
     pub(super) intervals: Vec<Intervals>,
     pub(super) e_value: Number,
     pub(super) ln_e: f64,
@@ -104,7 +108,7 @@ impl MetricReport {
 impl ArmReport {
     pub(super) fn new(name: &str, outcome: &Outcome) -> Self {
         let mean = Number::new(value(outcome));
-        Self { arm: name.to_owned(), n: outcome.n(), mean, undefined: reasons(&[("mean", mean)]) }
+        Self { arm: name.to_owned(), n: outcome.n(), mean, undefined: Reasons::of(&[("mean", mean)]) }
     }
 }
 
@@ -117,29 +121,29 @@ impl Comparison {
         treatment: &Outcome,
         largest_ln_e: f64,
     ) -> Self {
-        let effects = Effects::new(control, treatment, direction, verdict.scale);
-        let none = Interval::new(Err("no level"));
-        let widest = effects.intervals.last();
-        let (interval, every_look) = widest.map_or((none, none), |found| (found.one_look, found.every_look));
-        let relative = widest.map_or(none, |found| found.one_look_relative);
+        let scale = verdict.scale.ok_or(verdict.undefined.unwrap_or(Undefined::BurnIn));
+        let effects = Effects::new(control, treatment, direction, scale);
+        let [.., widest] = effects.intervals;
+        let (interval, relative) = (widest.one_look, widest.one_look_relative);
         let (e_value, e_value_safe) = (Number::e_value(verdict.ln_e), Number::e_value(verdict.ln_e_safe));
         let mut own = ArmReport::new(&verdict.arm, treatment);
-        own.undefined.extend(reasons(&[
+        own.undefined.add(&[
             ("effect", effects.effect),
             ("relative_effect", effects.relative),
             ("interval", interval.low),
             ("one_look", interval.low),
             ("one_look_relative", relative.low),
-            ("every_look", every_look.low),
+            ("every_look", widest.every_look.low),
             ("e_value", e_value),
             ("e_value_safe", e_value_safe),
-        ]));
+        ]);
         Self {
             own,
             effect: effects.effect,
             relative_effect: effects.relative,
             interval,
-            intervals: effects.intervals,
+            interval_method: effects.method,
+            intervals: effects.intervals.to_vec(),
             e_value,
             ln_e: verdict.ln_e,
             ln_e_adjusted: verdict.ln_e_adjusted,

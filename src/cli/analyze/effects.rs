@@ -3,13 +3,12 @@
 
 use serde::Serialize;
 
-use crate::analysis::effects::{absolute, points, relative};
-use crate::analysis::scorecard::NO_EVIDENCE;
+use crate::analysis::effects::{IntervalMethod, absolute, one_look, points, relative};
 use crate::cli::number::{Interval, Number};
 use crate::domain::metric::Direction;
 use crate::stats::anytime;
 use crate::stats::e_process::{Evidence, Test, epoch_evidence};
-use crate::stats::effect::{Alternative, Effect};
+use crate::stats::effect::Alternative;
 use crate::stats::outcome::Outcome;
 use crate::stats::undefined::Undefined;
 
@@ -35,16 +34,18 @@ pub(super) struct Intervals {
 pub(super) struct Effects {
     pub(super) effect: Number,
     pub(super) relative: Number,
-    pub(super) intervals: Vec<Intervals>,
+    /// How the intervals of the effect for one planned look are found; none where there are none.
+    pub(super) method: Option<IntervalMethod>,
+    pub(super) intervals: [Intervals; LEVELS.len()],
 }
 
 impl Effects {
-    /// Compares an arm with the control; `scale` is the metric's, once it is through its burn-in.
+    /// Compares an arm with the control; `scale` is the metric's, or why there is none.
     pub(super) fn new(
         control: &Outcome,
         treatment: &Outcome,
         direction: Direction,
-        scale: Option<f64>,
+        scale: Result<f64, Undefined>,
     ) -> Self {
         let (absolute, relative) = (absolute(control, treatment), relative(control, treatment));
         let (effect, relative_effect) = points(control, treatment, absolute, relative);
@@ -54,29 +55,28 @@ impl Effects {
             Direction::LowerIsBetter => 1.0,
         };
         let evidence = scale.and_then(|scale| {
-            let harm = epoch_evidence(control, treatment, direction, Test::Harm(0.0), scale).ok()?;
-            Some((Evidence { score: signed * harm.score, ..harm }, scale))
+            let harm = epoch_evidence(control, treatment, direction, Test::Harm(0.0), scale)?;
+            Ok((Evidence { score: signed * harm.score, ..harm }, scale))
         });
         let intervals = LEVELS.map(|level| {
-            let one_look = |effect: Result<Effect, Undefined>| {
-                let ends = effect.map(|effect| effect.interval(Alternative::TwoSided, level));
-                Interval::new(ends.map(|ends| (ends.low, ends.high)).map_err(Undefined::reason))
-            };
+            let (difference, _) = one_look(control, treatment, absolute, level);
+            let share = relative.map(|effect| effect.interval(Alternative::TwoSided, level));
             let every_look = |unit: fn(f64) -> f64| {
                 let found = evidence.and_then(|(evidence, scale)| {
-                    let found = anytime::interval(evidence, level)?;
-                    Some((unit(scale) * found.low, unit(scale) * found.high))
+                    let found = anytime::interval(evidence, level).ok_or(Undefined::TooLarge)?;
+                    Ok((unit(scale) * found.low, unit(scale) * found.high))
                 });
-                Interval::new(found.ok_or(NO_EVIDENCE))
+                Interval::new(found)
             };
             Intervals {
                 level,
-                one_look: one_look(absolute),
-                one_look_relative: one_look(relative),
+                one_look: Interval::of(difference),
+                one_look_relative: Interval::of(share),
                 every_look: every_look(|scale| scale),
                 every_look_relative: every_look(|_| 1.0),
             }
         });
-        Self { effect, relative: relative_effect, intervals: intervals.to_vec() }
+        let (found, method) = one_look(control, treatment, absolute, LEVELS[0]);
+        Self { effect, relative: relative_effect, method: found.ok().map(|_| method), intervals }
     }
 }

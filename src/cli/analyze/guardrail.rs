@@ -37,6 +37,14 @@ pub(super) fn all(flags: &[String], names: &Names) -> Result<Vec<Guardrail>, Inv
 }
 
 impl Guardrail {
+    /// Takes a plain column of which each value is 0 or 1 for an event that a unit has or has not.
+    pub(super) fn note_proportion(&mut self, is_proportion: bool) {
+        let Measure { cap, per, covariate, .. } = self.measure;
+        if is_proportion && cap.is_none() && per.is_none() && covariate.is_none() {
+            self.metric.kind = MetricKind::Conversion;
+        }
+    }
+
     /// As a launch has it.
     pub(super) fn pinned(&self) -> PinnedMetric {
         PinnedMetric { metric: self.metric.clone(), revision: 1, scale: None }

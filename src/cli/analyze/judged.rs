@@ -50,7 +50,7 @@ pub(super) fn launch(args: &AnalyzeArgs, treatments: &[String], guardrails: &[Gu
 }
 
 /// Judges a table, whose units are all of one moment.
-pub(super) fn judge_table(launch: &mut Launch, arms: &Arms) -> Judged {
+pub(super) fn judge_table(launch: &mut Launch, arms: &Arms, shares: &BTreeMap<String, f64>) -> Judged {
     let units = of_launch(launch, arms).map(|(name, arm)| ArmUnits {
         epoch: EPOCH,
         arm: name.to_owned(),
@@ -58,23 +58,29 @@ pub(super) fn judge_table(launch: &mut Launch, arms: &Arms) -> Judged {
     });
     let measurement = Measurement {
         units: units.collect(),
+        shares: shares.clone(),
         ..measurement(launch, START, None, |index| row(arms, index, Vec::new()))
     };
     look(launch, &measurement, START)
 }
 
 /// Judges look by look, each knowing those before it. One look is one tick, and what it added is one bucket.
-pub(super) fn judge_looks<'l>(launch: &mut Launch, looks: impl Iterator<Item = &'l Arms>) -> Vec<Judged> {
+pub(super) fn judge_looks<'l>(
+    launch: &mut Launch,
+    looks: impl Iterator<Item = &'l Arms>,
+    shares: &BTreeMap<String, f64>,
+) -> Vec<Judged> {
     let mut past: Vec<(Timestamp, &Arms)> = Vec::new();
     let mut judged = Vec::new();
     for (index, arms) in looks.enumerate() {
         let now = START.plus_ms(i64::try_from(index).unwrap_or(i64::MAX).saturating_add(1));
         let kept_from = START.max(now.plus_ms(-KEPT_BUCKETS));
         past.retain(|(at, _)| *at >= kept_from);
-        let measurement = measurement(launch, now, Some(kept_from), |index| {
+        let found = measurement(launch, now, Some(kept_from), |index| {
             let then = past.iter().map(|(at, arms)| (*at, *arms)).collect();
             row(arms, index, then)
         });
+        let measurement = Measurement { shares: shares.clone(), ..found };
         judged.push(look(launch, &measurement, now));
         past.push((now, arms));
     }
@@ -103,13 +109,10 @@ fn measurement<R: Fn(&str) -> ArmMoments>(
     };
     let metrics = launch.metrics.iter().enumerate();
     let metrics = metrics.map(|(index, pinned)| (pinned.metric.key.clone(), of_metric(index)));
-    // What is not known is left out: how many units a day come, and which shares the arms were to get.
-    let (units, shares) = (Vec::new(), BTreeMap::new());
+    // How many units a day come is not known, and left out.
     Measurement {
         as_of: now,
         watermark: now,
-        units,
-        shares,
         kept_from,
         stripped: BTreeSet::new(),
         metrics: metrics.collect(),

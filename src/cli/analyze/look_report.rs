@@ -6,7 +6,7 @@ use super::judged::Judged;
 use super::looks::Look;
 use crate::analysis::decision::{Bucket, DecisionKind, Reason, ReasonCode, Verdict};
 use crate::cli::figures;
-use crate::cli::number::{Number, Reasons, reasons};
+use crate::cli::number::{Number, Reasons};
 use crate::domain::launch::Launch;
 
 /// What the guard says at one look, which it takes as if it had not acted on an earlier one.
@@ -25,6 +25,7 @@ pub(super) struct LookReport {
     /// The look that is left out there.
     pub(super) without_look: Option<serde_json::Number>,
     pub(super) verdicts: Vec<LookVerdict>,
+    #[serde(flatten)]
     pub(super) undefined: Reasons,
 }
 
@@ -92,7 +93,7 @@ fn report(launch: &Launch, looks: &[Look], look: &Look, judged: &Judged) -> Look
         ln_e_without_one_look: without,
         without_look,
         verdicts: verdicts.collect(),
-        undefined: reasons(&[("e_value", e_value), ("e_value_without_one_look", least)]),
+        undefined: Reasons::of(&[("e_value", e_value), ("e_value_without_one_look", least)]),
     }
 }
 

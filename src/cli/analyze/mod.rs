@@ -14,12 +14,14 @@ mod plot;
 mod reading;
 mod report;
 mod segments;
+mod shares;
 mod source;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read, Write};
 use std::path::PathBuf;
 
@@ -73,6 +75,10 @@ pub(super) struct AnalyzeArgs {
     /// A column of at most ten values, by which effects are shown apart. Only for a table.
     #[arg(long, value_name = "COLUMN")]
     pub segment: Option<String>,
+    /// The shares that all arms were to get, in any unit, for example control=99,new=1. With them the arms' sizes are checked,
+    /// and of events that few units have it is counted which arm each unit belongs to.
+    #[arg(long, value_name = "ARM=SHARE,...", value_delimiter = ',')]
+    pub shares: Vec<String>,
     /// The accepted chance of a false rollback.
     #[arg(long, default_value_t = ALPHA)]
     pub alpha: f64,
@@ -142,7 +148,7 @@ fn of_table(args: &AnalyzeArgs, rows: Box<dyn Read>) -> Result<Report, AnalyzeEr
         segment: args.segment.as_ref().map(|name| names.position("--segment", name)).transpose()?,
         known_arms: known_arms(args),
     };
-    let guardrails = guardrail::all(&args.guardrail, &names)?;
+    let mut guardrails = guardrail::all(&args.guardrail, &names)?;
     distinct(&names, &columns, &guardrails)?;
     let table = Table::read(&mut reader, &names, &columns, &guardrails)
         .map_err(|source| unreadable(args, source))??;
@@ -150,9 +156,14 @@ fn of_table(args: &AnalyzeArgs, rows: Box<dyn Read>) -> Result<Report, AnalyzeEr
         return Err(no_usable_row(args, &table).into());
     }
     let treatments = treatments(args, &table.arms)?;
+    let shares = shares_of(args, &treatments)?;
+    if !shares.is_empty() {
+        let of_guardrail = guardrails.iter_mut().zip(&table.proportions);
+        of_guardrail.for_each(|(guardrail, is_proportion)| guardrail.note_proportion(*is_proportion));
+    }
     let mut launch = launch(args, &treatments, &guardrails);
-    let judged = judge_table(&mut launch, &table.arms);
-    let segments = segments::reports(&launch, &table.segments);
+    let judged = judge_table(&mut launch, &table.arms, &shares);
+    let segments = segments::reports(&launch, &table.segments, &shares);
     let findings = Findings {
         args,
         names: &names,
@@ -192,7 +203,8 @@ fn of_looks(args: &AnalyzeArgs, lines: Box<dyn BufRead>) -> Result<Report, Analy
     let arms = looks.last().map_or(&empty, |look| &look.arms);
     let treatments = treatments(args, arms)?;
     let mut launch = launch(args, &treatments, &guardrails);
-    let judged = judge_looks(&mut launch, looks.iter().map(|look| &look.arms));
+    let shares = shares_of(args, &treatments)?;
+    let judged = judge_looks(&mut launch, looks.iter().map(|look| &look.arms), &shares);
     let rolled_back = judged.iter().find(|look| look.plan.kind == DecisionKind::RollBack);
     let Some(latest) = judged.last() else {
         return Err(Invalid::field(file, "must have a look at the guardrails").into());
@@ -268,6 +280,12 @@ fn no_usable_row(args: &AnalyzeArgs, table: &Table) -> Invalid {
         table.rows_in_two_arms
     );
     Invalid::field(args.file.display().to_string(), message)
+}
+
+/// The shares of the arms that are compared; empty where they were not given.
+fn shares_of(args: &AnalyzeArgs, treatments: &[String]) -> Result<BTreeMap<String, f64>, Invalid> {
+    let arms: Vec<&str> = std::iter::once(&args.control).chain(treatments).map(String::as_str).collect();
+    shares::read(&args.shares, &arms)
 }
 
 /// Names of the treatment arms, in the order of the flags, else of the alphabet.

@@ -14,7 +14,7 @@ use super::table::{BadRow, CrossedUnit, Listed};
 use crate::analysis::decision::{DecisionKind, Reason};
 use crate::analysis::measurement::KEPT_BUCKETS;
 use crate::analysis::plan::Action;
-use crate::cli::number::{Number, Reasons, reasons};
+use crate::cli::number::{Number, Reasons};
 use crate::domain::launch::Launch;
 use crate::stats::anytime::p_value;
 use crate::stats::e_process::MIN_EPOCH_UNITS;
@@ -35,10 +35,13 @@ pub(super) struct Report {
     pub(super) stopped_arms: Vec<String>,
     pub(super) reasons: Vec<Reason>,
     pub(super) e_value: Number,
+    #[serde(flatten)]
     pub(super) undefined: Reasons,
     pub(super) ln_e: f64,
     /// Over all looks.
     pub(super) p_value: f64,
+    /// Against the arms having got the units that they were to get; null where the shares are not known.
+    pub(super) sample_ratio_e_value: Option<Number>,
     pub(super) alpha: f64,
     pub(super) rollback_e_value: f64,
     pub(super) hold_e_value: f64,
@@ -98,7 +101,8 @@ impl Report {
         let Findings { args, launch, judged, decisive, latest, .. } = found;
         let judgement = &latest.judgement;
         let e_value = Number::e_value(judgement.ln_e);
-        let largest = judged.iter().map(|look| look.judgement.ln_e).fold(f64::NEG_INFINITY, f64::max);
+        let trusted = judged.iter().filter(|look| look.judgement.is_trusted());
+        let largest = trusted.map(|look| look.judgement.ln_e).fold(f64::NEG_INFINITY, f64::max);
         let (action, stopped_arms) = match &decisive.plan.action {
             Action::RollBack => ("roll_back", Vec::new()),
             Action::StopArms(arms) => ("stop_arms", arms.clone()),
@@ -115,9 +119,11 @@ impl Report {
             stopped_arms,
             reasons: reasons_told,
             e_value,
-            undefined: reasons(&[("e_value", e_value)]),
+            undefined: Reasons::of(&[("e_value", e_value)]),
             ln_e: judgement.ln_e,
             p_value: p_value(largest),
+            sample_ratio_e_value: (!args.shares.is_empty())
+                .then(|| Number::e_value(judgement.ln_e_sample_ratio)),
             alpha: launch.alpha,
             rollback_e_value: 1.0 / launch.alpha,
             hold_e_value: 1.0 / launch.alpha_hold,
@@ -127,7 +133,12 @@ impl Report {
             interval_level: super::effects::LEVELS.last().copied().unwrap_or_default(),
             interval_note: ONE_LOOK,
             influence_note: influence_note(!looks.is_empty()),
-            notes: found.notes.into_iter().chain(small_arms(found.arms, launch)).collect(),
+            notes: found
+                .notes
+                .into_iter()
+                .chain(small_arms(found.arms, launch))
+                .chain(unchecked(args))
+                .collect(),
             rolled_back_at: decisive_look.map(|look| look.look.clone()),
             segments,
             looks,
@@ -150,7 +161,8 @@ impl Findings<'_> {
             .filter(|(_, verdict)| verdict.metric == guardrail.metric.key)
             .map(|(place, verdict)| {
                 let at_look = |look: &Judged| look.judgement.verdicts.get(place).map(|verdict| verdict.ln_e);
-                let largest = self.judged.iter().filter_map(at_look).fold(f64::NEG_INFINITY, f64::max);
+                let trusted = self.judged.iter().filter(|look| look.judgement.is_trusted());
+                let largest = trusted.filter_map(at_look).fold(f64::NEG_INFINITY, f64::max);
                 let treatment = outcome(&verdict.arm);
                 Comparison::new(verdict, guardrail.metric.direction, &control, &treatment, largest)
             })
@@ -167,6 +179,14 @@ fn influence_note(has_looks: bool) -> String {
     format!(
         "Harm is acted on where the e-value also reaches the level with any one of the last {KEPT_BUCKETS} looks left out."
     )
+}
+
+/// That nothing is known of how the arms were to be dealt.
+fn unchecked(args: &AnalyzeArgs) -> Option<String> {
+    let unknown = args.shares.is_empty();
+    unknown.then(|| {
+        "the sizes of the arms were not checked; give the shares they were to get with --shares".to_owned()
+    })
 }
 
 /// An arm too small for any evidence is often a cell gone wrong, and still takes its share of the weight.

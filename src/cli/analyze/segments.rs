@@ -10,11 +10,11 @@ use super::effects::LEVELS;
 use super::judged::judge_table;
 use super::measure::Arms;
 use crate::analysis::decision::MetricVerdict;
-use crate::analysis::effects::{absolute, contrasts, value};
-use crate::cli::number::{Interval, Number, Reasons, reasons};
+use crate::analysis::effects::{IntervalMethod, absolute, contrasts, one_look, value};
+use crate::cli::number::{Interval, Number, Reasons};
 use crate::domain::launch::Launch;
 use crate::stats::combination::{Weighted, ln_adjusted};
-use crate::stats::effect::{Alternative, Effect};
+use crate::stats::effect::Effect;
 use crate::stats::outcome::Outcome;
 use crate::stats::undefined::Undefined;
 
@@ -29,6 +29,8 @@ pub(super) struct SegmentReport {
     pub(super) effect: Number,
     /// At 95 %, for one planned look.
     pub(super) interval: Interval,
+    /// How that is found; null where it is undefined.
+    pub(super) interval_method: Option<IntervalMethod>,
     /// The effect drawn towards that of all segments, by as much as chance alone scatters them.
     pub(super) shrunk: Number,
     /// By how much the effect exceeds that of the other segments together.
@@ -41,12 +43,17 @@ pub(super) struct SegmentReport {
     pub(super) ln_e_adjusted: f64,
     /// Whether that reaches the level of harm.
     pub(super) harm: bool,
+    #[serde(flatten)]
     pub(super) undefined: Reasons,
 }
 
 /// Every guardrail in every arm and segment; `launch` has the scales of the whole.
-pub(super) fn reports(launch: &Launch, segments: &BTreeMap<String, Arms>) -> Vec<SegmentReport> {
-    let judge = |arms: &Arms| judge_table(&mut launch.clone(), arms).judgement.verdicts;
+pub(super) fn reports(
+    launch: &Launch,
+    segments: &BTreeMap<String, Arms>,
+    shares: &BTreeMap<String, f64>,
+) -> Vec<SegmentReport> {
+    let judge = |arms: &Arms| judge_table(&mut launch.clone(), arms, shares).judgement.verdicts;
     let judged: Vec<(&String, &Arms, Vec<MetricVerdict>)> =
         segments.iter().map(|(name, arms)| (name, arms, judge(arms))).collect();
     let parts: Vec<Weighted> = judged
@@ -103,19 +110,20 @@ fn report(
     let found = absolute(control, treatment);
     let difference = || Ok(value(treatment)? - value(control)?);
     let level = LEVELS.last().copied().unwrap_or_default();
-    let interval = found.map(|effect| effect.interval(Alternative::TwoSided, level));
+    let (interval, method) = one_look(control, treatment, found, level);
     let effect = Number::new(found.map_or_else(|_| difference(), |effect| Ok(effect.estimate)));
-    let interval = Interval::new(interval.map(|ends| (ends.low, ends.high)).map_err(Undefined::reason));
     let e_value = Number::e_value(verdict.ln_e);
-    let none = Number::new(Err("not compared"));
-    let undefined = reasons(&[("effect", effect), ("interval", interval.low), ("e_value", e_value)]);
+    let none = Number::new(Err(Undefined::TooFewSegments));
+    let undefined =
+        Reasons::of(&[("effect", effect), ("interval", Interval::of(interval).low), ("e_value", e_value)]);
     SegmentReport {
         segment: segment.to_owned(),
         metric: verdict.metric.clone(),
         arm: verdict.arm.clone(),
         n: [control.n(), treatment.n()],
         effect,
-        interval,
+        interval: Interval::of(interval),
+        interval_method: interval.ok().map(|_| method),
         shrunk: none,
         interaction: none,
         interaction_p_value: none,
@@ -133,10 +141,10 @@ fn differ<'r>(reports: impl Iterator<Item = &'r mut SegmentReport>, effects: Vec
         report.shrunk = Number::new(found.map(|contrast| contrast.shrunk));
         report.interaction = Number::new(found.map(|contrast| contrast.interaction));
         report.interaction_p_value = Number::new(found.map(|contrast| contrast.p_value));
-        report.undefined.extend(reasons(&[
+        report.undefined.add(&[
             ("shrunk", report.shrunk),
             ("interaction", report.interaction),
             ("interaction_p_value", report.interaction_p_value),
-        ]));
+        ]);
     }
 }

@@ -8,6 +8,7 @@ use super::report::Report;
 use super::segments::SegmentReport;
 use super::table::Listed;
 use crate::analysis::decision::Verdict;
+use crate::analysis::effects::IntervalMethod;
 use crate::cli::figures::{
     e_value, or_dash, percent, points, share, signed, signed_percent, significant, thousands,
 };
@@ -64,6 +65,10 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let levels = [report.e_value, Number(Ok(report.hold_e_value)), Number(Ok(report.rollback_e_value))];
     let [found, hold, roll_back] = levels.map(e_value);
     line(out, &format!("launch-level e-value: {found} (hold from {hold}, roll back from {roll_back})"))?;
+    if let Some(sample_ratio) = report.sample_ratio_e_value {
+        let found = e_value(sample_ratio);
+        line(out, &format!("e-value against the arms' shares: {found} (no number is trusted from 1000)"))?;
+    }
     let since = report.rolled_back_at.as_ref().map_or_else(String::new, |look| format!(", at look {look}"));
     line(out, &format!("decision: {}{since}", report.decision))?;
     if !report.stopped_arms.is_empty() {
@@ -187,12 +192,17 @@ fn write_notes(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     line(out, &format!("* {}.", report.interval_note))?;
     for metric in &report.metrics {
         for comparison in &metric.treatments {
+            if comparison.interval_method == Some(IntervalMethod::Newcombe) {
+                let (metric, arm) = (&metric.metric, &comparison.own.arm);
+                let why = "for all units of an arm have the same value, and Welch's is undefined";
+                line(out, &format!("{metric}, {arm}: the interval is Newcombe's, {why}."))?;
+            }
             for (field, word) in [
                 ("interval", "the interval"),
                 ("relative_effect", "the relative effect"),
                 ("every_look", "the interval at every look"),
             ] {
-                if let Some(why) = comparison.own.undefined.get(field) {
+                if let Some(why) = comparison.own.undefined.undefined.get(field) {
                     let (metric, arm) = (&metric.metric, &comparison.own.arm);
                     line(out, &format!("{metric}, {arm}: {word} is undefined: {why}."))?;
                 }

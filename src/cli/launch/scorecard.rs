@@ -11,7 +11,7 @@ use crate::cli::time::shown;
 use crate::transport::grpc::json::Json;
 use crate::transport::grpc::wire::get_scorecard_request::Subject;
 use crate::transport::grpc::wire::{
-    GetScorecardRequest, GetScorecardResponse, Range, Score, ScoredMetric, ScoredSegment,
+    GetScorecardRequest, GetScorecardResponse, IntervalMethod, Range, Score, ScoredMetric, ScoredSegment,
     check_launch_request,
 };
 
@@ -73,6 +73,9 @@ fn text(found: &GetScorecardResponse, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{}: no verdict can rest on it: {}.", metric.metric, metric.blind)?;
         }
         for score in metric.groups.iter().filter_map(|group| group.score.as_ref()) {
+            if score.one_look_method() == IntervalMethod::Newcombe {
+                writeln!(out, "{}, {}: one_look is Newcombe's interval.", metric.metric, score.group)?;
+            }
             for (field, why) in &score.undefined {
                 writeln!(out, "{}, {}: {field} is undefined: {why}.", metric.metric, score.group)?;
             }

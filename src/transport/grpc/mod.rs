@@ -17,6 +17,8 @@ mod metrics;
 mod records;
 mod scorecards;
 mod status;
+mod undefined;
+mod verdicts;
 pub mod wire;
 
 use std::sync::Arc;

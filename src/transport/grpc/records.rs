@@ -2,14 +2,10 @@
 
 use super::convert::{count, wire_step, wire_target, wire_time};
 use super::documents::policy;
+use super::verdicts::{arms, limits, segments, verdicts};
 use super::wire;
 use crate::admin::{Answer, Recorded, ReplayedDecision, ReplayedLaunch};
-use crate::analysis::blindness::blind_since;
-use crate::analysis::decision::{
-    ArmEvidence, DecisionAction, DecisionKind, EpochMoments, Judgement, MetricVerdict, Reason, ReasonCode,
-    SegmentVerdict, Verdict,
-};
-use crate::analysis::limits::LimitVerdict;
+use crate::analysis::decision::{DecisionAction, DecisionKind, Reason, ReasonCode};
 use crate::analysis::recovery::{Recovered, Recovery};
 use crate::domain::latch::Latch;
 use crate::domain::launch::{Approval, Arm, Epoch, Launch, LaunchState, Override, PinnedMetric};
@@ -92,6 +88,7 @@ pub(super) fn answer(answer: &Answer) -> wire::CheckLaunchResponse {
         reasons: answer.reasons.iter().map(reason).collect(),
         e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e)),
         verdicts: judged.map(|(launch, found)| verdicts(launch, found)).unwrap_or_default(),
+        p_value: judged.map(|(launch, found)| found.p_value(launch)),
         as_of: judgement.and_then(|judgement| judgement.as_of).map(wire_time),
         judge_time: judgement.map(|judgement| wire_time(judgement.at)),
         launch: answer.launch.as_ref().map(launch),
@@ -137,6 +134,7 @@ pub(super) fn decision(recorded: &Recorded) -> wire::Decision {
         e_value: judgement.map_or(1.0, |judgement| e_value(judgement.ln_e)),
         alpha: decision.launch.alpha,
         verdicts: judgement.map(|found| verdicts(&decision.launch, found)).unwrap_or_default(),
+        p_value: judgement.map(|found| found.p_value(&decision.launch)),
         as_of: judgement.and_then(|judgement| judgement.as_of).map(wire_time),
         actor: decision.actor.clone(),
         time: Some(wire_time(decision.at)),
@@ -188,89 +186,6 @@ pub(super) fn latch(latch: &Latch, now: Timestamp) -> wire::Latch {
         resolve_reason: resolution.map(|resolution| resolution.reason.clone()).unwrap_or_default(),
         resolve_time: resolution.map(|resolution| wire_time(resolution.at)),
         expire_time: resolution.map(|resolution| wire_time(resolution.expires_at)),
-    }
-}
-
-fn verdicts(launch: &Launch, judgement: &Judgement) -> Vec<wire::MetricVerdict> {
-    judgement.verdicts.iter().map(|verdict| metric_verdict(launch, judgement, verdict)).collect()
-}
-
-fn arms(judgement: &Judgement) -> Vec<wire::ArmEvidence> {
-    let arm = |arm: &ArmEvidence| wire::ArmEvidence {
-        arm: arm.arm.clone(),
-        e_value: arm.ln_e.map(e_value),
-        harmed: arm.harmed,
-        units: count(judgement.units.iter().filter(|row| row.arm == arm.arm).map(|row| row.units).sum()),
-    };
-    judgement.arms.iter().map(arm).collect()
-}
-
-fn limits(judgement: &Judgement) -> Vec<wire::LimitVerdict> {
-    let limit = |limit: &LimitVerdict| wire::LimitVerdict {
-        metric: limit.metric.clone(),
-        arm: limit.arm.clone(),
-        level: limit.level,
-        value: limit.value,
-        units: count(limit.units),
-        e_value: e_value(limit.ln_e),
-        verdict: verdict(limit.verdict).into(),
-        reason: limit.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
-        weight: limit.weight,
-    };
-    judgement.limits.iter().map(limit).collect()
-}
-
-fn segments(judgement: &Judgement) -> Vec<wire::SegmentVerdict> {
-    let units = |segment: &SegmentVerdict, side: fn(&EpochMoments) -> u64| {
-        count(segment.epochs.iter().map(side).sum())
-    };
-    let segment = |segment: &SegmentVerdict| wire::SegmentVerdict {
-        metric: segment.metric.clone(),
-        arm: segment.arm.clone(),
-        column: segment.column.clone(),
-        value: segment.value.clone(),
-        harm: segment.harm,
-        e_value: e_value(segment.ln_e),
-        e_value_adjusted: e_value(segment.ln_e_adjusted),
-        weight: segment.weight,
-        control_units: units(segment, |epoch| epoch.within.control.n()),
-        units: units(segment, |epoch| epoch.within.treatment.n()),
-    };
-    judgement.segments.iter().map(segment).collect()
-}
-
-fn verdict(verdict: Verdict) -> wire::Verdict {
-    match verdict {
-        Verdict::Safe => wire::Verdict::Safe,
-        Verdict::Harm => wire::Verdict::Harm,
-        Verdict::Undecided => wire::Verdict::Undecided,
-        Verdict::Blind => wire::Verdict::Blind,
-    }
-}
-
-fn metric_verdict(launch: &Launch, judgement: &Judgement, found: &MetricVerdict) -> wire::MetricVerdict {
-    let blind = found.reason.filter(|_| found.verdict == Verdict::Blind);
-    let blind_since = blind.and_then(|reason| blind_since(launch, judgement, &found.metric, reason));
-    let epoch = |epoch: &EpochMoments| wire::EpochMoments {
-        epoch: number(epoch.epoch),
-        control: Some(moments(epoch.within.control.counted())),
-        treatment: Some(moments(epoch.within.treatment.counted())),
-        control_settled: Some(moments(epoch.settled.control.counted())),
-        treatment_settled: Some(moments(epoch.settled.treatment.counted())),
-    };
-    wire::MetricVerdict {
-        metric: found.metric.clone(),
-        arm: found.arm.clone(),
-        verdict: verdict(found.verdict).into(),
-        reason: found.reason.map_or(wire::ReasonCode::Unspecified, code).into(),
-        guardrail: found.guardrail,
-        e_value: e_value(found.ln_e),
-        e_value_safe: e_value(found.ln_e_safe),
-        weight: found.weight,
-        epochs: found.by_epoch().iter().map(epoch).collect(),
-        scale: found.scale.unwrap_or_default(),
-        alpha_spent: found.weight * launch.alpha,
-        blind_since_time: blind_since.map(wire_time),
     }
 }
 
@@ -331,7 +246,7 @@ fn reason(reason: &Reason) -> wire::Reason {
     }
 }
 
-fn code(code: ReasonCode) -> wire::ReasonCode {
+pub(super) fn code(code: ReasonCode) -> wire::ReasonCode {
     match code {
         ReasonCode::Harm => wire::ReasonCode::Harm,
         ReasonCode::LatchClosed => wire::ReasonCode::LatchClosed,

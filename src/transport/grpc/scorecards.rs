@@ -1,15 +1,15 @@
 //! Scorecards as they are sent: numbers, or why there are none.
 
-use std::collections::BTreeMap;
-
 use super::convert::{count, wire_time};
 use super::records::{e_value, launch};
+use super::undefined::{Reasons, reason};
 use super::wire;
 use crate::admin::Scorecard;
-use crate::analysis::effects::{Contrast, Known};
+use crate::analysis::effects::{Contrast, IntervalMethod, Known};
 use crate::analysis::scorecard::{Score, ScoredGroup, ScoredMetric, ScoredSegment};
 use crate::domain::metric::Direction;
 use crate::stats::effect::Interval;
+use crate::stats::undefined::Undefined;
 
 /// A scorecard.
 pub(super) fn sent(found: &Scorecard) -> wire::GetScorecardResponse {
@@ -51,7 +51,8 @@ fn segment(segment: &ScoredSegment) -> wire::ScoredSegment {
         shrunk: of(|contrast| contrast.shrunk),
         interaction: of(|contrast| contrast.interaction),
         interaction_p_value: of(|contrast| contrast.p_value),
-        undefined: segment.contrast.err().unwrap_or_default().to_owned(),
+        undefined: segment.contrast.err().map_or_else(String::new, |why| why.reason().to_owned()),
+        undefined_reason: segment.contrast.err().map_or(wire::UndefinedReason::Unspecified, reason).into(),
     }
 }
 
@@ -60,42 +61,41 @@ fn score(score: &Score) -> wire::Score {
     wire::Score {
         control: score.control.arm.clone(),
         control_units: count(score.control.units),
-        control_mean: undefined.number("control_mean", score.control.mean),
+        control_mean: undefined.known("control_mean", number(score.control.mean)),
         group: score.group.arm.clone(),
         units: count(score.group.units),
-        mean: undefined.number("mean", score.group.mean),
-        effect: undefined.number("effect", score.effect),
-        relative_effect: undefined.number("relative_effect", score.relative_effect),
-        one_look: undefined.range("one_look", score.one_look),
-        one_look_relative: undefined.range("one_look_relative", score.one_look_relative),
-        every_look: undefined.range("every_look", score.every_look),
-        every_look_relative: undefined.range("every_look_relative", score.every_look_relative),
-        p_value: undefined.number("p_value", score.p_value),
+        mean: undefined.known("mean", number(score.group.mean)),
+        effect: undefined.known("effect", number(score.effect)),
+        relative_effect: undefined.known("relative_effect", number(score.relative_effect)),
+        one_look: undefined.known("one_look", range(score.one_look)),
+        one_look_relative: undefined.known("one_look_relative", range(score.one_look_relative)),
+        every_look: undefined.known("every_look", range(score.every_look)),
+        every_look_relative: undefined.known("every_look_relative", range(score.every_look_relative)),
+        one_look_method: score
+            .one_look
+            .map_or(wire::IntervalMethod::Unspecified, |_| method(score.one_look_method))
+            .into(),
+        p_value: undefined.known("p_value", number(score.p_value)),
         p_value_at_every_look: score.p_value_at_every_look,
         e_value: e_value(score.ln_e),
-        undefined: undefined.0,
+        undefined: undefined.words(),
+        undefined_reasons: undefined.codes(),
     }
 }
 
-/// Why numbers are unset, by the name of their field.
-#[derive(Default)]
-struct Reasons(BTreeMap<String, String>);
-
-impl Reasons {
-    fn number(&mut self, field: &str, number: Known<f64>) -> Option<f64> {
-        self.known(field, number.and_then(finite))
-    }
-
-    fn range(&mut self, field: &str, ends: Known<Interval>) -> Option<wire::Range> {
-        let ends = ends.and_then(|ends| Ok(wire::Range { low: finite(ends.low)?, high: finite(ends.high)? }));
-        self.known(field, ends)
-    }
-
-    fn known<T>(&mut self, field: &str, found: Known<T>) -> Option<T> {
-        found.map_err(|why| self.0.insert(field.to_owned(), why.to_owned())).ok()
+fn method(method: IntervalMethod) -> wire::IntervalMethod {
+    match method {
+        IntervalMethod::Welch => wire::IntervalMethod::Welch,
+        IntervalMethod::Newcombe => wire::IntervalMethod::Newcombe,
+        IntervalMethod::Epochs => wire::IntervalMethod::Epochs,
     }
 }
 
-fn finite(number: f64) -> Known<f64> {
-    if number.is_finite() { Ok(number) } else { Err("too large for a number of 64 bits") }
+fn number(found: Known<f64>) -> Known<f64> {
+    found.and_then(|number| if number.is_finite() { Ok(number) } else { Err(Undefined::TooLarge) })
+}
+
+fn range(found: Known<Interval>) -> Known<wire::Range> {
+    let ends = found?;
+    Ok(wire::Range { low: number(Ok(ends.low))?, high: number(Ok(ends.high))? })
 }

@@ -57,14 +57,18 @@ impl<'f> Case<'f> {
 
     /// Checks one number of the output within its file's tolerance.
     pub(super) fn near(&mut self, field: &str, found: f64) {
-        let tolerance = self.tolerances[field].as_str().map_or(DEFAULT, Tolerance::parse);
-        let expected = number(&self.output[field]);
+        let (expected, tolerance) = (number(&self.output[field]), self.tolerance(field));
         self.within(field, found, expected, tolerance);
+    }
+
+    /// Whether a number is one of the output within its file's tolerance.
+    pub(super) fn is_near(&self, field: &str, found: f64) -> bool {
+        self.tolerance(field).holds(found, number(&self.output[field]))
     }
 
     /// Checks a list of numbers of the output within its file's tolerance.
     pub(super) fn all_near(&mut self, field: &str, found: &[f64]) {
-        let tolerance = self.tolerances[field].as_str().map_or(DEFAULT, Tolerance::parse);
+        let tolerance = self.tolerance(field);
         let expected = numbers(&self.output[field]);
         self.holds(&format!("the length of {field}"), found.len() == expected.len());
         for (found, expected) in found.iter().zip(expected) {
@@ -88,18 +92,26 @@ impl<'f> Case<'f> {
         self.failures
     }
 
+    fn tolerance(&self, field: &str) -> Tolerance {
+        self.tolerances[field].as_str().map_or(DEFAULT, Tolerance::parse)
+    }
+
     fn within(&mut self, what: &str, found: f64, expected: f64, tolerance: Tolerance) {
         self.checks += 1;
-        let reach = tolerance.absolute.max(tolerance.relative * expected.abs());
-        let same_infinity = found.is_infinite() && (found > 0.0) == (expected > 0.0);
-        let near = if expected.is_infinite() { same_infinity } else { (found - expected).abs() <= reach };
-        if !near {
+        if !tolerance.holds(found, expected) {
             self.failures.push(format!("{}: {what} is {found:e}, published {expected:e}", self.id()));
         }
     }
 }
 
 impl Tolerance {
+    fn holds(self, found: f64, expected: f64) -> bool {
+        if expected.is_infinite() {
+            return found.is_infinite() && (found > 0.0) == (expected > 0.0);
+        }
+        (found - expected).abs() <= self.absolute.max(self.relative * expected.abs())
+    }
+
     /// Reads the first relative and the first absolute tolerance of a text like `rel 1e-9 (abs 1e-14)` or `exact +-2`.
     fn parse(text: &str) -> Self {
         let words: Vec<&str> = text.split([' ', '(', ')', ',', '*', ';']).collect();

@@ -183,7 +183,8 @@ fn defined(case: &mut Case<'_>, effect: Result<Effect, Undefined>) -> Option<Eff
     None
 }
 
-fn decides(control: Moments, treatment: Moments) -> bool {
+/// Whether the guard has evidence of these arms.
+pub(super) fn decides(control: Moments, treatment: Moments) -> bool {
     let (control, treatment) = (Outcome::Mean(control), Outcome::Mean(treatment));
     epoch_evidence(&control, &treatment, Direction::HigherIsBetter, Test::Harm(0.0), 1.0).is_ok()
 }

@@ -7,6 +7,7 @@ use portcullis::stats::two_by_two::{Block, Prior, ln_e};
 use serde_json::Value;
 
 use super::case::{Case, moments, number, numbers};
+use super::effects::decides;
 
 /// What the other package cuts its one-sided p-values off at, as it searches for them.
 const ONE_SIDED: (f64, f64) = (1e-5, 0.4999);
@@ -22,6 +23,10 @@ pub(super) fn means(case: &mut Case<'_>) {
         let treatment = Estimate::of_mean(&treatment)?;
         if relative { Effect::relative(&control, &treatment) } else { Effect::absolute(&control, &treatment) }
     });
+    if case.spec_differs() {
+        // There is no interval, and yet the pooled spread decides.
+        case.holds("that evidence can be had", decides(control, treatment));
+    }
     if !case.is_defined() {
         // An absolute difference from a control of zero is shown here, and not by the other package.
         let shown_here = case.id().contains("zero_control_mean") && !relative;
@@ -50,8 +55,10 @@ pub(super) fn means(case: &mut Case<'_>) {
     let published = number(&case.output["p_value"]);
     let (low, high) = sequence.at(published).interval(&found);
     let end = if sides == Sides::Greater { low } else { high };
-    // The other package's search ends where the interval at its p-value ends this near zero, in whatever unit.
-    if end.abs() < NEAR_ZERO && (published - p).abs() > NEAR_ZERO {
+    // The other package's search ends where the interval at its p-value ends this near zero, in whatever unit. Where the error
+    // itself is as small, every p-value does that.
+    let searched_in_vain = end.abs() < NEAR_ZERO && found.standard_error < NEAR_ZERO;
+    if searched_in_vain && !case.is_near("p_value", p) {
         return case.holds("that the p-value at least points the same way", p < ONE_SIDED.1);
     }
     case.near("p_value", p);

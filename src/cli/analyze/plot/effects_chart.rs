@@ -77,7 +77,7 @@ pub(super) fn draw(report: &Report, area: &Area<'_>) -> Result<(), DrawingError>
             }
             Ok(_) => {}
             Err(why) => {
-                let why = format!(" undefined: {why}");
+                let why = format!(" undefined: {}", why.reason());
                 chart.draw_series([Text::new(why, (0.0, middle + BESIDE), text(12, GREY, HPos::Left))])?;
             }
         }

@@ -81,3 +81,21 @@ fn a_column_may_have_colons_and_spaces_in_its_name() {
     assert_eq!(found["metrics"][0]["metric"], "a: b");
     assert_eq!(found["metrics"][0]["direction"], "lower_is_better");
 }
+
+#[test]
+fn shares_are_of_every_arm_and_above_zero() {
+    let told = |shares: &'static [&'static str]| {
+        error(SMALL, |args| args.shares = shares.iter().map(|share| (*share).to_owned()).collect())
+    };
+    for (shares, said) in [
+        (&["old=50"][..], "`new` has none"),
+        (&["old=50", "new=0"], "--shares new=0: must be ARM=SHARE"),
+        (&["old=50", "new"], "--shares new: must be ARM=SHARE"),
+        (&["old=50", "new=NaN"], "must be ARM=SHARE"),
+        (&["old=50", "other=50"], "must be an arm that is compared: old, new"),
+        (&["old=50", "old=50"], "must name an arm only once"),
+    ] {
+        let told = told(shares);
+        assert!(told.contains(said), "{told}");
+    }
+}

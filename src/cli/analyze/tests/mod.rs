@@ -30,6 +30,7 @@ fn analyze(table: &[u8], change: impl FnOnce(&mut AnalyzeArgs)) -> Result<String
         treatment: Vec::new(),
         guardrail: vec!["value".to_owned()],
         segment: None,
+        shares: Vec::new(),
         alpha: ALPHA,
         plot: None,
         output: Output { format: Format::Json, json: false },

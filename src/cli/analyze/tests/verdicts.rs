@@ -114,7 +114,11 @@ fn a_total_loss_at_one_percent_is_evidence_although_the_arm_has_no_spread() {
     let found = of_counts((99_000, 9_900), (1_000, 0), "value");
     assert_near(&found["ln_e"], 46.2);
     let new = &found["metrics"][0]["treatments"][0];
-    assert_eq!(new["undefined"]["interval"], "all units of an arm have the same value");
+    assert_eq!((&new["interval_method"], &new["undefined"]["interval"]), (&"newcombe".into(), &Value::Null));
+    assert!(
+        new["interval"]["low"].as_f64().unwrap() < -0.1 && new["interval"]["high"].as_f64().unwrap() < -0.09
+    );
+    assert_eq!(new["undefined"]["one_look_relative"], "all units of an arm have the same value");
     assert!(new["intervals"][2]["every_look"]["high"].as_f64().unwrap() < 0.0);
 }
 
@@ -122,6 +126,7 @@ fn a_total_loss_at_one_percent_is_evidence_although_the_arm_has_no_spread() {
 fn a_total_loss_of_twenty_units_is_no_evidence_yet() {
     let found = of_counts((99_000, 9_900), (20, 0), "value");
     assert_eq!((&found["e_value"], &found["reasons"][0]["code"]), (&1.0.into(), &"burn_in".into()));
+    assert_eq!(found["metrics"][0]["treatments"][0]["undefined_reasons"]["every_look"], "burn_in");
 }
 
 #[test]
@@ -139,8 +144,7 @@ fn undefined_numbers_are_null_with_a_reason() {
     let new = &found["metrics"][0]["treatments"][0];
     assert_eq!(new["relative_effect"], Value::Null);
     assert_eq!(new["undefined"]["relative_effect"], "the control mean is 0");
-    assert_eq!(new["interval"]["low"], Value::Null);
-    assert_eq!(new["undefined"]["interval"], "all units of an arm have the same value");
+    assert_eq!(new["undefined_reasons"]["relative_effect"], "control_is_zero");
     assert_eq!(new["effect"], 0.5);
 }
 
@@ -159,4 +163,40 @@ fn no_number_is_too_large() {
     let found = json(&table, |_| {});
     assert_eq!((&found["e_value"], &found["decision"]), (&Value::Null, &"roll_back".into()));
     assert!(found["ln_e"].as_f64().unwrap() > 709.0);
+}
+
+/// Crashes of few at a share of one in a hundred.
+fn crashes(shares: &[&str]) -> Value {
+    let rows = table(&[arm("old", 990, 2), arm("new", 10, 3)]);
+    json(&rows, |args| {
+        args.guardrail = vec!["value:lower_is_better".to_owned()];
+        args.shares = shares.iter().map(|share| (*share).to_owned()).collect();
+    })
+}
+
+#[test]
+fn a_few_crashes_at_one_percent_roll_back_where_the_shares_are_given() {
+    let found = crashes(&["old=99", "new=1"]);
+    // Half of 5,050, which the marks show, and half of the 1 that means show before their burn-in.
+    assert_near(&found["e_value"], f64::midpoint(5_050.0, 1.0));
+    assert_eq!(found["decision"], "roll_back");
+    assert!(found["sample_ratio_e_value"].as_f64().unwrap() < 1.0, "{found}");
+    assert!(!found["notes"].to_string().contains("--shares"), "{found}");
+    let unknown = crashes(&[]);
+    assert_eq!((&unknown["decision"], &unknown["sample_ratio_e_value"]), (&"hold".into(), &Value::Null));
+    assert!(unknown["notes"].to_string().contains("sizes of the arms were not checked"), "{unknown}");
+}
+
+#[test]
+fn arms_that_did_not_get_their_shares_hold_and_are_not_trusted() {
+    let rows = table(&[arm("old", 5_000, 500), arm("new", 4_000, 200)]);
+    let with = |shares: &'static [&'static str]| {
+        json(&rows, |args| args.shares = shares.iter().map(|share| (*share).to_owned()).collect())
+    };
+    let even = with(&["old=1", "new=1"]);
+    assert!(even["sample_ratio_e_value"].as_f64().unwrap() > 1_000.0, "{even}");
+    assert_eq!(even["decision"], "hold");
+    assert!(even["reasons"].to_string().contains("\"sample_ratio\""), "{even}");
+    assert_eq!(even["p_value"], 1.0);
+    assert_eq!(with(&["old=5", "new=4"])["decision"], "roll_back");
 }
