@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::blindness::without_since;
 use super::decision::{Decision, DecisionAction, DecisionKind, GUARD, Reason, ReasonCode};
 use super::judge::judge;
 use super::plan::{Action, Plan, plan};
@@ -60,8 +61,10 @@ pub fn again(decision: &Decision) -> Again {
     if found.is_empty() { Again::Agrees } else { Again::Differs(found) }
 }
 
-/// The reasons of a record from before an allowance told what is undecided, unless it was told for another cause.
+/// The reasons of a record from before they told since when a metric is blind, and an allowance what is undecided unless that
+/// was told for another cause.
 fn as_once_told(decision: &Decision, mut reasons: Vec<Reason>) -> Vec<Reason> {
+    reasons.iter_mut().for_each(|reason| without_since(&mut reason.message));
     if decision.kind == DecisionKind::Allow && decision.reasons != reasons {
         reasons.retain(|reason| !matches!(reason.code, ReasonCode::Undecided | ReasonCode::NoVariance));
     }

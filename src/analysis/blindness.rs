@@ -36,10 +36,20 @@ pub fn blind_since(
     }
 }
 
+/// What stands between why a metric is blind and since when.
+const SINCE: &str = "; blind since ";
+
 /// Why a metric is blind, and since when.
 pub(super) fn with_since(message: String, since: Option<Timestamp>) -> String {
     match since {
-        Some(since) => format!("{message}; blind since {}", since.rfc3339()),
+        Some(since) => format!("{message}{SINCE}{}", since.rfc3339()),
         None => message,
+    }
+}
+
+/// Takes back what [`with_since`] added.
+pub(super) fn without_since(message: &mut String) {
+    if let Some(end) = message.rfind(SINCE) {
+        message.truncate(end);
     }
 }

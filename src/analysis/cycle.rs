@@ -10,7 +10,7 @@ pub(super) fn unseen_by_step(launch: &Launch, covered: Timestamp) -> Option<Reas
     if step.needs != Needs::Evidence || launch.guardrails().next().is_none() {
         return None;
     }
-    let seen_ms = covered.ms_since(epoch.started_at);
+    let seen_ms = covered.ms_since(epoch.started_at).max(0);
     let whole_ms = launch.cycle().step_ms;
     if seen_ms < whole_ms {
         let message = format!("the evidence of the step covers {seen_ms} ms of a cycle of {whole_ms} ms");
@@ -28,7 +28,7 @@ pub(super) fn unseen_by_ship(launch: &Launch, judgement: &Judgement) -> Option<R
 
 /// What it must cover before everyone gets the treatment.
 fn unseen(launch: &Launch, covered: Timestamp) -> Option<Reason> {
-    let (seen_ms, whole_ms) = (covered.ms_since(launch.started_at), launch.cycle().ship_ms);
+    let (seen_ms, whole_ms) = (covered.ms_since(launch.started_at).max(0), launch.cycle().ship_ms);
     (seen_ms < whole_ms).then(|| {
         let message = format!(
             "the evidence of the launch covers {seen_ms} ms of a cycle of {whole_ms} ms, which everyone's getting it needs"

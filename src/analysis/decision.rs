@@ -404,7 +404,8 @@ pub struct Decision {
     /// The latch that was closed on the target when the guard looked; none when a person acted.
     #[serde(default)]
     pub latch: Option<Latch>,
-    /// Whether an allowance tells what is undecided among its reasons, which those of older records do not.
+    /// Whether its reasons tell what is undecided in an allowance and since when a metric is blind, which those of older records
+    /// do not.
     #[serde(default)]
     pub tells_undecided: bool,
 }

@@ -37,7 +37,10 @@ fn a_step_by_evidence_waits_for_a_day_and_one_to_everyone_for_a_week() {
     let everyone = usual(to(100.0));
     assert!(unseen(&after_days(&everyone, 1)) && unseen(&after_days(&everyone, 6)));
     assert_eq!(after_days(&everyone, 7).action, Action::Advance);
-    assert_eq!(after_days(&to(100.0), 0).action, Action::Advance, "none is asked for");
+    for days in [0, -1] {
+        assert!(!unseen(&after_days(&to(100.0), days)), "none is asked for");
+    }
+    assert_eq!(after_days(&to(100.0), 0).action, Action::Advance);
 }
 
 #[test]
