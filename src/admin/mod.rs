@@ -146,11 +146,16 @@ impl Admin {
         Ok(())
     }
 
-    /// The guard's latest judgement of a launch, as long as neither it nor its numbers are too old to be acted on, and of the
-    /// share in force.
+    /// The guard's latest judgement of a launch and of the share in force, as long as it is not too old to be acted on, nor its
+    /// numbers, unless it says so of them itself.
     fn judgement(&self, launch: &Launch, now: Timestamp) -> Option<Arc<Judgement>> {
         let judgement = self.live.judgement(launch.id)?;
-        let fresh = self.guard_age_ms(launch.id, now).is_some_and(|age| age <= self.max_judgement_age_ms);
+        let age_ms = if judgement.is_stale() {
+            Some(now.ms_since(judgement.at))
+        } else {
+            self.guard_age_ms(launch.id, now)
+        };
+        let fresh = age_ms.is_some_and(|age_ms| age_ms <= self.max_judgement_age_ms);
         let of_share = launch.epoch().is_some_and(|epoch| epoch.number == judgement.epoch);
         (fresh && of_share).then_some(judgement)
     }

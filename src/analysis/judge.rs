@@ -80,6 +80,17 @@ pub fn judge(launch: &Launch, measurement: Option<&Measurement>, now: Timestamp)
 }
 
 impl Judgement {
+    /// Whether it holds the launch because numbers are too old, whatever else it says.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        let is_stale = |verdict: &MetricVerdict| {
+            verdict.guardrail
+                && verdict.verdict == Verdict::Blind
+                && verdict.reason == Some(ReasonCode::Stale)
+        };
+        self.verdicts.iter().any(is_stale)
+    }
+
     /// Keeps in the launch what later looks need: whether it is warned of, the scales of its metrics once there are any, and
     /// the largest evidence of a look that can be trusted.
     pub fn note_in(&self, launch: &mut Launch) {

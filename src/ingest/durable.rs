@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use super::counts::Counts;
@@ -27,15 +28,28 @@ pub(super) struct Durable {
     pub(super) spool: Arc<Spool>,
     pub(super) counts: Counts,
     pub(super) clock: Clock,
+    /// Shut while the last that waits is stored. Else what comes meanwhile would wait behind it, and so on for ever.
+    pub(super) door: Arc<RwLock<()>>,
+}
+
+/// How fast the store takes what waited.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// Batches that it is given together.
+    most: usize,
+    /// Whether it took the last ones.
+    keeps_up: bool,
 }
 
 impl Durable {
     /// Makes a batch durable. What waits goes first: while there is any, new batches go behind it. For events that wait it
     /// is not known yet whether they are there already; they count as stored.
     pub(super) async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
+        let open = self.door.read().await;
         if !self.spool.is_empty() {
             return self.spool(events, exposures).await;
         }
+        drop(open);
         match self.store(events, exposures).await {
             Err(Error::Unavailable(cause)) => {
                 tracing::warn!(cause, "the store is not available: events wait on the local disk");
@@ -47,9 +61,9 @@ impl Durable {
 
     /// Stores what waits, in the order in which it came, until the stop; what is left then is stored after the next start.
     pub(super) async fn drain(self, stop: CancellationToken) {
-        let mut most = MOST_BATCHES;
+        let mut pace = Pace { most: MOST_BATCHES, keeps_up: false };
         while !stop.is_cancelled() {
-            let pause = match self.drain_some(&mut most).await {
+            let pause = match self.drain_some(&mut pace).await {
                 Ok(true) => continue,
                 Ok(false) => LOOK,
                 Err(error) => {
@@ -69,11 +83,14 @@ impl Durable {
 
     /// Stores the oldest that wait, at most so many batches; says whether there were any. A store that is too slow for them
     /// is given half of them the next time, and more again once it keeps up.
-    async fn drain_some(&self, most: &mut usize) -> Result<bool> {
+    async fn drain_some(&self, pace: &mut Pace) -> Result<bool> {
         if self.spool.is_empty() {
             return Ok(false);
         }
-        let batches = self.spool.oldest(*most).await?;
+        let is_last = pace.keeps_up && self.spool.state().batches <= pace.most as u64;
+        let _shut = if is_last { Some(self.door.write().await) } else { None };
+        let batches = self.spool.oldest(pace.most).await?;
+        pace.keeps_up = false;
         match self.store_all(&batches).await {
             Ok(()) => self.spool.remove(&batches).await?,
             Err(error) if is_of_the_data(&error) => {
@@ -83,11 +100,11 @@ impl Durable {
                 }
             }
             Err(error) => {
-                *most = batches.len().div_ceil(2);
+                pace.most = batches.len().div_ceil(2);
                 return Err(error);
             }
         }
-        *most = most.saturating_mul(2).min(MOST_BATCHES);
+        *pace = Pace { most: pace.most.saturating_mul(2).min(MOST_BATCHES), keeps_up: true };
         if self.spool.is_empty() {
             tracing::info!("nothing waits on the local disk any more");
         }

@@ -106,7 +106,7 @@ impl Ingest {
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         let spool = Arc::new(spool);
         let (clock, counts) = (clock.clone(), Counts::default());
-        let durable = Durable { store, spool: Arc::clone(&spool), counts, clock };
+        let durable = Durable { store, spool: Arc::clone(&spool), counts, clock, door: Arc::default() };
         let exposure_writer = exposure_writer::run(
             durable.clone(),
             exposure_queue,

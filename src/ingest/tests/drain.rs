@@ -55,6 +55,25 @@ async fn what_waits_at_a_stop_is_stored_after_the_next_start_exposures_included(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn callers_that_never_pause_do_not_keep_what_waits_from_ending() {
+    let folder = TempDir::new().unwrap();
+    let front = Front::start(folder.path(), MIB, true).await;
+    front.log(&["a"]).await.unwrap();
+    front.log(&["b"]).await.unwrap();
+    front.store.takes_ms.store(100, Ordering::SeqCst);
+    front.away(false);
+    let begun = Instant::now();
+    while front.ingest.spooled().batches > 0 {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", front.ingest.spooled());
+        // Many come while the store takes what was there before.
+        front.log(&["c"]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(front.stored().await[..3], ["a", "b", "c"]);
+    front.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_store_will_not_take_is_set_aside_alone_and_tried_again_at_the_next_start() {
     let folder = TempDir::new().unwrap();
     let front = Front::start(folder.path(), MIB, true).await;

@@ -5,7 +5,7 @@ mod drain;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -42,6 +42,8 @@ struct Moody {
     tries: AtomicUsize,
     /// Events that it is quick enough for.
     most: AtomicUsize,
+    /// How long it takes for anything, in milliseconds.
+    takes_ms: AtomicU64,
 }
 
 #[async_trait]
@@ -58,6 +60,7 @@ impl EventStore for Moody {
         if events.len() > self.most.load(Ordering::SeqCst) {
             return Err(Error::Unavailable("the store does not answer in time".to_owned()));
         }
+        tokio::time::sleep(Duration::from_millis(self.takes_ms.load(Ordering::SeqCst))).await;
         let outcomes = self.store.append(events, exposures).await;
         if self.mute.swap(false, Ordering::SeqCst) { away() } else { outcomes }
     }
@@ -106,6 +109,7 @@ impl Front {
             broken: AtomicBool::new(false),
             tries: AtomicUsize::new(0),
             most: AtomicUsize::new(usize::MAX),
+            takes_ms: AtomicU64::new(0),
         });
         let spool = Spool::open(&folder.join("spool.db"), spool_bytes).await.unwrap();
         let settings = IngestSettings {
