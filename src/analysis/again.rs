@@ -64,7 +64,9 @@ pub fn again(decision: &Decision) -> Again {
 /// The reasons of a record from before they told since when a metric is blind, and an allowance what is undecided unless that
 /// was told for another cause.
 fn as_once_told(decision: &Decision, mut reasons: Vec<Reason>) -> Vec<Reason> {
-    reasons.iter_mut().for_each(|reason| without_since(&mut reason.message));
+    for reason in &mut reasons {
+        without_since(&mut reason.message);
+    }
     if decision.kind == DecisionKind::Allow && decision.reasons != reasons {
         reasons.retain(|reason| !matches!(reason.code, ReasonCode::Undecided | ReasonCode::NoVariance));
     }
