@@ -397,7 +397,10 @@ async fn a_webhook_that_is_archived_gets_nothing_more() {
     server.admin().archive_webhook(request).await.unwrap();
     server.edit("one", &[10.0]).await;
     let dead = server.given_up(count).await;
-    assert!(dead.iter().all(|it| it.failure == "the webhook is archived"), "{dead:?}");
+    // One may have been under way meanwhile, and tells what became of that.
+    let others: Vec<&str> =
+        dead.iter().map(|it| it.failure.as_str()).filter(|it| *it != "the webhook is archived").collect();
+    assert!(others.len() <= 1 && others.iter().all(|it| it.contains("500")), "{dead:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
