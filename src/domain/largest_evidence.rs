@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Evidence that is larger by less than this, on the scale of logarithms, is not kept: a launch is not written for it.
 const STEP: f64 = 0.25;
 
-/// The largest e-values for harm at any look, as logarithms, each at most [`STEP`] too small; 0 where there was none above 1.
+/// The largest e-values for harm at any look, as logarithms, each at most a quarter too small; 0 where there was none above 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LargestEvidence {
     /// Of the launch.
