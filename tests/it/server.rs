@@ -30,7 +30,7 @@ use crate::apart::Apart;
 use crate::home::Home;
 
 /// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// How often it looks whether it has happened.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Most bytes of a message that a test sends or takes.
