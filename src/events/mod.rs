@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use self::batch::ALL_EVENTS;
 use crate::analysis::history::History;
 use crate::database::{Database, NativePool};
 use crate::domain::event::{Event, Exposure};
@@ -82,6 +83,17 @@ pub struct Reach {
     pub watermark: Option<Timestamp>,
     /// The same for each name that was asked for and of which there are events.
     pub by_name: BTreeMap<String, Timestamp>,
+}
+
+impl Reach {
+    /// Takes over a stored watermark, of all events or of one name; none where there is no row.
+    fn note(&mut self, name: Option<String>, at: Option<i64>) {
+        match (name, at.map(Timestamp)) {
+            (Some(name), at) if name == ALL_EVENTS => self.watermark = at,
+            (Some(name), Some(at)) => drop(self.by_name.insert(name, at)),
+            _ => {}
+        }
+    }
 }
 
 /// Which histories are asked for.

@@ -52,7 +52,8 @@ const EXPOSURES: &str = "
     order by x.unit_id, x.epoch, x.at, x.arm";
 
 /// Bound: $1 units, $2 the unit type, $3 the last arrival, $4 event time since when, $5 names, $6 those of them whose
-/// properties are wanted, $7 those whose attributes are, $8 event time until when. The inner select is kept apart, so that it looks up each unit.
+/// properties are wanted, $7 those whose attributes are, $8 event time until when. The inner select is kept apart, so that
+/// it looks up each unit.
 const EVENTS: &str = "
     select e.unit_id, e.name, e.at, e.value, e.arrival,
            case when e.name = any($6) then e.properties end as properties,

@@ -15,7 +15,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgPool, Row};
 use tokio::time::timeout;
 
-use super::batch::{ALL_EVENTS, MINUTE_MS};
+use super::batch::MINUTE_MS;
 use super::{Appended, Asked, Dropped, EventStore, Intake, Reach};
 use crate::analysis::history::History;
 use crate::database::repeated;
@@ -104,12 +104,7 @@ impl EventStore for PostgresEvents {
             let mut reach = Reach::default();
             for row in query.fetch_all(&mut *connection).await? {
                 reach.arrival = row.try_get("last")?;
-                let (name, at): (Option<String>, Option<i64>) = (row.try_get("name")?, row.try_get("at")?);
-                match (name, at.map(Timestamp)) {
-                    (Some(name), at) if name == ALL_EVENTS => reach.watermark = at,
-                    (Some(name), Some(at)) => drop(reach.by_name.insert(name, at)),
-                    _ => {}
-                }
+                reach.note(row.try_get("name")?, row.try_get("at")?);
             }
             // Another writer's may not be safe yet. A number that a crash took back would be given again, to other rows.
             if self.durable.load(Ordering::Acquire) != reach.arrival {

@@ -7,7 +7,7 @@ mod retention;
 use async_trait::async_trait;
 use sqlx::{Row, SqlitePool};
 
-use super::batch::{ALL_EVENTS, MINUTE_MS};
+use super::batch::MINUTE_MS;
 use super::{Appended, Asked, Dropped, EventStore, Intake, Reach};
 use crate::analysis::history::History;
 use crate::domain::event::{Event, Exposure};
@@ -51,12 +51,7 @@ impl EventStore for SqliteEvents {
         let mut reach = Reach::default();
         for row in rows {
             reach.arrival = row.try_get("last")?;
-            let (name, at): (Option<String>, Option<i64>) = (row.try_get("name")?, row.try_get("at")?);
-            match (name, at.map(Timestamp)) {
-                (Some(name), at) if name == ALL_EVENTS => reach.watermark = at,
-                (Some(name), Some(at)) => drop(reach.by_name.insert(name, at)),
-                _ => {}
-            }
+            reach.note(row.try_get("name")?, row.try_get("at")?);
         }
         Ok(reach)
     }

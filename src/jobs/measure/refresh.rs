@@ -1,6 +1,7 @@
 //! One refresh of one launch: what is new is folded and kept, then everything is audited and published.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Measurer;
 use crate::analysis::audit::{CameIn, Known, audit};
@@ -61,12 +62,13 @@ impl Measurer {
         let advanced = self.advance(&launch, kept, &reach, as_of).await?;
         let cut = Cut { as_of: advanced.as_of, watermark };
         let before = match self.parts.live.published(id).flatten() {
-            Some(before) => Some((*before).clone()),
-            None => self.parts.store.snapshot(id, None).await?,
+            Some(before) => Some(before),
+            None => self.parts.store.snapshot(id, None).await?.map(Arc::new),
         };
-        let published = self.audited(&launch, &advanced.kept, &reach, cut, before.as_ref()).await?;
+        let published = self.audited(&launch, &advanced.kept, &reach, cut, before.as_deref()).await?;
         let Advanced { mut kept, changed, anew, .. } = advanced;
-        if let Some(before) = before.as_ref().filter(|before| changed.is_none() && published.repeats(before))
+        if let Some(before) =
+            before.as_deref().filter(|before| changed.is_none() && published.repeats(before))
         {
             self.kept.lock().await.insert(id, kept);
             return Ok(Some(published.as_before(before)));
@@ -74,7 +76,7 @@ impl Measurer {
         let rows = changed.iter().flatten().filter_map(|key| kept.cells.get_key_value(key)).collect();
         let moved = Moved { launch: id, position: &kept.position, anew, changed: rows };
         let moved = changed.is_some().then_some(&moved);
-        let fails_anew = published.fails_anew(before.as_ref());
+        let fails_anew = published.fails_anew(before.as_deref());
         if !self.parts.store.publish(fence, &published, fails_anew, moved).await? {
             // Somebody else was faster; what they have is as good.
             return self.parts.store.snapshot(id, None).await;

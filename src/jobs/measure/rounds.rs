@@ -104,8 +104,10 @@ async fn measure(measurer: Arc<Measurer>, fence: Fence, id: LaunchId) {
     }
     let known = live.published(id);
     let is_known = |published: &Arc<Published>| {
-        let known = known.iter().flatten().next();
-        known.is_some_and(|known| known.number == published.number && known.has_buckets())
+        known
+            .as_ref()
+            .and_then(Option::as_ref)
+            .is_some_and(|known| known.number == published.number && known.has_buckets())
     };
     if published.as_ref().map_or(known.is_none(), |published| !is_known(published)) {
         live.note_published(id, published.as_ref());
