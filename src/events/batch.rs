@@ -123,6 +123,8 @@ pub(super) fn unit_days<'e>(new: &'e [NewEvent<'e>], exposures: &'e [&Exposure])
 /// An exposure as it is stored.
 #[derive(Debug)]
 pub(super) struct FirstExposure<'e> {
+    /// Its place in the batch.
+    place: usize,
     pub(super) launch: String,
     pub(super) exposure: &'e Exposure,
     pub(super) assignment: &'e Assignment,
@@ -130,26 +132,53 @@ pub(super) struct FirstExposure<'e> {
     pub(super) attributes: String,
 }
 
+impl FirstExposure<'_> {
+    fn key(&self) -> (&str, &str, i64, &str) {
+        let Assignment { epoch, arm, .. } = self.assignment;
+        (&self.launch, &self.exposure.unit_id, i64::from(*epoch), arm)
+    }
+}
+
 /// The earliest exposure of each unit to each arm of each epoch of a launch.
 pub(super) fn first_exposures<'e>(exposures: &[&'e Exposure]) -> Result<Vec<FirstExposure<'e>>> {
-    let mut first: HashMap<_, (&Exposure, &Assignment)> = HashMap::new();
-    for exposure in exposures {
+    let mut first: HashMap<_, (usize, &Exposure, &Assignment)> = HashMap::new();
+    for (place, exposure) in exposures.iter().enumerate() {
         let Some(assignment) = &exposure.assignment else {
             continue;
         };
         let key = (assignment.launch, exposure.unit_id.as_str(), assignment.epoch, assignment.arm.as_str());
-        let known = first.entry(key).or_insert((exposure, assignment));
-        if exposure.at < known.0.at {
-            *known = (exposure, assignment);
+        let known = first.entry(key).or_insert((place, exposure, assignment));
+        if exposure.at < known.1.at {
+            *known = (place, exposure, assignment);
         }
     }
     let mut first: Vec<_> = first.into_iter().collect();
     first.sort_by_key(|(key, _)| *key);
-    let row = |(exposure, assignment): (&'e Exposure, &'e Assignment)| {
+    let row = |(place, exposure, assignment): (usize, &'e Exposure, &'e Assignment)| {
         let attributes = serde_json::to_string(&exposure.attributes).map_err(Error::internal)?;
-        Ok(FirstExposure { launch: assignment.launch.to_string(), exposure, assignment, attributes })
+        Ok(FirstExposure { place, launch: assignment.launch.to_string(), exposure, assignment, attributes })
     };
     first.into_iter().map(|(_, found)| row(found)).collect()
+}
+
+/// Launch, unit, epoch and arm of a row that was added.
+pub(super) type AddedExposure = (String, String, i64, String);
+
+/// What became of a batch's exposures, where these first ones were sent and those were added.
+pub(super) fn exposure_outcomes(
+    exposures: &[&Exposure],
+    sent: &[FirstExposure<'_>],
+    added: &[AddedExposure],
+) -> Vec<Appended> {
+    let places: HashMap<_, usize> = sent.iter().map(|row| (row.key(), row.place)).collect();
+    let added =
+        added.iter().map(|(launch, unit, epoch, arm)| (launch.as_str(), unit.as_str(), *epoch, arm.as_str()));
+    let added: HashSet<usize> = added.filter_map(|key| places.get(&key).copied()).collect();
+    let outcome = |(place, exposure): (usize, &&Exposure)| {
+        let is_new = exposure.assignment.is_none() || added.contains(&place);
+        if is_new { Appended::Stored } else { Appended::Duplicate }
+    };
+    exposures.iter().enumerate().map(outcome).collect()
 }
 
 /// What came in, by name and minute.

@@ -34,9 +34,9 @@ use sqlite::SqliteEvents;
 /// is read up to an arrival is the same whenever it is read, until retention drops it.
 #[async_trait]
 pub trait EventStore: fmt::Debug + Send + Sync {
-    /// Stores events and exposures in one transaction; once it returns they are durable. One result for each event, in
-    /// order. Of an exposure the first is kept, and each that turns out to be earlier.
-    async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>>;
+    /// Stores events and exposures in one transaction; once it returns they are durable. Of an exposure the first is kept,
+    /// and each that turns out to be earlier.
+    async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Outcomes>;
 
     /// How many appends are worth having under way at a time; further ones would only wait for these.
     fn writes_at_once(&self) -> usize;
@@ -65,12 +65,21 @@ pub fn of(database: &Database) -> Arc<dyn EventStore> {
     }
 }
 
-/// What became of one event.
+/// What became of a batch: one result for each, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// Of its events.
+    pub events: Vec<Appended>,
+    /// Of its exposures.
+    pub exposures: Vec<Appended>,
+}
+
+/// What became of one event or exposure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// Stored.
+    /// Stored. So is each exposure of no launch.
     Stored,
-    /// An event of this id was there already.
+    /// An event of this id, or an exposure of the unit to this arm in this epoch that is no later, was there already.
     Duplicate,
 }
 

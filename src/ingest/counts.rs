@@ -5,6 +5,8 @@ use std::sync::Arc;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
+use crate::events::{Appended, Outcomes};
+
 /// Counts since the start. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Counts(Arc<Counters>);
@@ -52,10 +54,11 @@ impl Counts {
         self.0.refused.inc_by(count(events));
     }
 
-    pub(super) fn store(&self, stored: usize, duplicate: usize, exposures: usize) {
-        self.0.stored.inc_by(count(stored));
-        self.0.duplicate.inc_by(count(duplicate));
-        self.0.exposures.inc_by(count(exposures));
+    pub(super) fn store(&self, Outcomes { events, exposures }: &Outcomes) {
+        let stored = |all: &[Appended]| all.iter().filter(|outcome| **outcome == Appended::Stored).count();
+        self.0.stored.inc_by(count(stored(events)));
+        self.0.duplicate.inc_by(count(events.len() - stored(events)));
+        self.0.exposures.inc_by(count(stored(exposures)));
     }
 
     pub(super) fn spool(&self, events: usize) {

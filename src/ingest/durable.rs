@@ -12,7 +12,7 @@ use crate::database::is_of_the_data;
 use crate::domain::event::{Event, Exposure};
 use crate::error::{Error, Result};
 use crate::events::spool::{Spool, Spooled};
-use crate::events::{Appended, EventStore};
+use crate::events::{Appended, EventStore, Outcomes};
 
 /// How long the store is left alone after it was not available.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -42,9 +42,9 @@ struct Pace {
 }
 
 impl Durable {
-    /// Makes a batch durable. What waits goes first: while there is any, new batches go behind it. For events that wait it
-    /// is not known yet whether they are there already; they count as stored.
-    pub(super) async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
+    /// Makes a batch durable. What waits goes first: while there is any, new batches go behind it. For what waits it is not
+    /// known yet whether it is there already; it counts as stored.
+    pub(super) async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Outcomes> {
         let open = self.door.read().await;
         if !self.spool.is_empty() {
             return self.spool(events, exposures).await;
@@ -140,17 +140,17 @@ impl Durable {
         self.store(&events, &exposures).await.map(|_| ())
     }
 
-    async fn store(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
+    async fn store(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Outcomes> {
         let outcomes = self.store.append(events, exposures).await?;
-        let stored = outcomes.iter().filter(|outcome| **outcome == Appended::Stored).count();
-        self.counts.store(stored, outcomes.len() - stored, exposures.len());
+        self.counts.store(&outcomes);
         Ok(outcomes)
     }
 
-    async fn spool(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
+    async fn spool(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Outcomes> {
         self.spool.push(&[(events, exposures)], self.clock.now()).await?;
         self.counts.spool(events.len());
-        Ok(vec![Appended::Stored; events.len()])
+        let stored = |count| vec![Appended::Stored; count];
+        Ok(Outcomes { events: stored(events.len()), exposures: stored(exposures.len()) })
     }
 }
 

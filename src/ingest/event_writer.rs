@@ -11,7 +11,7 @@ use super::Batch;
 use super::durable::Durable;
 use crate::domain::event::{Event, Exposure};
 use crate::error::{Error, Result};
-use crate::events::Appended;
+use crate::events::Outcomes;
 
 /// Most batches of one write.
 const MAX_BATCHES: usize = 16;
@@ -63,10 +63,12 @@ async fn write(durable: &Durable, batches: Vec<Batch>) {
     let exposures: Vec<&Exposure> = batches.iter().flat_map(|batch| &batch.exposures).collect();
     match durable.append(&all, &exposures).await {
         Ok(outcomes) => {
-            let mut outcomes = outcomes.into_iter();
+            let (mut of_events, mut of_exposures) =
+                (outcomes.events.into_iter(), outcomes.exposures.into_iter());
             for batch in batches {
-                let own = outcomes.by_ref().take(batch.events.len()).collect();
-                answer(batch, Ok(own));
+                let events = of_events.by_ref().take(batch.events.len()).collect();
+                let exposures = of_exposures.by_ref().take(batch.exposures.len()).collect();
+                answer(batch, Ok(Outcomes { events, exposures }));
             }
         }
         // What no batch can help fails all of them at once.
@@ -92,7 +94,7 @@ async fn write(durable: &Durable, batches: Vec<Batch>) {
 }
 
 /// A caller that has gone away misses its answer; its events are stored all the same.
-fn answer(batch: Batch, outcome: Result<Vec<Appended>>) {
+fn answer(batch: Batch, outcome: Result<Outcomes>) {
     let _ = batch.results.send(outcome);
 }
 

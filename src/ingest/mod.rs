@@ -27,9 +27,9 @@ pub use counts::Counts;
 use durable::Durable;
 use feed::Feed;
 pub use feed::Seen;
-// What became of an event and what waits, so that callers need not know the event store.
-pub use crate::events::Appended;
+// What became of a batch and what waits, so that callers need not know the event store.
 pub use crate::events::spool::SpoolState;
+pub use crate::events::{Appended, Outcomes};
 
 /// How the queues are sized.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +62,7 @@ struct Batch {
     events: Vec<Event>,
     exposures: Vec<Exposure>,
     bytes: usize,
-    results: oneshot::Sender<Result<Vec<Appended>>>,
+    results: oneshot::Sender<Result<Outcomes>>,
 }
 
 /// How far the exposure writer has come.
@@ -127,9 +127,11 @@ impl Ingest {
         (ingest, Writers { tasks, spool })
     }
 
-    /// Stores events, and exposures that were reported with them; once it returns they are durable. One result for each
-    /// event, in order.
-    pub async fn log(&self, events: Vec<Event>, exposures: Vec<Exposure>) -> Result<Vec<Appended>> {
+    /// Stores events, and exposures that were reported with them; once it returns they are durable.
+    pub async fn log(&self, events: Vec<Event>, exposures: Vec<Exposure>) -> Result<Outcomes> {
+        if events.is_empty() && exposures.is_empty() {
+            return Ok(Outcomes::default());
+        }
         let shown = self.feed.is_watched().then(|| events.clone());
         for exposure in &exposures {
             self.feed.exposure(exposure);
@@ -155,7 +157,7 @@ impl Ingest {
             return Err(refusal);
         }
         let outcomes = answer.await.map_err(|_| stopping())??;
-        for (event, outcome) in shown.into_iter().flatten().zip(&outcomes) {
+        for (event, outcome) in shown.into_iter().flatten().zip(&outcomes.events) {
             if *outcome == Appended::Stored {
                 self.feed.event(event);
             }

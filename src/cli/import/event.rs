@@ -26,7 +26,6 @@ impl Events {
 impl Kind for Events {
     type Message = Event;
     const NAME: &'static str = "events";
-    const REPEATS_ARE_TOLD: bool = true;
     const FIELDS: &'static [&'static str] = &[
         "id",
         "name",

@@ -18,7 +18,6 @@ pub(super) struct Exposures;
 impl Kind for Exposures {
     type Message = Exposure;
     const NAME: &'static str = "exposures";
-    const REPEATS_ARE_TOLD: bool = false;
     const FIELDS: &'static [&'static str] = &[
         "gate",
         "pass",

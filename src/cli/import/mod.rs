@@ -124,7 +124,7 @@ async fn import<K: Kind>(
     for (table, chosen) in &tables {
         let upload = Upload { kind, table, chosen, time_unit: *time_unit, server: &address.server };
         let tally = upload.run(&sender).await?;
-        tally.write(&table.path, K::REPEATS_ARE_TOLD, out).map_err(unwritable)?;
+        tally.write(&table.path, out).map_err(unwritable)?;
         refused += tally.refused();
     }
     Ok(if refused == 0 || *allow_refused { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -22,8 +22,6 @@ pub(super) trait Kind {
     type Message: prost::Message + Clone;
     /// Its name in the words of a person.
     const NAME: &'static str;
-    /// Whether the server tells rows that were stored before from those that are new.
-    const REPEATS_ARE_TOLD: bool;
     /// Fields that a row may have; one that ends with a dot stands for all that begin so.
     const FIELDS: &'static [&'static str];
 

@@ -50,16 +50,10 @@ impl Tally {
         self.refused.values().map(|refused| refused.count).sum()
     }
 
-    /// Writes the counts of a file, and the reasons in the order of their first rows. Where the server does not tell repeats
-    /// apart, that is said.
-    pub(super) fn write(&self, path: &Path, repeats_are_told: bool, out: &mut impl Write) -> io::Result<()> {
+    /// Writes the counts of a file, and the reasons in the order of their first rows.
+    pub(super) fn write(&self, path: &Path, out: &mut impl Write) -> io::Result<()> {
         let (accepted, duplicate, refused) = (self.accepted, self.duplicate, self.refused());
-        write!(out, "{}: {accepted} accepted", path.display())?;
-        if repeats_are_told {
-            write!(out, ", {duplicate} duplicate, {refused} refused")?;
-        } else {
-            write!(out, " (repeats included, which add nothing), {refused} refused")?;
-        }
+        write!(out, "{}: {accepted} accepted, {duplicate} duplicate, {refused} refused", path.display())?;
         if self.skipped > 0 {
             write!(out, ", {} skipped", self.skipped)?;
         }
@@ -102,14 +96,10 @@ mod tests {
         tally.refuse(9, "value: must be a number, is `a 12`".to_owned());
         tally.refuse(11, "time: must be at most 300 ms in the future, is 4567 ms".to_owned());
         let mut out = Vec::new();
-        tally.write(Path::new("a.csv"), true, &mut out).unwrap();
+        tally.write(Path::new("a.csv"), &mut out).unwrap();
         let expected = "a.csv: 5 accepted, 1 duplicate, 4 refused, 2 skipped\n  \
                         2 refused, the first in row 3: time: must be at most 300 ms in the future, is 12 ms\n  \
                         2 refused, the first in row 7: value: must be a number, is `x`\n";
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
-        let (tally, mut out) = (Tally { accepted: 5, ..Tally::default() }, Vec::new());
-        tally.write(Path::new("a.csv"), false, &mut out).unwrap();
-        let expected = "a.csv: 5 accepted (repeats included, which add nothing), 0 refused\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 

@@ -13,10 +13,10 @@ use crate::domain::event::{Event, Exposure};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::events::batch::{
-    Batch, FirstExposure, UnitDay, UnitEvent, first_exposures, intake, new_events, unit_days, unit_events,
-    watermarks,
+    AddedExposure, Batch, FirstExposure, UnitDay, UnitEvent, exposure_outcomes, first_exposures, intake,
+    new_events, unit_days, unit_events, watermarks,
 };
-use crate::events::{Appended, Intake};
+use crate::events::{Intake, Outcomes};
 
 /// Columns of events, in the order in which they are copied.
 const EVENTS: &str = "copy event (unit_type, unit_id, at, arrival, n, name, value, properties, attributes)
@@ -40,7 +40,7 @@ pub(super) async fn append(
     connection: &mut PgConnection,
     events: &[&Event],
     exposures: &[&Exposure],
-) -> Result<(Vec<Appended>, i64)> {
+) -> Result<(Outcomes, i64)> {
     let batch = Batch::of(events);
     let exposed = first_exposures(exposures)?;
     let mut writing = connection.begin().await?;
@@ -52,13 +52,14 @@ pub(super) async fn append(
     let arrival: i64 = arrival.fetch_one(&mut *writing).await?;
     copy_events(&mut writing, &rows, arrival).await?;
     insert_days(&mut writing, &days, arrival).await?;
-    insert_exposures(&mut writing, &exposed, arrival).await?;
+    let added = insert_exposures(&mut writing, &exposed, arrival).await?;
     if !events.is_empty() {
         count_intake(&mut writing, &intake(events, &outcomes)).await?;
         raise_watermarks(&mut writing, &watermarks(events)).await?;
     }
     writing.commit().await?;
-    Ok((outcomes, arrival))
+    let exposures = exposure_outcomes(exposures, &exposed, &added);
+    Ok((Outcomes { events: outcomes, exposures }, arrival))
 }
 
 /// Waits until everything that was committed before is durable.
@@ -121,18 +122,18 @@ async fn insert_days(writing: &mut PgConnection, days: &[UnitDay<'_>], arrival: 
     Ok(())
 }
 
-/// What SDKs report late may be older than what is there already; what is not older says nothing new.
+/// What SDKs report late may be older than what is there already; what is not older says nothing new. Gives what was added.
 async fn insert_exposures(
     writing: &mut PgConnection,
     rows: &[FirstExposure<'_>],
     arrival: i64,
-) -> Result<()> {
+) -> Result<Vec<AddedExposure>> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let epochs: Result<Vec<i32>> =
         rows.iter().map(|row| i32::try_from(row.assignment.epoch).map_err(Error::internal)).collect();
-    let insert = sqlx::query(
+    let insert = sqlx::query_as(
         "insert into exposure (launch_id, unit_id, epoch, arm, at, arrival, settled, reverted, attributes)
          select s.launch_id, s.unit_id, s.epoch, s.arm, s.at, $9, s.settled, s.reverted, s.attributes
          from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::bigint[], $6::boolean[], $7::boolean[],
@@ -141,9 +142,10 @@ async fn insert_exposures(
              select 1 from exposure x
              where x.launch_id = s.launch_id and x.unit_id = s.unit_id and x.epoch = s.epoch and x.arm = s.arm
                and x.at <= s.at
-         )",
+         )
+         returning launch_id, unit_id, epoch::bigint, arm",
     );
-    insert
+    let insert = insert
         .bind(rows.iter().map(|row| row.launch.as_str()).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.exposure.unit_id.as_str()).collect::<Vec<_>>())
         .bind(epochs?)
@@ -152,10 +154,8 @@ async fn insert_exposures(
         .bind(rows.iter().map(|row| row.assignment.settled).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.assignment.reverted).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.attributes.as_str()).collect::<Vec<_>>())
-        .bind(arrival)
-        .execute(writing)
-        .await?;
-    Ok(())
+        .bind(arrival);
+    Ok(insert.fetch_all(writing).await?)
 }
 
 async fn count_intake(writing: &mut PgConnection, counted: &BTreeMap<(&str, i64), Intake>) -> Result<()> {

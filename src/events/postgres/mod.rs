@@ -16,7 +16,7 @@ use sqlx::{PgConnection, PgPool, Row};
 use tokio::time::timeout;
 
 use super::batch::MINUTE_MS;
-use super::{Appended, Asked, Dropped, EventStore, Intake, Reach};
+use super::{Asked, Dropped, EventStore, Intake, Outcomes, Reach};
 use crate::analysis::history::History;
 use crate::database::repeated;
 use crate::domain::event::{Event, Exposure};
@@ -48,7 +48,7 @@ impl PostgresEvents {
         Self { pool, partitions: Arc::default(), durable: Arc::default() }
     }
 
-    async fn write(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
+    async fn write(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Outcomes> {
         self.within(WRITE_WITHIN, async |connection| {
             self.partitions.make_for(connection, events).await?;
             let (outcomes, arrival) = append::append(connection, events, exposures).await?;
@@ -85,7 +85,7 @@ impl PostgresEvents {
 
 #[async_trait]
 impl EventStore for PostgresEvents {
-    async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
+    async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Outcomes> {
         // A write that others got in the way of is safe to repeat: it was undone as a whole.
         repeated(|| self.write(events, exposures)).await
     }

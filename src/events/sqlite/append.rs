@@ -9,10 +9,10 @@ use crate::domain::event::{Event, Exposure};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::events::batch::{
-    Batch, FirstExposure, UnitDay, UnitEvent, first_exposures, intake, new_events, unit_days, unit_events,
-    watermarks,
+    AddedExposure, Batch, FirstExposure, UnitDay, UnitEvent, exposure_outcomes, first_exposures, intake,
+    new_events, unit_days, unit_events, watermarks,
 };
-use crate::events::{Appended, Intake};
+use crate::events::{Intake, Outcomes};
 
 /// Most rows of one statement, well below the engine's limit of 32,766 bound values.
 const MOST_ROWS: usize = 256;
@@ -24,7 +24,7 @@ pub(super) async fn append(
     pool: &SqlitePool,
     events: &[&Event],
     exposures: &[&Exposure],
-) -> Result<Vec<Appended>> {
+) -> Result<Outcomes> {
     let batch = Batch::of(events);
     let ids = batch.ids();
     let exposed = first_exposures(exposures)?;
@@ -35,11 +35,11 @@ pub(super) async fn append(
     let arrival = next_arrival(&mut writing).await?;
     insert_events(&mut writing, &unit_events(&new), arrival).await?;
     insert_days(&mut writing, &unit_days(&new, exposures), arrival).await?;
-    insert_exposures(&mut writing, &exposed, arrival).await?;
+    let added = insert_exposures(&mut writing, &exposed, arrival).await?;
     count_intake(&mut writing, intake(events, &outcomes)).await?;
     raise_watermarks(&mut writing, watermarks(events)).await?;
     writing.commit().await?;
-    Ok(outcomes)
+    Ok(Outcomes { events: outcomes, exposures: exposure_outcomes(exposures, &exposed, &added) })
 }
 
 async fn next_arrival(writing: &mut Writing) -> Result<i64> {
@@ -93,17 +93,25 @@ async fn insert_days(writing: &mut Writing, days: &[UnitDay<'_>], arrival: i64) 
     Ok(())
 }
 
-/// What SDKs report late may be older than what is there already; what is not older says nothing new.
-async fn insert_exposures(writing: &mut Writing, rows: &[FirstExposure<'_>], arrival: i64) -> Result<()> {
+/// What SDKs report late may be older than what is there already; what is not older says nothing new. Gives what was added.
+async fn insert_exposures(
+    writing: &mut Writing,
+    rows: &[FirstExposure<'_>],
+    arrival: i64,
+) -> Result<Vec<AddedExposure>> {
+    let mut added = Vec::new();
     for piece in pieces(rows) {
         let mut insert = QueryBuilder::<Sqlite>::new(
             "with sent (launch_id, unit_id, epoch, arm, at, arrival, settled, reverted, attributes) as (",
         );
-        insert.push_values(piece, |mut row, FirstExposure { launch, exposure, assignment, attributes }| {
-            row.push_bind(launch).push_bind(&exposure.unit_id).push_bind(assignment.epoch);
-            row.push_bind(&assignment.arm).push_bind(exposure.at.0).push_bind(arrival);
-            row.push_bind(assignment.settled).push_bind(assignment.reverted).push_bind(attributes);
-        });
+        insert.push_values(
+            piece,
+            |mut row, FirstExposure { launch, exposure, assignment, attributes, .. }| {
+                row.push_bind(launch).push_bind(&exposure.unit_id).push_bind(assignment.epoch);
+                row.push_bind(&assignment.arm).push_bind(exposure.at.0).push_bind(arrival);
+                row.push_bind(assignment.settled).push_bind(assignment.reverted).push_bind(attributes);
+            },
+        );
         insert.push(
             ")
             insert into exposure (launch_id, unit_id, epoch, arm, at, arrival, settled, reverted, attributes)
@@ -112,11 +120,12 @@ async fn insert_exposures(writing: &mut Writing, rows: &[FirstExposure<'_>], arr
                 select 1 from exposure x
                 where x.launch_id = s.launch_id and x.unit_id = s.unit_id and x.epoch = s.epoch and x.arm = s.arm
                   and x.at <= s.at
-            )",
+            )
+            returning launch_id, unit_id, epoch, arm",
         );
-        insert.build().execute(&mut **writing).await?;
+        added.extend(insert.build_query_as().fetch_all(&mut **writing).await?);
     }
-    Ok(())
+    Ok(added)
 }
 
 async fn count_intake(writing: &mut Writing, counted: BTreeMap<(&str, i64), Intake>) -> Result<()> {

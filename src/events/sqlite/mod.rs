@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sqlx::{Row, SqlitePool};
 
 use super::batch::MINUTE_MS;
-use super::{Appended, Asked, Dropped, EventStore, Intake, Reach};
+use super::{Asked, Dropped, EventStore, Intake, Outcomes, Reach};
 use crate::analysis::history::History;
 use crate::domain::event::{Event, Exposure};
 use crate::domain::time::Timestamp;
@@ -30,7 +30,7 @@ impl SqliteEvents {
 
 #[async_trait]
 impl EventStore for SqliteEvents {
-    async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
+    async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Outcomes> {
         append::append(&self.pool, events, exposures).await
     }
 

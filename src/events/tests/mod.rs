@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::postgres::PostgresEvents;
 use super::sqlite::SqliteEvents;
-use super::{Appended, Asked, EventStore, Name};
+use super::{Appended, Asked, EventStore, Name, Outcomes};
 use crate::analysis::history::History;
 use crate::database::{Database, DatabaseUrl, NativePool};
 use crate::domain::event::{Assignment, Event, Exposure};
@@ -70,7 +70,7 @@ fn exposure(user_id: &str, epoch: u32, arm: &str, ms: i64) -> Exposure {
     }
 }
 
-async fn append(store: &dyn EventStore, events: &[Event], exposures: &[Exposure]) -> Vec<Appended> {
+async fn append(store: &dyn EventStore, events: &[Event], exposures: &[Exposure]) -> Outcomes {
     let events: Vec<&Event> = events.iter().collect();
     let exposures: Vec<&Exposure> = exposures.iter().collect();
     store.append(&events, &exposures).await.expect("stored")

@@ -33,8 +33,8 @@ async fn what_is_old_is_dropped_with_its_ids_and_exposures_stay() {
 
         // Ids of what is kept stay taken.
         let again: Vec<Event> = past.iter().take(57).cloned().collect();
-        assert_eq!(append(store, &again, &[]).await, [Appended::Duplicate; 57]);
-        assert_eq!(append(store, &past[149..], &[]).await, [Appended::Stored]);
+        assert_eq!(append(store, &again, &[]).await.events, [Appended::Duplicate; 57]);
+        assert_eq!(append(store, &past[149..], &[]).await.events, [Appended::Stored]);
     })
     .await;
 }

@@ -1,7 +1,7 @@
 //! Laws of writing: what counts once, what is numbered, what is counted.
 
 use super::{Appended, NOW, all, append, arrival, event, exposure, on_every_engine, read};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, Exposure};
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::events::Intake;
@@ -14,10 +14,10 @@ async fn an_id_counts_once_in_one_write_and_over_writes() {
         let sent =
             [event("a", "ada", "bought", 0), event("a", "ada", "bought", 5), event(UUID, "ada", "bought", 1)];
         let [stored, duplicate] = [Appended::Stored, Appended::Duplicate];
-        assert_eq!(append(store, &sent, &[]).await, [stored, duplicate, stored]);
+        assert_eq!(append(store, &sent, &[]).await.events, [stored, duplicate, stored]);
         // The same id by another spelling, another user and another time.
         let again = [event(&UUID.to_uppercase(), "bob", "bought", 9_000_000), event("b", "bob", "bought", 2)];
-        assert_eq!(append(store, &again, &[]).await, [duplicate, stored]);
+        assert_eq!(append(store, &again, &[]).await.events, [duplicate, stored]);
         append(store, &[], &[exposure("ada", 1, "on", 0), exposure("bob", 1, "on", 0)]).await;
         let histories = read(store, &all(&["bought"], arrival(store).await)).await;
         let times: Vec<Vec<i64>> = histories
@@ -54,9 +54,13 @@ async fn of_an_exposure_the_first_is_kept_and_what_turns_out_to_be_earlier() {
     on_every_engine(async |store| {
         let sent =
             [exposure("ada", 1, "on", 50), exposure("ada", 1, "on", 40), exposure("ada", 1, "off", 60)];
-        append(store, &[], &sent).await;
-        append(store, &[], &[exposure("ada", 1, "on", 45), exposure("ada", 2, "on", 45)]).await;
-        append(store, &[], &[exposure("ada", 1, "on", 40), exposure("ada", 1, "on", 30)]).await;
+        let [stored, duplicate] = [Appended::Stored, Appended::Duplicate];
+        assert_eq!(append(store, &[], &sent).await.exposures, [duplicate, stored, stored]);
+        let sent = [exposure("ada", 1, "on", 45), exposure("ada", 2, "on", 45)];
+        assert_eq!(append(store, &[], &sent).await.exposures, [duplicate, stored]);
+        let of_no_launch = Exposure { assignment: None, ..exposure("ada", 1, "on", 20) };
+        let sent = [exposure("ada", 1, "on", 40), of_no_launch, exposure("ada", 1, "on", 30)];
+        assert_eq!(append(store, &[], &sent).await.exposures, [duplicate, stored, stored]);
         let history = read(store, &all(&[], 3)).await.remove(0);
         let exposures: Vec<(u32, &str, i64, i64)> = history
             .exposures
@@ -152,7 +156,7 @@ async fn writers_at_the_same_time_store_each_event_once_under_numbers_without_ga
                 }
                 let exposures = [exposure("user-1", 1, "on", writer - round)];
                 let outcomes = append(store, &sent, &exposures).await;
-                stored += outcomes.iter().filter(|outcome| **outcome == Appended::Stored).count();
+                stored += outcomes.events.iter().filter(|outcome| **outcome == Appended::Stored).count();
             }
             stored
         };

@@ -25,7 +25,7 @@ use crate::domain::user::User;
 use crate::error::{Error, Result};
 use crate::events::spool::Spool;
 use crate::events::sqlite::SqliteEvents;
-use crate::events::{Appended, Asked, Dropped, EventStore, Intake, Name, Reach};
+use crate::events::{Appended, Asked, Dropped, EventStore, Intake, Name, Outcomes, Reach};
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -48,7 +48,7 @@ struct Moody {
 
 #[async_trait]
 impl EventStore for Moody {
-    async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
+    async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Outcomes> {
         let away = || Err(Error::Unavailable("away".to_owned()));
         self.tries.fetch_add(1, Ordering::SeqCst);
         if self.away.load(Ordering::SeqCst) {
@@ -138,7 +138,8 @@ impl Front {
     }
 
     async fn log(&self, ids: &[&str]) -> Result<Vec<Appended>> {
-        self.ingest.log(ids.iter().map(|id| event(id)).collect(), Vec::new()).await
+        let outcomes = self.ingest.log(ids.iter().map(|id| event(id)).collect(), Vec::new()).await?;
+        Ok(outcomes.events)
     }
 
     async fn drained(&self) {

@@ -28,7 +28,7 @@ use crate::domain::time::{DAY_MS, Timestamp};
 use crate::domain::user::User;
 use crate::error::Result;
 use crate::events::spool::Spool;
-use crate::events::{self, Appended, Asked, Dropped, EventStore, Intake, Reach};
+use crate::events::{self, Asked, Dropped, EventStore, Intake, Outcomes, Reach};
 use crate::ingest::{Ingest, IngestSettings};
 use crate::live::Live;
 use crate::store::Store;
@@ -174,7 +174,7 @@ struct Counted {
 
 #[async_trait]
 impl EventStore for Counted {
-    async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Vec<Appended>> {
+    async fn append(&self, events: &[&Event], exposures: &[&Exposure]) -> Result<Outcomes> {
         self.events.append(events, exposures).await
     }
 

@@ -81,7 +81,7 @@ async fn log(
     batch::check_count("events", batch.events.len())?;
     let now = events.clock.now();
     let read = batch.events.into_iter().map(|event| read(event, now, events.max_skew_ms)).collect();
-    let outcomes = batch::log(&events.ingest, read).await?;
+    let outcomes = batch::log_events(&events.ingest, read).await?;
     let result = |outcome| match outcome {
         Outcome::Stored => json!({ "outcome": "stored" }),
         Outcome::Duplicate => json!({ "outcome": "duplicate" }),

@@ -16,20 +16,8 @@ impl Events {
     pub(super) async fn log_served(&self, exposures: Vec<wire::Exposure>) -> Result<Vec<Outcome>> {
         batch::check_count("exposures", exposures.len())?;
         let (in_force, now) = (self.live.in_force(), self.clock.now());
-        let mut good = Vec::with_capacity(exposures.len());
-        let outcome = |message| match self.exposure(&in_force, message, now) {
-            Ok(exposure) => {
-                good.push(exposure);
-                Outcome::Stored
-            }
-            Err(error) => Outcome::Refused(error.to_string()),
-        };
-        let outcomes: Vec<Outcome> = exposures.into_iter().map(outcome).collect();
-        self.ingest.counts().refuse(outcomes.len() - good.len());
-        if !good.is_empty() {
-            self.ingest.log(Vec::new(), good).await?;
-        }
-        Ok(outcomes)
+        let exposures = exposures.into_iter().map(|message| self.exposure(&in_force, message, now)).collect();
+        batch::log_exposures(&self.ingest, exposures).await
     }
 
     fn exposure(&self, in_force: &InForce, message: wire::Exposure, now: Timestamp) -> Result<Exposure> {

@@ -92,7 +92,7 @@ impl Events {
         batch::check_count("events", events.len())?;
         let now = self.clock.now();
         let events = events.into_iter().map(|message| event(message, now, self.max_event_skew_ms)).collect();
-        batch::log(&self.ingest, events).await
+        batch::log_events(&self.ingest, events).await
     }
 }
 

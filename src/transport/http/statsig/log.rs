@@ -70,7 +70,7 @@ pub(super) async fn log_event(
             break;
         }
         let outcomes = statsig.ingest.log(events, exposures).await?;
-        duplicates += outcomes.iter().filter(|outcome| **outcome == Appended::Duplicate).count();
+        duplicates += outcomes.events.iter().filter(|outcome| **outcome == Appended::Duplicate).count();
     }
     // An answer without a body, or without success in it, would be taken for a failure, and the batch sent again.
     let answer = json!({
