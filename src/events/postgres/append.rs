@@ -26,6 +26,10 @@ const EVENT_COLUMNS: i16 = 9;
 /// Columns of ids, and how many they are.
 const IDS: &str = "copy event_id (id, day) from stdin with (format binary)";
 const ID_COLUMNS: i16 = 2;
+/// From so many rows on they are copied. The driver says that a copy has ended in a message apart from its data, and TCP keeps
+/// that one back until the other side confirms the data: at once where they are many, else up to 40 ms later. Arrays are one
+/// message with their statement.
+const COPIED_FROM: usize = 512;
 
 /// A write ends with a commit that is on no disk yet: waiting for the disk while its number is held would keep everybody else
 /// from committing. Ids are looked up one by one, whatever the planner makes of a table that it knows nothing of.
@@ -50,7 +54,7 @@ pub(super) async fn append(
     let (rows, days) = (unit_events(&new), unit_days(&new, exposures));
     let arrival = sqlx::query_scalar("update arrival set last = last + 1 returning last");
     let arrival: i64 = arrival.fetch_one(&mut *writing).await?;
-    copy_events(&mut writing, &rows, arrival).await?;
+    store_events(&mut writing, &rows, arrival).await?;
     insert_days(&mut writing, &days, arrival).await?;
     let added = insert_exposures(&mut writing, &exposed, arrival).await?;
     if !events.is_empty() {
@@ -77,13 +81,23 @@ async fn take_ids(writing: &mut PgConnection, ids: &[(&[u8], i64)]) -> Result<Ha
     let all: Vec<&[u8]> = ids.iter().map(|(id, _)| *id).collect();
     let taken = sqlx::query_scalar("select id from event_id where id = any($1)").bind(all);
     let taken: HashSet<Vec<u8>> = taken.fetch_all(&mut *writing).await?.into_iter().collect();
-    let free = || ids.iter().filter(|(id, _)| !taken.contains(*id));
-    let mut rows = Rows::new();
-    for (id, day) in free() {
-        rows.row(ID_COLUMNS).bytes(id).integer(i32::try_from(*day).map_err(Error::internal)?);
+    let free: Vec<_> = ids.iter().filter(|(id, _)| !taken.contains(*id)).collect();
+    let days: Result<Vec<i32>> =
+        free.iter().map(|(_, day)| i32::try_from(*day).map_err(Error::internal)).collect();
+    let days = days?;
+    if free.len() < COPIED_FROM {
+        let insert =
+            sqlx::query("insert into event_id (id, day) select * from unnest($1::bytea[], $2::integer[])");
+        let ids: Vec<&[u8]> = free.iter().map(|(id, _)| *id).collect();
+        insert.bind(ids).bind(days).execute(writing).await?;
+    } else {
+        let mut rows = Rows::new();
+        for ((id, _), day) in free.iter().zip(days) {
+            rows.row(ID_COLUMNS).bytes(id).integer(day);
+        }
+        copy(writing, IDS, rows).await?;
     }
-    copy(writing, IDS, rows).await?;
-    Ok(free().map(|(id, _)| id.to_vec()).collect())
+    Ok(free.iter().map(|(id, _)| id.to_vec()).collect())
 }
 
 async fn copy(writing: &mut PgConnection, statement: &str, rows: Rows) -> Result<()> {
@@ -93,9 +107,12 @@ async fn copy(writing: &mut PgConnection, statement: &str, rows: Rows) -> Result
     Ok(())
 }
 
-async fn copy_events(writing: &mut PgConnection, events: &[UnitEvent<'_>], arrival: i64) -> Result<()> {
+async fn store_events(writing: &mut PgConnection, events: &[UnitEvent<'_>], arrival: i64) -> Result<()> {
     if events.is_empty() {
         return Ok(());
+    }
+    if events.len() < COPIED_FROM {
+        return insert_events(writing, events, arrival).await;
     }
     let mut rows = Rows::new();
     for UnitEvent { unit_type, unit_id, n, event, properties, attributes } in events {
@@ -103,6 +120,27 @@ async fn copy_events(writing: &mut PgConnection, events: &[UnitEvent<'_>], arriv
         row.integer(*n).text(&event.name).double(event.value).text(properties).text(attributes);
     }
     copy(writing, EVENTS, rows).await
+}
+
+async fn insert_events(writing: &mut PgConnection, events: &[UnitEvent<'_>], arrival: i64) -> Result<()> {
+    let insert = sqlx::query(
+        "insert into event (unit_type, unit_id, at, n, name, value, properties, attributes, arrival)
+         select *, $9 from unnest($1::text[], $2::text[], $3::bigint[], $4::integer[], $5::text[],
+                                  $6::double precision[], $7::text[], $8::text[])",
+    );
+    insert
+        .bind(events.iter().map(|row| row.unit_type.as_ref()).collect::<Vec<_>>())
+        .bind(events.iter().map(|row| row.unit_id).collect::<Vec<_>>())
+        .bind(events.iter().map(|row| row.event.at.0).collect::<Vec<_>>())
+        .bind(events.iter().map(|row| row.n).collect::<Vec<_>>())
+        .bind(events.iter().map(|row| row.event.name.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|row| row.event.value).collect::<Vec<_>>())
+        .bind(events.iter().map(|row| row.properties).collect::<Vec<_>>())
+        .bind(events.iter().map(|row| row.attributes).collect::<Vec<_>>())
+        .bind(arrival)
+        .execute(writing)
+        .await?;
+    Ok(())
 }
 
 async fn insert_days(writing: &mut PgConnection, days: &[UnitDay<'_>], arrival: i64) -> Result<()> {
