@@ -1,8 +1,9 @@
 //! How long a refresh of a launch's numbers takes with few and with many events stored, beside the full rebuild.
 //!
 //! `cargo run --release -p portcullis-benches --bin refresh` prints one row for each size: 0.1, 1 and 10 million events. With
-//! `script/postgres` before it, it goes through them on PostgreSQL as well. It exits with 1 where a refresh takes 1.5 times as
-//! long with the most as with the fewest, or where more memory was needed than is good.
+//! `script/postgres --durable` before it, it goes through them on PostgreSQL as well, which vacuums by itself then. It exits
+//! with 1 where a refresh takes 1.5 times as long with the most as with the fewest, or where more memory was needed than is
+//! good.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;

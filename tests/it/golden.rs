@@ -26,7 +26,7 @@ use crate::visitors::{Crowd, event, log, log_batch};
 use crate::webhooks::webhook;
 
 /// All golden databases, by the engine and the newest migration of the version that left them.
-const GOLDEN: [&str; 3] = ["sqlite-0001", "sqlite-0007", "postgres-0007"];
+const GOLDEN: [&str; 4] = ["sqlite-0001", "sqlite-0007", "postgres-0007", "postgres-0008"];
 /// What all of them have: a gate that was rolled back, and an event.
 const ROLLED_BACK: &str = "show_new_signup_form";
 const KNOWN: (&str, &str, &str) = ("page_view-50", "visitor-50", "page_view");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sqlx::postgres::PgRow;
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use crate::analysis::history::{ActiveDay, Deed, Exposed, History};
 use crate::domain::time::Timestamp;
@@ -51,13 +51,17 @@ const EXPOSURES: &str = "
     ) x
     order by x.unit_id, x.epoch, x.at, x.arm";
 
+/// Properties of the names in $6, attributes of those in $7.
+const TEXTS: &str = "
+    case when e.name = any($6) then e.properties end as properties,
+    case when e.name = any($7) then e.attributes end as attributes";
+/// The same where there are no such names. All else stands in the index by unit, so that no row is looked up.
+const NO_TEXTS: &str = "null::text as properties, null::text as attributes";
+
 /// Bound: $1 units, $2 the unit type, $3 the last arrival, $4 event time since when, $5 names, $6 those of them whose
 /// properties are wanted, $7 those whose attributes are, $8 event time until when. The inner select is kept apart, so that
 /// it looks up each unit.
 const EVENTS: &str = "
-    select e.unit_id, e.name, e.at, e.value, e.arrival,
-           case when e.name = any($6) then e.properties end as properties,
-           case when e.name = any($7) then e.attributes end as attributes
     from unnest($1::text[]) u (unit_id)
     cross join lateral (
         select * from event e
@@ -101,7 +105,11 @@ pub(super) async fn histories(
         Ok(())
     })?;
     if !asked.names.is_empty() {
-        let rows = sqlx::query(EVENTS).bind(&units).bind(&asked.unit_type).bind(asked.to).bind(asked.since.0);
+        let with_texts = asked.names.iter().any(|name| name.with_properties || name.with_attributes);
+        let texts = if with_texts { TEXTS } else { NO_TEXTS };
+        let events = format!("select e.unit_id, e.name, e.at, e.value, e.arrival, {texts} {EVENTS}");
+        let rows = sqlx::query(AssertSqlSafe(events));
+        let rows = rows.bind(&units).bind(&asked.unit_type).bind(asked.to).bind(asked.since.0);
         let names = |wanted: fn(&Name) -> bool| -> Vec<&str> {
             asked.names.iter().filter(|name| wanted(name)).map(|name| name.name.as_str()).collect()
         };
