@@ -56,8 +56,9 @@ impl Counts {
 
     pub(super) fn store(&self, Outcomes { events, exposures }: &Outcomes) {
         let stored = |all: &[Appended]| all.iter().filter(|outcome| **outcome == Appended::Stored).count();
-        self.0.stored.inc_by(count(stored(events)));
-        self.0.duplicate.inc_by(count(events.len() - stored(events)));
+        let stored_events = stored(events);
+        self.0.stored.inc_by(count(stored_events));
+        self.0.duplicate.inc_by(count(events.len() - stored_events));
         self.0.exposures.inc_by(count(stored(exposures)));
     }
 

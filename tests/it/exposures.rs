@@ -55,7 +55,7 @@ async fn what_a_gate_said_elsewhere_counts_for_the_arm_that_it_gives_the_unit() 
         exposure
     });
     assert_eq!(log(&server, told.clone()).await, [""; 40]);
-    assert_eq!(log(&server, told.clone()).await, ["again"; 40]);
+    assert_eq!(log(&server, told).await, ["again"; 40]);
     assert_eq!(log(&server, wrong.into_iter().collect()).await, ["gate.pass"]);
     server
         .check_until(&gate_target("new_checkout"), "each is counted once, in its arm", |answer| {
